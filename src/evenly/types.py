@@ -1,0 +1,97 @@
+"""The words of the project as types: metrics, arrays, a selection, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Float32Array: TypeAlias = npt.NDArray[np.float32]
+Float64Array: TypeAlias = npt.NDArray[np.float64]
+Int64Array: TypeAlias = npt.NDArray[np.int64]
+VectorsLike: TypeAlias = Any
+"""What users may pass as vectors: anything ``numpy.asarray`` understands as (N, d) numbers, or a torch tensor."""
+
+Metric = Literal["cosine", "euclidean"]
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called as ``progress(stage, done, total)``; done counts up to total within a stage ("embed", "select" …)."""
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """The progress of someone who is not looking."""
+
+
+def metric_distance(squared_distance: Float64Array, metric: Metric) -> Float64Array:
+    """Turns squared Euclidean distances into distances of the metric.
+
+    Args:
+        squared_distance: float64, any shape; of unit rows where the metric is cosine.
+        metric: ``euclidean`` gives the root; ``cosine`` gives 1 - cos, which on unit rows is half the square.
+    """
+    return np.sqrt(squared_distance) if metric == "euclidean" else squared_distance / 2.0
+
+
+def squared_euclidean(distance: Float64Array | float, metric: Metric) -> Float64Array:
+    """The inverse of `metric_distance`: squared Euclidean distances from distances of the metric."""
+    given = np.asarray(distance, dtype=np.float64)
+    return given**2 if metric == "euclidean" else given * 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """An order of picks over a pool, and what it covers. Distances are in the metric's own unit.
+
+    Attributes:
+        rows: (k,) int64, the picked row numbers in the order of picking.
+        radii: (k,) float64, each pick's distance to the nearest earlier pick or anchor when it was picked;
+            infinite for a first pick without anchors. Never increases.
+        keeper: (N,) int64, for every pool row the row number of its nearest kept row (the earliest pick among
+            equals; a kept row is its own keeper). Row numbers from N on stand for anchors: N + anchor number.
+        keeper_distance: (N,) float64, the distance to it.
+        metric: the metric of all distances here.
+        asked: how many picks were asked for; more than ``len(rows)`` only where distinct rows ran out.
+        exhausted: true where picking stopped because no row was left at a distance above 0.
+    """
+
+    rows: Int64Array
+    radii: Float64Array
+    keeper: Int64Array
+    keeper_distance: Float64Array
+    metric: Metric
+    asked: int
+    exhausted: bool = False
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def pool_rows(self) -> int:
+        """N, the number of rows one could choose from."""
+        return len(self.keeper)
+
+    @property
+    def h_min(self) -> float:
+        """Smallest distance between two kept rows (and anchors): the last radius. Infinite for a single row."""
+        return float(self.radii[-1])
+
+    @property
+    def fill(self) -> float:
+        """Largest distance from a pool row to its nearest kept row."""
+        return float(self.keeper_distance.max())
+
+    @property
+    def mesh_ratio(self) -> float:
+        """fill / h_min; at most 1 for an order of the greedy loop. Infinite where copies were kept (h_min 0)."""
+        return self.fill / self.h_min if self.h_min > 0 else float("inf")
+
+    def sorted_rows(self) -> Int64Array:
+        """The kept row numbers in pool order, (k,) int64."""
+        return np.sort(self.rows)
+
+    def with_cover(self, keeper: Int64Array, keeper_distance: Float64Array) -> Selection:
+        """The same order with another cover, for a shorter or extended order."""
+        return replace(self, keeper=keeper, keeper_distance=keeper_distance)
