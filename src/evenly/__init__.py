@@ -1,0 +1,38 @@
+"""evenly: choose the part of a training set that trains fastest, prove how even it is, measure whether it paid.
+
+    from evenly import select, measure
+    selection = select(vectors, keep=0.5)
+    dataset.select(selection.rows)
+
+Names are imported when first used, so that ``import evenly`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evenly.errors import EvenlyError as EvenlyError
+    from evenly.selection import select as select
+    from evenly.types import Selection as Selection
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "EvenlyError": "evenly.errors",
+    "Selection": "evenly.types",
+    "select": "evenly.selection",
+}
+
+__all__ = ["EvenlyError", "Selection", "__version__", "select"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'evenly' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,171 @@
+"""The greedy max-min order by rounds, written once for every pool.
+
+Textbook greedy passes over the pool once per pick. The same order comes from rounds: the pool hands over its B
+farthest rows and the best of the rest; greedy runs among those B alone; every pick that is still ahead of the best
+of the rest is a true pick, because distances only fall; the pool is told the picks of the round. Gonzalez (1985)
+is the greedy order; the rounds are ours.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evenly.selection.distance import mean_from_block_sums, squared_distances
+from evenly.selection.filter import PickBounds, fit_map, pick_side, set_thresholds
+from evenly.selection.pool import Candidates, Pool
+from evenly.types import Float64Array, Int64Array
+
+FIRST_CANDIDATES = 32
+MOST_CANDIDATES = 8192
+EDGES_PER_CANDIDATE = 24
+"""A round with more close pairs among its candidates than this wastes exact distances: ask for fewer next time."""
+
+
+@dataclass
+class Order:
+    """Picks so far: all the state a run has.
+
+    Attributes:
+        rows: row numbers in order of picking.
+        squared_radii: squared distance of each to the nearest earlier pick or anchor; infinite for a first pick.
+    """
+
+    rows: list[int]
+    squared_radii: list[float]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def central_row(pool: Pool) -> int:
+    """The row nearest the mean of the pool, the start unless the user names one."""
+    return pool.nearest(mean_from_block_sums(pool.block_sums(), pool.count))[1]
+
+
+def extend_order(
+    pool: Pool,
+    order: Order,
+    count: int,
+    *,
+    least_squared_distance: float = 0.0,
+    after_round: Callable[[Order], None] = lambda order: None,
+) -> None:
+    """Goes on picking until the order has ``count`` picks or no row is farther than the least distance.
+
+    Args:
+        pool: has been covered with the picks of ``order`` (and with the anchors, if any).
+        order: at least a start, unless there are anchors; extended in place.
+        count: picks wanted in all.
+        least_squared_distance: a pick must lie farther than this from all earlier ones.
+        after_round: called with the order after each round, to save it or show progress.
+
+    Cost: one product of the pool with the picks, plus tens of passes over the distances.
+    """
+    wanted = FIRST_CANDIDATES
+    while len(order) < count:
+        candidates = pool.farthest(wanted)
+        if not len(candidates.rows):
+            return
+        picks, squared_radii, edges = greedy_round(candidates, count - len(order), least_squared_distance)
+        if not len(picks):
+            return
+        rows = candidates.rows[picks]
+        order.rows.extend(rows.tolist())
+        order.squared_radii.extend(squared_radii)
+        pool.cover(candidates.vectors[torch.from_numpy(picks)], rows)
+        after_round(order)
+        if edges <= EDGES_PER_CANDIDATE * wanted:
+            wanted = min(2 * wanted, MOST_CANDIDATES)
+        else:
+            wanted = max(wanted // 2, FIRST_CANDIDATES)
+
+
+def greedy_round(
+    candidates: Candidates, most: int, least_squared_distance: float
+) -> tuple[Int64Array, list[float], int]:
+    """Greedy among the candidates, as far as no row outside can come first.
+
+    Returns:
+        Indices into the candidates in order of picking, their squared radii, and the number of close pairs.
+    """
+    squared = candidates.squared_distances.tolist()
+    rows = candidates.rows.tolist()
+    neighbours = close_neighbours(candidates)
+    rest = (-candidates.rest[0], candidates.rest[1]) if candidates.rest else (0.0, -1)
+    heap = [(-distance, row, index) for index, (distance, row) in enumerate(zip(squared, rows, strict=True))]
+    heapq.heapify(heap)
+    picks: list[int] = []
+    radii: list[float] = []
+    while heap and len(picks) < most:
+        negative, row, index = heapq.heappop(heap)
+        if -negative != squared[index]:
+            continue  # lowered since it was pushed
+        if (negative, row) > rest or -negative <= least_squared_distance:
+            break
+        picks.append(index)
+        radii.append(-negative)
+        squared[index] = 0.0
+        others, distances = neighbours.of(index)
+        for other, distance in zip(others, distances, strict=True):
+            if distance < squared[other]:
+                squared[other] = distance
+                if (-distance, rows[other]) < rest:
+                    heapq.heappush(heap, (-distance, rows[other], other))
+    return np.asarray(picks, dtype=np.int64), radii, neighbours.count
+
+
+@dataclass(frozen=True)
+class CloseNeighbours:
+    """For each candidate, the others that lie nearer to it than the largest distance to the picks so far."""
+
+    starts: list[int]
+    others: list[int]
+    squared_distances: list[float]
+
+    @property
+    def count(self) -> int:
+        return len(self.others) // 2
+
+    def of(self, index: int) -> tuple[list[int], list[float]]:
+        part = slice(self.starts[index], self.starts[index + 1])
+        return self.others[part], self.squared_distances[part]
+
+
+def close_neighbours(candidates: Candidates) -> CloseNeighbours:
+    """Exact distances of all candidate pairs that could lower one another, found through the filter."""
+    vectors = candidates.vectors
+    size = len(vectors)
+    first, second = close_pairs(vectors, float(candidates.squared_distances.max(initial=0.0)))
+    squared = squared_distances(vectors, first, vectors, second)
+    tail = torch.cat([first, second])
+    order = torch.argsort(tail, stable=True)
+    starts = torch.zeros(size + 1, dtype=torch.int64)
+    torch.cumsum(torch.bincount(tail, minlength=size), 0, out=starts[1:])
+    others = torch.cat([second, first])[order]
+    return CloseNeighbours(starts.tolist(), others.tolist(), torch.cat([squared, squared])[order].tolist())
+
+
+def close_pairs(vectors: Tensor, squared_distance: float) -> tuple[Tensor, Tensor]:
+    """Pairs i < j that may be nearer than a distance: a superset, by the filter in bfloat16."""
+    centre = vectors[0].double()
+    offsets = vectors.double() - centre
+    longest = float(offsets.square().sum(1).max().sqrt())
+    image = fit_map(vectors[:1], longest, centre, torch.bfloat16, None)
+    codes = image.encode(vectors)
+    bounds = PickBounds.of(codes)
+    distance = torch.full((len(vectors),), squared_distance, dtype=torch.float64).sqrt_() * image.scale
+    set_thresholds(codes, image.columns, distance, bounds)
+    side = pick_side(codes, image.columns)
+    product = torch.mm(codes.rows, side.T)
+    return tuple((product.view(torch.int16) >= 0).triu_(1).nonzero(as_tuple=True))  # type: ignore[return-value]
+
+
+def order_arrays(order: Order) -> tuple[Int64Array, Float64Array]:
+    """The order as arrays: (k,) int64 rows and (k,) float64 squared radii."""
+    return np.asarray(order.rows, dtype=np.int64), np.asarray(order.squared_radii, dtype=np.float64)

@@ -1,0 +1,63 @@
+"""The contract between the greedy loop and whatever holds the vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from evenly.types import Float64Array, Int64Array
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The farthest rows of a pool.
+
+    Attributes:
+        rows: (B,) int64 pool row numbers, farthest first, lowest number first among equals.
+        squared_distances: (B,) float64 to the nearest pick so far; all above 0.
+        vectors: (B, d) float32.
+        rest: squared distance and row number of the farthest row that is not among them; None where no other
+            row is farther than 0. No row outside can come before it: larger distance first, then lower number.
+    """
+
+    rows: Int64Array
+    squared_distances: Float64Array
+    vectors: Tensor
+    rest: tuple[float, int] | None
+
+
+class Pool(Protocol):
+    """Rows with their distances to the picks so far. The only thing that knows where vectors live.
+
+    A new pool has no picks and all distances infinite.
+    """
+
+    @property
+    def count(self) -> int:
+        """N, number of rows."""
+
+    def block_sums(self) -> Tensor:
+        """(blocks, d) float64, sums of each `evenly.selection.distance.ROWS_PER_SUM` consecutive rows."""
+
+    def nearest(self, point: Tensor) -> tuple[float, int]:
+        """Squared distance and number of the row nearest to a (d,) float32 point, lowest number among equals."""
+
+    def vector(self, row: int) -> Tensor:
+        """(1, d) float32, one row."""
+
+    def farthest(self, count: int) -> Candidates:
+        """The ``count`` rows farthest from the picks so far (fewer where fewer are farther than 0)."""
+
+    def cover(self, vectors: Tensor, labels: Int64Array) -> None:
+        """Lowers each row's distance to its nearest pick.
+
+        Args:
+            vectors: (P, d) float32, new picks in order.
+            labels: (P,) int64: the row number of each, or N + i for anchor i. A row that is picked gets distance
+                0 to itself and is never offered again. Among equals the earlier pick stays.
+        """
+
+    def cover_result(self) -> tuple[Int64Array, Float64Array]:
+        """Label of the nearest pick and squared distance to it, for every row: (N,) int64, (N,) float64."""
