@@ -1,0 +1,99 @@
+"""The losses an arm can be trained and measured with, over response tokens only.
+
+``cross-entropy``
+    -log softmax(z)[y].
+``l2``
+    the mean squared error between the raw logits z and the one-hot label e_y, as in arXiv 2506.24120: the
+    mean over the V entries of the vocabulary, (|z|^2 - 2 z_y + 1) / V, computed without building e_y. The
+    division by V is that of a mean squared error; it only rescales the learning rate of SGD, by 1 / V.
+``l2-probabilities``
+    the same with softmax(z) in the place of z.
+
+Every loss of a set of tokens is the mean over its response tokens; a row's label at position 0 is never
+predicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import torch
+
+from evenly.errors import InputError
+
+LossName = Literal["cross-entropy", "l2", "l2-probabilities"]
+LOSSES: tuple[LossName, ...] = ("cross-entropy", "l2", "l2-probabilities")
+IGNORED = -100
+"""The label of tokens outside the loss: prompts and padding."""
+
+TokenLoss: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""(M, V) float32 logits and (M,) int64 labels to (M,) float32 losses."""
+
+
+def check_loss(name: str) -> LossName:
+    """Returns the name of a loss, or says which there are."""
+    for known in LOSSES:
+        if name == known:
+            return known
+    raise InputError(f"loss {name!r} is not known; use one of {', '.join(LOSSES)}")
+
+
+def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """-log softmax(z)[y] for each token: (M, V) and (M,) to (M,)."""
+    return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+
+
+def l2(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean squared error between logits and one-hot label for each token: (M, V) and (M,) to (M,)."""
+    return _squared_error_to_one_hot(logits, labels)
+
+
+def l2_probabilities(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean squared error between probabilities and one-hot label for each token: (M, V) and (M,) to (M,)."""
+    return _squared_error_to_one_hot(torch.softmax(logits, dim=-1), labels)
+
+
+def _squared_error_to_one_hot(values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    at_label = values.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+    return (values.square().sum(-1) - 2.0 * at_label + 1.0) / values.shape[-1]
+
+
+TOKEN_LOSSES: dict[LossName, TokenLoss] = {
+    "cross-entropy": cross_entropy,
+    "l2": l2,
+    "l2-probabilities": l2_probabilities,
+}
+
+
+def response_logits(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Picks the logits that predict response tokens.
+
+    Args:
+        logits: (B, T, V) as the model returns them; position t predicts token t + 1.
+        labels: (B, T) int64, `IGNORED` outside the loss.
+
+    Returns:
+        (M, V) float32 logits and their (M,) labels, in row order.
+    """
+    following = labels[:, 1:]
+    predicted = following != IGNORED
+    return logits[:, :-1][predicted].float(), following[predicted]
+
+
+def training_loss(
+    name: LossName, logits: torch.Tensor, labels: torch.Tensor, tokens: torch.Tensor | int
+) -> torch.Tensor:
+    """The part of a step's loss that one micro-batch carries.
+
+    Args:
+        name: the loss.
+        logits: (B, T, V).
+        labels: (B, T) int64, `IGNORED` outside the loss.
+        tokens: response tokens of the whole step, over all its micro-batches and devices; parts add up to the
+            mean over the step, so that splitting a step changes nothing.
+    """
+    chosen, targets = response_logits(logits, labels)
+    if len(targets) == 0:
+        return logits.sum() * 0.0  # keeps the graph, for devices whose share holds no response
+    return TOKEN_LOSSES[name](chosen, targets).sum() / tokens

@@ -1,0 +1,116 @@
+"""Causal language models and their tokenizers: loading them, naming their bytes, choosing a precision."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from evenly.errors import InputError
+from evenly.train.settings import Lora
+
+Precision = Literal["bf16", "fp16", "fp32"]
+
+
+def load_tokenizer(model: str, *, plain_template: bool = False) -> Any:
+    """Loads the tokenizer of a model folder or hub id.
+
+    Raises:
+        InputError: the folder has none, or its files cannot be read.
+    """
+    from transformers import AutoTokenizer
+
+    if (
+        Path(model).is_dir()
+        and not list(Path(model).glob("tokenizer*"))
+        and not (Path(model) / "vocab.json").exists()
+    ):
+        raise InputError(
+            f"{model} holds no tokenizer (tokenizer.json, tokenizer.model or vocab.json); save the tokenizer beside the model"
+        )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model)
+    except (OSError, ValueError) as error:
+        raise InputError(f"no tokenizer could be loaded from {model}: {_first_line(error)}") from None
+    if tokenizer.pad_token_id is None:
+        if tokenizer.eos_token_id is None:
+            raise InputError(
+                f"the tokenizer of {model} has neither a padding nor an end token; add one to it"
+            )
+        tokenizer.pad_token = tokenizer.eos_token
+    if plain_template:
+        tokenizer.chat_template = None
+    return tokenizer
+
+
+def load_model(model: str, *, lora: Lora | None = None, seed: int = 0) -> Any:
+    """Loads a causal language model in float32, with fresh adapters where asked.
+
+    Weights stay float32 and arithmetic runs in the precision of the training (autocast), so that small
+    updates are not rounded away. Adapters start from ``seed``.
+
+    Raises:
+        InputError: no model there, or not a causal language model.
+    """
+    from transformers import AutoModelForCausalLM
+
+    try:
+        loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"no causal language model could be loaded from {model}: {_first_line(error)}"
+        ) from None
+    loaded.config.use_cache = False
+    if lora is None:
+        return loaded
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)
+    adapters = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=0.0,
+        target_modules=lora.targets,
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(loaded, adapters)
+
+
+def model_identity(model: str) -> str:
+    """SHA-256 over the names and bytes of a model folder's configuration and weights; a hub id is its own
+    identity."""
+    folder = Path(model)
+    if not folder.is_dir():
+        return model
+    digest = hashlib.sha256()
+    kinds = ("*.json", "*.safetensors", "*.bin", "*.model")
+    for path in sorted(path for kind in kinds for path in folder.glob(kind)):
+        digest.update(path.name.encode() + b"\0")
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def choose_precision(asked: Literal["auto", "bf16", "fp16", "fp32"]) -> Precision:
+    """Resolves ``auto``: bf16 where the device has units for it, else float32."""
+    if asked != "auto":
+        return asked
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    capability = torch.backends.cpu.get_cpu_capability()
+    return "bf16" if capability == "AVX512" and _processor_has("amx_bf16", "avx512_bf16") else "fp32"
+
+
+def _processor_has(*flags: str) -> bool:
+    try:
+        known = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return any(flag in known for flag in flags)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,74 @@
+"""The order in which an arm's rows are trained on: a fixed list of steps, the same however often a run is
+resumed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from evenly.errors import InputError
+from evenly.types import Int64Array
+
+Schedule = Literal["shuffled", "order", "growing"]
+SCHEDULES: tuple[Schedule, ...] = ("shuffled", "order", "growing")
+GROWING_STAGES = 4
+"""``growing`` trains on the first 1/4, 2/4, 3/4 and 4/4 of the order, a quarter of the steps each."""
+
+
+def check_schedule(name: str) -> Schedule:
+    """Returns the name of a schedule, or says which there are."""
+    for known in SCHEDULES:
+        if name == known:
+            return known
+    raise InputError(f"schedule {name!r} is not known; use one of {', '.join(SCHEDULES)}")
+
+
+def step_rows(rows: int, batch: int, steps: int, seed: int, schedule: Schedule = "shuffled") -> Int64Array:
+    """Lists which positions of an arm each step trains on.
+
+    Epochs follow each other without a break: a step at the border of two epochs takes rows from both, so
+    every step has the same number of rows.
+
+    Args:
+        rows: rows of the arm, in the arm's order (for a selection the order of picks).
+        batch: rows per step.
+        steps: steps of the run.
+        seed: of the shuffles.
+        schedule: ``shuffled`` permutes every epoch anew; ``order`` walks the arm in its order, every epoch;
+            ``growing`` shuffles within a prefix of the order that grows in `GROWING_STAGES` equal stages.
+
+    Returns:
+        (steps, batch) int64 positions in 0 … rows - 1.
+    """
+    random = np.random.default_rng([seed, rows])
+    if schedule == "order":
+        return (np.arange(steps * batch, dtype=np.int64) % rows).reshape(steps, batch)
+    if schedule == "shuffled":
+        return _shuffled(rows, steps * batch, random).reshape(steps, batch)
+    borders = np.linspace(0, steps, GROWING_STAGES + 1).astype(int)
+    stages = [
+        _shuffled(
+            max(1, rows * (stage + 1) // GROWING_STAGES),
+            int(borders[stage + 1] - borders[stage]) * batch,
+            random,
+        )
+        for stage in range(GROWING_STAGES)
+    ]
+    return np.concatenate(stages).reshape(steps, batch)
+
+
+def _shuffled(rows: int, count: int, random: np.random.Generator) -> Int64Array:
+    epochs = -(-count // rows)
+    order = [random.permutation(rows) for _ in range(epochs)]
+    return np.concatenate([*order, np.empty(0, np.int64)])[:count].astype(np.int64)
+
+
+def sorted_within_steps(positions: Int64Array, lengths: Int64Array) -> Int64Array:
+    """Sorts the rows of each step by length, longest first.
+
+    A step's gradient is a mean over its tokens, whatever their order; micro-batches of rows of like length
+    are padded less, and the longest come first so that memory runs out at once or never.
+    """
+    order = np.argsort(-lengths[positions], axis=1, kind="stable")
+    return np.take_along_axis(positions, order, axis=1)

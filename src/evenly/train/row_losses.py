@@ -1,0 +1,165 @@
+"""The loss of each row under a model: what curves, thresholds and paired differences are made of."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from evenly.train.examples import Examples
+from evenly.train.losses import IGNORED, TOKEN_LOSSES, LossName
+from evenly.train.models import Precision
+from evenly.types import Float64Array, Int64Array, Progress, silent
+
+TOKENS_PER_PASS = 8192
+TOKEN_MULTIPLE = 128
+"""Matrix units work on whole tiles: rows are padded until a batch's tokens are a multiple of this."""
+
+
+@dataclass(frozen=True, eq=False)
+class RowLosses:
+    """Losses of n rows.
+
+    Attributes:
+        rows: (n,) int64 pool row numbers.
+        loss_sum: (n,) float64, sum of the loss over a row's response tokens.
+        correct: (n,) int64, response tokens whose most likely prediction is right.
+        tokens: (n,) int64, response tokens.
+    """
+
+    rows: Int64Array
+    loss_sum: Float64Array
+    correct: Int64Array
+    tokens: Int64Array
+
+    def mean(self) -> float:
+        """The loss per response token over all rows: what training minimises."""
+        return float(self.loss_sum.sum() / self.tokens.sum())
+
+    def accuracy(self) -> float:
+        """Share of response tokens predicted right."""
+        return float(self.correct.sum() / self.tokens.sum())
+
+
+def pad_batch(examples: Examples, rows: Sequence[int] | Int64Array, pad_id: int) -> dict[str, torch.Tensor]:
+    """Stacks rows into one batch, padded on the right.
+
+    Returns:
+        input_ids, attention_mask and labels, each (B, T) int64 with B * T a multiple of `TOKEN_MULTIPLE`.
+    """
+    longest = max(len(examples.tokens[row]) for row in rows)
+    step = TOKEN_MULTIPLE // np.gcd(TOKEN_MULTIPLE, len(rows))
+    width = int(-(-longest // step) * step)
+    ids = np.full((len(rows), width), pad_id, dtype=np.int64)
+    labels = np.full((len(rows), width), IGNORED, dtype=np.int64)
+    mask = np.zeros((len(rows), width), dtype=np.int64)
+    for place, row in enumerate(rows):
+        length = len(examples.tokens[row])
+        ids[place, :length] = examples.tokens[row]
+        labels[place, :length] = examples.labels[row]
+        mask[place, :length] = 1
+    return {
+        "input_ids": torch.from_numpy(ids),
+        "attention_mask": torch.from_numpy(mask),
+        "labels": torch.from_numpy(labels),
+    }
+
+
+def autocast(device: torch.device | str, precision: Precision) -> contextlib.AbstractContextManager[Any]:
+    """The arithmetic of a run: autocast to its precision, or nothing for float32."""
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float16
+    context: contextlib.AbstractContextManager[Any] = torch.autocast(torch.device(device).type, dtype=dtype)
+    return context
+
+
+def row_losses(
+    model: Any,
+    examples: Examples,
+    rows: Int64Array,
+    loss: LossName,
+    precision: Precision,
+    pad_id: int,
+    *,
+    share: tuple[int, int] = (0, 1),
+    progress: Progress = silent,
+) -> RowLosses:
+    """Computes the loss of rows under a model, without touching its mode or gradients.
+
+    Args:
+        model: a causal language model; called as ``model(input_ids=…, attention_mask=…).logits``.
+        examples: the tokenised pool.
+        rows: (n,) pool row numbers, none of them dropped.
+        loss: the loss to measure with.
+        precision: of the forward passes; sums are float64.
+        pad_id: any token id, for the padding.
+        share: (rank, world): under several processes each computes its passes and all hear of all results.
+            Every process makes equally many passes, since sharded models need all processes in each of them.
+
+    Returns:
+        Losses in the order of ``rows``.
+    """
+    rank, world = share
+    by_length = rows[np.argsort(-examples.lengths()[rows], kind="stable")]
+    batches = _passes(examples, by_length)
+    mine = [
+        batches[min(at, len(batches) - 1)] for at in range(rank, -(-len(batches) // world) * world, world)
+    ]
+    device = next(model.parameters()).device
+    found: dict[int, tuple[float, int]] = {}
+    was_training = model.training
+    model.eval()
+    for done, batch in enumerate(mine):
+        found.update(_one_pass(model, examples, batch, loss, precision, pad_id, device))
+        progress("measure rows", done + 1, len(mine))
+    model.train(was_training)
+    if world > 1:
+        from accelerate.utils import gather_object
+
+        found = {row: value for part in gather_object([found]) for row, value in part.items()}
+    return RowLosses(
+        rows=rows,
+        loss_sum=np.array([found[int(row)][0] for row in rows], dtype=np.float64),
+        correct=np.array([found[int(row)][1] for row in rows], dtype=np.int64),
+        tokens=examples.response_tokens[rows],
+    )
+
+
+def _passes(examples: Examples, rows: Int64Array) -> list[Int64Array]:
+    batches, start = [], 0
+    while start < len(rows):
+        count = max(1, TOKENS_PER_PASS // max(1, len(examples.tokens[rows[start]])))
+        batches.append(rows[start : start + count])
+        start += count
+    return batches
+
+
+def _one_pass(
+    model: Any,
+    examples: Examples,
+    rows: Int64Array,
+    loss: LossName,
+    precision: Precision,
+    pad_id: int,
+    device: Any,
+) -> dict[int, tuple[float, int]]:
+    batch = {name: tensor.to(device) for name, tensor in pad_batch(examples, rows, pad_id).items()}
+    with torch.no_grad(), autocast(device, precision):
+        logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    following = batch["labels"][:, 1:]
+    predicted = following != IGNORED
+    chosen, targets = logits[:, :-1][predicted].float(), following[predicted]
+    losses = TOKEN_LOSSES[loss](chosen, targets).double()
+    right = (chosen.argmax(-1) == targets).double()
+    place = predicted.nonzero()[:, 0]
+    sums = torch.zeros(len(rows), 2, dtype=torch.float64, device=device)
+    sums.index_add_(0, place, torch.stack([losses, right], dim=1))
+    return {
+        int(row): (float(total), round(float(hits)))
+        for row, (total, hits) in zip(rows, sums.tolist(), strict=True)
+    }

@@ -1,0 +1,287 @@
+"""Training one arm with TRL's SFTTrainer, measured as it goes, resumable at any moment."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from datasets import Dataset
+from transformers import TrainerCallback
+from trl import SFTConfig, SFTTrainer
+
+from evenly.train.curves import CurveWriter
+from evenly.train.examples import Examples
+from evenly.train.losses import training_loss
+from evenly.train.models import choose_precision, load_model
+from evenly.train.order import sorted_within_steps, step_rows
+from evenly.train.row_losses import RowLosses, pad_batch, row_losses
+from evenly.train.settings import Training
+from evenly.types import Int64Array, Progress, silent
+
+CHECKPOINTS = 6
+"""A run saves its state this many times; what is lost when it is killed is at most a sixth of it."""
+
+
+class DivergedError(RuntimeError):
+    """The loss of a step is not finite."""
+
+    def __init__(self, step: int, loss: float) -> None:
+        super().__init__(f"the loss became {loss} at step {step}; lower the rate (--lr) or clip harder")
+        self.step = step
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One arm with one seed, and when to measure it.
+
+    Attributes:
+        key: name of the run, for progress and files.
+        model: model folder or hub id.
+        rows: (n,) pool row numbers of the arm in its order, none of them dropped.
+        seed: of shuffles and fresh adapters.
+        batch: rows per step, over all devices.
+        steps: optimiser steps.
+        training: how.
+        measure_at: steps at which the samples are measured, 0 included.
+        arm_at: steps at which all rows of the arm are measured.
+        samples: what to measure, by part: the arm's own sample and the test parts, as pool row numbers.
+        folder: where the curve, the checkpoints and the model go.
+        save_model: keep the trained model in ``folder/model``.
+    """
+
+    key: str
+    model: str
+    rows: Int64Array
+    seed: int
+    batch: int
+    steps: int
+    training: Training
+    measure_at: tuple[int, ...]
+    arm_at: tuple[int, ...]
+    samples: dict[str, Int64Array]
+    folder: Path
+    save_model: bool = False
+
+
+def train_run(run: Run, examples: Examples, tokenizer: Any, *, progress: Progress = silent) -> None:
+    """Trains one run from where it was left, and writes its curve to ``run.folder``.
+
+    The same run gives the same curve: rows come in a fixed order, adapters and dropout from the seed; a run
+    that was interrupted goes on from its last checkpoint with the state of optimiser, schedule and random
+    numbers.
+
+    Raises:
+        DivergedError: the loss became NaN or infinite; the curve up to there is kept.
+    """
+    run.folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = last_checkpoint(run.folder)
+    model = load_model(run.model, lora=run.training.lora, seed=run.seed)
+    trainer = ArmTrainer(run, examples, tokenizer, model, progress)
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    finally:
+        if trainer.is_world_process_zero():
+            trainer.writer.write()
+    if run.save_model:
+        trainer.save_model(str(run.folder / "model"))
+        if trainer.is_world_process_zero():
+            tokenizer.save_pretrained(run.folder / "model")
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end: one whose state, the last file written, can be
+    read."""
+    for path in sorted(
+        folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True
+    ):
+        try:
+            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError):
+            continue
+        return path
+    return None
+
+
+class ArmTrainer(SFTTrainer):  # type: ignore[misc]
+    """TRL's trainer with the rows of each step fixed beforehand and the loss computed by the plain formulas.
+
+    TRL computes its own loss from hidden states, past the head, and shows a custom loss function other
+    outputs than a plain forward pass; so the loss is computed here, from the logits of the model as it is.
+    """
+
+    loss_is_scaled_for_ga = True
+
+    def __init__(self, run: Run, examples: Examples, tokenizer: Any, model: Any, progress: Progress) -> None:
+        self.run = run
+        self.examples = examples
+        self.pad_id = int(tokenizer.pad_token_id)
+        self.precision = choose_precision(run.training.precision)
+        self.writer = CurveWriter(run.folder / "curve.parquet", run.folder / "rows.parquet")
+        self.step_loss = 0.0
+        positions = step_rows(len(run.rows), run.batch, run.steps, run.seed, run.training.schedule)
+        self.row_of_step = run.rows[sorted_within_steps(positions, examples.lengths()[run.rows])]
+        super().__init__(
+            model=model,
+            args=self._arguments(),
+            train_dataset=Dataset.from_dict({"input_ids": self.row_of_step.ravel()}),
+            data_collator=self._collate,
+            processing_class=tokenizer,
+            callbacks=[_Clockwork(self, progress)],
+            optimizers=(_make_optimizer(model, run.training), None),
+        )
+        self.model_accepts_loss_kwargs = True  # so that the response tokens of a whole step are counted
+        self.remove_callback(transformers.PrinterCallback)
+        self.remove_callback(transformers.ProgressCallback)
+
+    def _arguments(self) -> SFTConfig:
+        run, training = self.run, self.run.training
+        per_device = run.batch // _world()
+        micro = _largest_divisor(per_device, training.micro_batch)
+        return SFTConfig(
+            output_dir=str(run.folder),
+            per_device_train_batch_size=micro,
+            gradient_accumulation_steps=per_device // micro,
+            max_steps=run.steps,
+            learning_rate=float(training.rate),
+            lr_scheduler_type="constant_with_warmup",
+            warmup_steps=training.warmup_steps,
+            max_grad_norm=training.clip,
+            bf16=self.precision == "bf16",
+            fp16=self.precision == "fp16",
+            gradient_checkpointing=training.gradient_checkpointing,
+            seed=run.seed,
+            data_seed=run.seed,
+            use_cpu=not torch.cuda.is_available(),
+            save_strategy="steps",
+            save_steps=max(1, -(-run.steps // CHECKPOINTS)),
+            save_total_limit=1,
+            logging_steps=10,
+            logging_nan_inf_filter=False,
+            report_to=list(training.report_to) or "none",
+            run_name=run.key,
+            dataloader_pin_memory=torch.cuda.is_available(),
+            dataset_kwargs={"skip_prepare_dataset": True},
+            max_length=None,
+            loss_type="nll",
+            packing=False,
+            remove_unused_columns=False,
+            disable_tqdm=True,
+        )
+
+    def _collate(self, items: list[dict[str, int]]) -> dict[str, torch.Tensor]:
+        return pad_batch(self.examples, [item["input_ids"] for item in items], self.pad_id)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        return torch.utils.data.SequentialSampler(self.train_dataset)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        labels = inputs["labels"]
+        outputs = model(
+            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
+        )
+        tokens = (labels[:, 1:] != -100).sum() if num_items_in_batch is None else num_items_in_batch
+        loss = training_loss(self.run.training.loss, outputs.logits, labels, tokens)
+        # Devices average their gradients while the loss is a sum over all of them.
+        loss = loss * self.accelerator.num_processes
+        return (loss, outputs) if return_outputs else loss
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        loss: torch.Tensor = super().training_step(*args, **kwargs)
+        self.step_loss += float(loss)
+        return loss
+
+    def measure(self, parts: dict[str, Int64Array]) -> dict[str, RowLosses]:
+        """The losses of each part's rows under the model as it is now."""
+        share = (self.accelerator.process_index, self.accelerator.num_processes)
+        return {
+            name: row_losses(
+                self.model_wrapped,
+                self.examples,
+                rows,
+                self.run.training.loss,
+                self.precision,
+                self.pad_id,
+                share=share,
+            )
+            for name, rows in parts.items()
+        }
+
+
+class _Clockwork(TrainerCallback):  # type: ignore[misc]
+    """Times the steps, watches the loss, and measures at the appointed steps."""
+
+    def __init__(self, trainer: ArmTrainer, progress: Progress) -> None:
+        self.trainer = trainer
+        self.progress = progress
+        self.tokens, self.seconds, self.started = 0, 0.0, 0.0
+        lengths = trainer.examples.lengths()
+        self.step_tokens = lengths[trainer.row_of_step].sum(axis=1)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step > 0:
+            self.tokens, self.seconds = self.trainer.writer.resume(state.global_step)
+        else:
+            self._measure(0)
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.trainer.step_loss = 0.0
+        self.started = time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        trainer, step = self.trainer, int(state.global_step)
+        self.seconds += time.perf_counter() - self.started
+        self.tokens += int(self.step_tokens[step - 1])
+        loss = _mean_over_processes(trainer, trainer.step_loss)
+        trainer.writer.batch(step, self._epoch(step), self.tokens, self.seconds, loss)
+        if not np.isfinite(loss):
+            raise DivergedError(step, loss)
+        self._measure(step)
+        self.progress(f"train {trainer.run.key}", step, trainer.run.steps)
+
+    def _epoch(self, step: int) -> float:
+        return step * self.trainer.run.batch / len(self.trainer.run.rows)
+
+    def _measure(self, step: int) -> None:
+        run = self.trainer.run
+        parts = dict(run.samples) if step in run.measure_at else {}
+        if step in run.arm_at:
+            parts["arm"] = run.rows
+        if parts:
+            measured = self.trainer.measure(parts)
+            if self.trainer.is_world_process_zero():
+                self.trainer.writer.measured(step, self._epoch(step), self.tokens, self.seconds, measured)
+
+
+def _make_optimizer(model: Any, training: Training) -> torch.optim.Optimizer:
+    weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    rate = float(training.rate)
+    if training.optimizer == "sgd":
+        return torch.optim.SGD(
+            weights, lr=rate, momentum=training.momentum, weight_decay=training.weight_decay
+        )
+    return torch.optim.AdamW(weights, lr=rate, betas=training.betas, weight_decay=training.weight_decay)
+
+
+def _mean_over_processes(trainer: ArmTrainer, value: float) -> float:
+    if trainer.accelerator.num_processes == 1:
+        return value
+    parts = trainer.accelerator.gather(torch.tensor([value], device=trainer.accelerator.device))
+    return float(parts.mean())
+
+
+def _largest_divisor(number: int, at_most: int) -> int:
+    return max(divisor for divisor in range(1, min(number, at_most) + 1) if number % divisor == 0)
+
+
+def _world() -> int:
+    from accelerate import PartialState
+
+    return int(PartialState().num_processes)
