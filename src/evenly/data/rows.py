@@ -1,0 +1,307 @@
+"""The pool: the rows of all sources in the order given, their texts, ids and fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+
+from evenly.data.forms import Form, Part, RecordError, Texts, recognise
+from evenly.data.manifest import OutputRecord, SourceRecord
+from evenly.data.names import Compression
+from evenly.data.tables import Table, check_widths, vectors_of
+from evenly.data.textfiles import TextFile
+from evenly.errors import InputError
+from evenly.types import Float32Array, Int64Array
+
+Records = TextFile | Table
+Scalar = str | int | float | bool | None
+
+ID_FIELDS = ("id", "_id", "uid")
+SHORT_CHARACTERS = 80
+_PROBED_ROWS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One source of the pool.
+
+    Attributes:
+        name: as the user gave it; the matched path for a glob.
+        path: of its file or folder; None for standard input and datasets by id.
+        sha256: of its bytes.
+        compression: of its file.
+        records: what it holds.
+        form: where the text of its records is, by ``--text`` or recognised.
+        own_form: the recognised form, which training follows whatever ``--text`` says; ``form`` where there is none.
+    """
+
+    name: str
+    path: Path | None
+    sha256: str
+    compression: Compression
+    records: Records
+    form: Form
+    own_form: Form
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+class Rows:
+    """All rows one may choose from. Records are parsed when asked for; only the bytes of the files are held.
+
+    Args:
+        sources: at least one, checked by `evenly.data.sources.read_rows`.
+        part: which part of the text `texts` gives.
+    """
+
+    def __init__(self, sources: Sequence[Source], part: Part = "all") -> None:
+        self._sources = tuple(sources)
+        self._part = part
+        self._starts = np.cumsum([0, *map(len, sources)])
+        self._ids: list[str] | None = None
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    @property
+    def sources(self) -> list[SourceRecord]:
+        """Name, hash, rows and form of every source, in order."""
+        return [
+            SourceRecord(
+                name=source.name, sha256=source.sha256, rows=len(source), form=source.form.description
+            )
+            for source in self._sources
+        ]
+
+    @property
+    def opened(self) -> tuple[Source, ...]:
+        """The sources with their records."""
+        return self._sources
+
+    @property
+    def starts(self) -> Int64Array:
+        """(sources + 1,) int64: source s holds the rows starts[s] … starts[s + 1] - 1."""
+        return self._starts
+
+    def all_texts(self) -> Iterator[Texts]:
+        """Prompt, response and whole text of every row, parsed as one goes."""
+        for source in self._sources:
+            for number, record in enumerate(source.records.records(source.form.fields), start=1):
+                yield texts_of(source.form, record, number, source.name)
+
+    def iterate_texts(self) -> Iterator[str]:
+        """The text of the chosen part of every row, one at a time, for pools larger than memory."""
+        return (texts.part(self._part) for texts in self.all_texts())
+
+    def texts(self) -> list[str]:
+        """The text of the chosen part of every row, N of them."""
+        return list(self.iterate_texts())
+
+    def prompts(self) -> list[str]:
+        """The prompt of every row, N of them."""
+        return [texts.prompt for texts in self.all_texts()]
+
+    def responses(self) -> list[str]:
+        """The response of every row, N of them; empty where there is none."""
+        return [texts.response for texts in self.all_texts()]
+
+    def pair(self, row: int) -> tuple[str, str]:
+        """Prompt and response of one row."""
+        source, local = self._locate(row)
+        return texts_of(source.form, source.records.record(local), local + 1, source.name)[:2]
+
+    def messages(self, row: int) -> list[dict[str, str]]:
+        """One row as turns with ``role`` and ``content`` for chat templates, by the record's own form.
+
+        A row of plain text is one turn of the user.
+        """
+        source, local = self._locate(row)
+        return source.own_form.messages(source.records.record(local))
+
+    def record(self, row: int) -> dict[str, Any]:
+        """One row as it was read, with all its fields."""
+        source, local = self._locate(row)
+        return source.records.record(local)
+
+    @property
+    def ids(self) -> list[str]:
+        """An id for every row, unique in the pool.
+
+        The record's own ``id``, ``_id`` or ``uid`` where every record of its source has one and all ids of the pool
+        are different; else "NAME:NUMBER", the row's number in its source counted from 1 (its line, in JSON Lines).
+        NAME is the file name, or the source as given where two sources have the same file name.
+        """
+        if self._ids is None:
+            self._ids = self._make_ids()
+        return self._ids
+
+    def _make_ids(self) -> list[str]:
+        short = [PurePath(source.name).name or source.name for source in self._sources]
+        names = short if len(set(short)) == len(short) else [source.name for source in self._sources]
+        numbered = [
+            [f"{name}:{number}" for number in range(1, len(source) + 1)]
+            for name, source in zip(names, self._sources, strict=True)
+        ]
+        chosen = [
+            _own_ids(source.records) or ids for source, ids in zip(self._sources, numbered, strict=True)
+        ]
+        joined = [row_id for ids in chosen for row_id in ids]
+        return joined if len(set(joined)) == len(joined) else [row_id for ids in numbered for row_id in ids]
+
+    def field(self, name: str) -> list[Scalar]:
+        """One field of every row: text, number, truth value, or None where a record lacks it.
+
+        A list of scalars reads as its values with ", " between them. Values of CSV are text.
+
+        Raises:
+            InputError: no record has the field, or it holds an object or a long list (names the row).
+        """
+        values: list[Scalar] = []
+        found = False
+        for source in self._sources:
+            found = found or name in (source.records.names or ())
+            for number, record in enumerate(source.records.records((name,)), start=1):
+                found = found or name in record
+                try:
+                    values.append(scalar(record.get(name)))
+                except RecordError as error:
+                    raise InputError(
+                        f"row {number} of {source.name} {error} in the field {name!r}; name another"
+                    ) from None
+        if not found:
+            raise self._no_field(name)
+        return values
+
+    def scalar_fields(self) -> list[str]:
+        """Fields fit for groups and colours, in order of appearance.
+
+        They hold a short scalar (at most `SHORT_CHARACTERS` characters) in more than half of up to a thousand rows
+        spread evenly over the pool. Ids and the fields that hold the text are left out.
+        """
+        probed = np.unique(np.linspace(0, len(self) - 1, min(len(self), _PROBED_ROWS)).astype(np.int64))
+        taken = {
+            field
+            for source in self._sources
+            for form in (source.form, source.own_form)
+            for field in form.fields or ()
+        }
+        counts: dict[str, int] = {}
+        for row in probed.tolist():
+            for name, value in self.record(row).items():
+                counts[name] = counts.get(name, 0) + _is_short(value)
+        return [
+            name
+            for name, count in counts.items()
+            if 2 * count > len(probed) and name not in {*taken, *ID_FIELDS}
+        ]
+
+    def vectors(self, name: str) -> Float32Array:
+        """One field that holds a list of numbers in every row, as (N, d) float32.
+
+        Raises:
+            InputError: no such field, something else in it, or lists of different lengths (names the row).
+        """
+        blocks = []
+        for source in self._sources:
+            records = source.records
+            if isinstance(records, Table):
+                if name not in records.names:
+                    raise self._no_field(name)
+                blocks.append(vectors_of(records, name))
+            else:
+                blocks.append(self._text_vectors(records, name))
+        widths = {block.shape[1] for block in blocks}
+        if len(widths) > 1:
+            raise InputError(
+                f"the vectors in {name!r} are {' and '.join(map(str, sorted(widths)))} numbers long; embed all alike"
+            )
+        return np.concatenate(blocks)
+
+    def _text_vectors(self, records: TextFile, name: str) -> Float32Array:
+        values = [record.get(name) for record in records.records()]
+        if not any(isinstance(value, list) for value in values):
+            raise (
+                self._no_field(name)
+                if values.count(None) == len(values)
+                else InputError(f"the field {name!r} of {records.name} holds no lists of numbers")
+            )
+        check_widths(
+            np.array([len(value) if isinstance(value, list) else -1 for value in values]), records.name, name
+        )
+        try:
+            return np.array(values, dtype=np.float32)
+        except (TypeError, ValueError):
+            raise InputError(
+                f"the field {name!r} of {records.name} holds lists that are not of numbers"
+            ) from None
+
+    def write(self, kept: Sequence[int] | Int64Array, out: str | Path) -> list[OutputRecord]:
+        """Writes the kept rows; see `evenly.data.writing.write_rows`."""
+        from evenly.data.writing import write_rows
+
+        return write_rows(self, kept, out)
+
+    def _locate(self, row: int) -> tuple[Source, int]:
+        if not 0 <= row < len(self):
+            raise InputError(f"row {row} is not in the pool of {len(self)} rows")
+        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        return self._sources[number], int(row - self._starts[number])
+
+    def _no_field(self, name: str) -> InputError:
+        found = dict.fromkeys(field for source in self._sources for field in source.records.record(0))
+        return InputError(f"no record has a field {name!r}; found: {', '.join(found)}")
+
+
+def texts_of(form: Form, record: dict[str, Any], number: int, name: str) -> Texts:
+    """The texts of a record; says which row of which source does not have the form."""
+    try:
+        return form.texts(record)
+    except RecordError as error:
+        raise InputError(f"row {number} of {name} {error}") from None
+
+
+def form_of_record(record: dict[str, Any], name: str) -> Form:
+    """The form of the first record of a source, or an error that says what it has."""
+    form = recognise(tuple(record))
+    if form is None:
+        raise InputError(
+            f"row 1 of {name} has no form that is known; found: {', '.join(map(str, record)) or 'no field'}. "
+            "Name the field with --text"
+        )
+    return form
+
+
+def scalar(value: Any) -> Scalar:
+    """A value one can group or colour by; RecordError where it is none."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, list | tuple) and all(isinstance(part, str | int | float) for part in value):
+        return ", ".join(map(str, value))
+    if isinstance(value, list | tuple | dict | bytes):
+        raise RecordError(f"holds {type(value).__name__}, not one value,")
+    return str(value)
+
+
+def _is_short(value: Any) -> bool:
+    try:
+        found = scalar(value)
+    except RecordError:
+        return False
+    return found is not None and len(str(found)) <= SHORT_CHARACTERS
+
+
+def _own_ids(records: Records) -> list[str] | None:
+    first = records.record(0)
+    for name in ID_FIELDS:
+        if name in first:
+            values = [record.get(name) for record in records.records((name,))]
+            if all(isinstance(value, str | int) and value != "" for value in values) and len(
+                set(values)
+            ) == len(values):
+                return [str(value) for value in values]
+    return None

@@ -1,0 +1,195 @@
+"""Opens what the user names (files, globs, standard input, saved datasets, dataset ids) as one pool of rows."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from evenly.data.compression import decompress
+from evenly.data.forms import Form, Part, recognise
+from evenly.data.names import check_kind, kind_of
+from evenly.data.rows import Records, Rows, Source, form_of_record, texts_of
+from evenly.data.tables import Table, read_arrow, read_parquet
+from evenly.data.templates import form_of_text
+from evenly.data.textfiles import Csv, JsonArray, JsonLines
+from evenly.errors import InputError
+from evenly.types import Progress, silent
+
+STANDARD_INPUT = "-"
+_PROGRESS_ROWS = 4096
+_READERS: dict[str, Callable[[str, bytes], Records]] = {
+    "json": JsonArray.scan,
+    "jsonl": JsonLines.scan,
+    "csv": Csv.scan,
+    "parquet": read_parquet,
+    "arrow": read_arrow,
+}
+
+
+def read_rows(
+    sources: Sequence[str],
+    *,
+    text: str | None = None,
+    part: Part = "all",
+    split: str | None = None,
+    stdin: BinaryIO | None = None,
+    progress: Progress = silent,
+) -> Rows:
+    """Reads all sources as one pool and checks every record of them.
+
+    Args:
+        sources: files (.json array, .jsonl or .ndjson, .csv, .parquet, .arrow; each plain or .gz, .xz, .zst), globs
+            (sorted within each), "-" for JSON Lines on standard input, folders saved by `datasets`, folders that
+            `datasets.load_dataset` reads, or ids of Hugging Face datasets.
+        text: what the text of a record is, where its form does not say it: fields with commas between them (the last
+            of several is the response) or a Jinja template. None to recognise the form (see `evenly.data.forms`).
+        part: the part of the text that is wanted; every row must have some.
+        split: which split of a dataset; for datasets only.
+        stdin: standard input, unless it is that of the process.
+        progress: called with stage "read" and rows, per source.
+
+    Returns:
+        The pool, in the order of the sources. Memory: the decompressed bytes of the files.
+
+    Raises:
+        InputError: nothing to read, something that cannot be read, a record without text, mixed forms in a source.
+    """
+    if part not in ("all", "prompt", "response"):
+        raise InputError(f"part {part!r} is not known; use all, prompt or response")
+    named = form_of_text(text) if text is not None else None
+    found = _expand(sources)
+    opened = [_open(name, split, stdin) for name in found]
+    if split is not None and not any(
+        isinstance(records, Table) and records.format == "dataset" for *_, records in opened
+    ):
+        raise InputError(f"a split ({split}) was named, but no source is a dataset; leave it out for files")
+    return Rows(
+        [
+            _check(name, path, sha256, records, named, part, progress)
+            for name, path, sha256, records in opened
+        ],
+        part,
+    )
+
+
+def _expand(sources: Sequence[str]) -> list[str]:
+    if isinstance(sources, str | bytes) or not sources:
+        raise InputError(
+            f"sources must be a list of at least one file, glob, folder or dataset id; got {sources!r}"
+        )
+    names: list[str] = []
+    for source in map(str, sources):
+        if not glob.has_magic(source) or Path(source).exists():
+            names.append(source)
+            continue
+        matched = sorted(glob.glob(source, recursive=True))
+        if not matched:
+            raise InputError(f"no file matches {source}; check the pattern and the folder it starts from")
+        names.extend(matched)
+    places = [name if name == STANDARD_INPUT else str(Path(name).resolve()) for name in names]
+    twice = next((name for name, place in zip(names, places, strict=True) if places.count(place) > 1), None)
+    if twice is not None:
+        raise InputError(f"{twice} is given twice; name every source once")
+    return names
+
+
+def _open(name: str, split: str | None, stdin: BinaryIO | None) -> tuple[str, Path | None, str, Records]:
+    if name == STANDARD_INPUT:
+        data = (stdin or sys.stdin.buffer).read()
+        return name, None, hashlib.sha256(data).hexdigest(), JsonLines.scan("standard input", data)
+    path = Path(name)
+    if path.is_file():
+        kind = check_kind(name)
+        try:
+            raw = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{name} cannot be read: {error.strerror}") from None
+        if not raw:
+            raise InputError(f"{name} is empty; expected at least one record")
+        sha256 = hashlib.sha256(raw).hexdigest()
+        return name, path, sha256, _READERS[kind.format](name, decompress(raw, kind.compression, name))
+    if not path.is_dir() and kind_of(name) is not None:
+        raise InputError(
+            f"{name} does not exist; check the name and the folder it is looked for in ({Path.cwd()})"
+        )
+    from evenly.data.hub import open_dataset
+
+    records, sha256 = open_dataset(name, split)
+    return name, path if path.is_dir() else None, sha256, records
+
+
+def _check(
+    name: str,
+    path: Path | None,
+    sha256: str,
+    records: Records,
+    named: Form | None,
+    part: Part,
+    progress: Progress,
+) -> Source:
+    """Finds the form of a source and holds every record to it."""
+    first = records.record(0)
+    form = named or form_of_record(first, records.name)
+    if part == "response" and not form.has_response:
+        raise InputError(
+            f"{records.name} has the form {form.description}, which has no response; use --part all"
+        )
+    empty: list[int] = []
+    needed = None if form.fields is None else [*form.fields]
+    for number, record in enumerate(records.records(needed), start=1):
+        if named is None and records.names is None and recognise(tuple(record)) != form:
+            raise _mixed(records.name, number, record, form)
+        found = texts_of(form, record, number, records.name)
+        if not found.part(part).strip():
+            empty.append(number)
+        _check_surrogates(found.whole, number, records.name)
+        if number % _PROGRESS_ROWS == 0:
+            progress("read", number, len(records))
+    progress("read", len(records), len(records))
+    if empty:
+        raise _without_text(records, empty, form, part)
+    kind = kind_of(name) if path is not None and path.is_file() else None
+    own_form = recognise(tuple(records.names or first)) or form
+    return Source(name, path, sha256, kind.compression if kind else "", records, form, own_form)
+
+
+def _mixed(name: str, number: int, record: dict[str, object], form: Form) -> InputError:
+    other = recognise(tuple(record))
+    found = (
+        other.description if other else f"no form that is known ({', '.join(map(str, record)) or 'no field'})"
+    )
+    return InputError(
+        f"record forms mixed within a file: row {number} of {name} has {found} where row 1 has {form.description}; "
+        "split the file, or name the text with --text"
+    )
+
+
+def _without_text(records: Records, empty: list[int], form: Form, part: Part) -> InputError:
+    where = f"row {empty[0]} of {records.name}"
+    if part == "all":
+        others = f" (and {len(empty) - 1} more rows)" if len(empty) > 1 else ""
+        found = ", ".join(map(str, records.record(empty[0] - 1)))
+        return InputError(
+            f"{where}{others} has no text in {form.description}; found: {found}. "
+            "Remove the row, or name the field with --text"
+        )
+    return InputError(
+        f"{len(empty)} of {len(records)} rows of {records.name} have an empty {part}, the first is row {empty[0]}; "
+        "remove them, or use --part all"
+    )
+
+
+def _check_surrogates(text: str, number: int, name: str) -> None:
+    """JSON can escape half of a character, which no encoder and no UTF-8 file can hold."""
+    try:
+        if not text.isascii():
+            text.encode()
+    except UnicodeEncodeError as error:
+        half = ascii(text[error.start])[1:-1]
+        raise InputError(
+            f"row {number} of {name} holds {half}, half of a character; mend or remove the row"
+        ) from None
