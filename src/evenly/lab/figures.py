@@ -1,0 +1,70 @@
+"""One house style for every figure of the lab: readable, safe for colour-blind eyes, PNG and SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evenly.lab.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, darkest first; black is kept for bounds and laws.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
+ARM_COLOURS = {"max-min": COLOURS[0], "random": COLOURS[4], "clumped": COLOURS[1], "full": COLOURS[6]}
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+INK = "#222222"
+
+STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.7,
+    "lines.markersize": 4.5,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "figure.facecolor": "white",
+    "svg.hashsalt": "evenly",
+    "svg.fonttype": "path",
+}
+
+
+def panels(
+    columns: int, rows: int = 1, *, width: float = 4.4, height: float = 3.5
+) -> tuple[Figure, list[Axes]]:
+    """A figure of ``rows`` x ``columns`` panels and its axes in reading order. Drawn through `render`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, list(axes.reshape(-1))
+
+
+def render(draw: Callable[[Result], Figure], result: Result, folder: Path) -> tuple[Path, Path]:
+    """Draws the result in the house style and writes NAME.png and NAME.svg, the same bytes every time."""
+    import matplotlib
+
+    folder.mkdir(parents=True, exist_ok=True)
+    png, svg = folder / f"{result.name}.png", folder / f"{result.name}.svg"
+    with matplotlib.rc_context(STYLE):
+        figure = draw(result)
+        figure.savefig(png, dpi=130, metadata={"Software": None})
+        figure.savefig(svg, metadata={"Date": None})
+    return png, svg

@@ -1,0 +1,110 @@
+"""What an experiment returns: tables, numbers, curves and a verdict, as data to check or draw again."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from evenly.data.manifest import write_atomically
+from evenly.types import Float64Array
+
+Outcome = Literal["holds", "holds in part", "fails"]
+Cell: TypeAlias = str | float | int | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under column names. A cell that is None was not measured."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One experiment, run.
+
+    Attributes:
+        name: of the experiment, as on the command line.
+        title: the claim in a few words.
+        claim: the claim in a sentence, with its source.
+        settings: everything that decides the numbers (seeds, sizes, rates).
+        tables: what a person reads.
+        verdict: one line: where the claim holds, where it is loose, where it fails.
+        outcome: the verdict in a word.
+        numbers: the figures that tests and documents quote, by name.
+        series: the curves that the figure draws, by name.
+    """
+
+    name: str
+    title: str
+    claim: str
+    settings: Mapping[str, Any]
+    tables: tuple[Table, ...]
+    verdict: str
+    outcome: Outcome
+    numbers: Mapping[str, float]
+    series: Mapping[str, Float64Array] = field(default_factory=dict)
+
+    def as_json(self) -> str:
+        """JSON without NaN or infinity: a number that is not finite (a run cut off, say) is null."""
+        record = {
+            "format": 1,
+            "name": self.name,
+            "title": self.title,
+            "claim": self.claim,
+            "settings": self.settings,
+            "outcome": self.outcome,
+            "verdict": self.verdict,
+            "numbers": self.numbers,
+            "tables": [{"title": t.title, "columns": t.columns, "rows": t.rows} for t in self.tables],
+            "series": self.series,
+        }
+        return json.dumps(_plain(record), indent=1, allow_nan=False, ensure_ascii=False)
+
+    def save(self, folder: Path) -> Path:
+        """Writes ``folder/NAME.json`` and returns its path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{self.name}.json"
+        write_atomically(path, self.as_json() + "\n")
+        return path
+
+
+def show(cell: Cell) -> str:
+    """A cell as a person reads it: three significant digits, thousands apart, a dash for no number."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return "–"
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    if not math.isfinite(cell):
+        return "∞" if cell > 0 else "−∞"
+    size = abs(cell)
+    if size != 0 and (size < 1e-3 or size >= 1e6):
+        return f"{cell:.1e}"
+    return f"{cell:,.0f}" if size >= 100 else f"{cell:.3g}"
+
+
+def _plain(value: Any) -> Any:
+    """The value in JSON's own types."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, float):
+        return float(f"{value:.8g}")
+    return value
