@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from evenly.errors import InputError
 from evenly.train.losses import IGNORED
@@ -36,12 +40,40 @@ class Examples:
     tokens: list[Int64Array]
     labels: list[Int64Array]
     response_tokens: Int64Array
-    truncated: np.ndarray[Any, np.dtype[np.bool_]]
-    dropped: np.ndarray[Any, np.dtype[np.bool_]]
+    truncated: npt.NDArray[np.bool_]
+    dropped: npt.NDArray[np.bool_]
     window: int
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    def save(self, path: Path) -> None:
+        """Writes the tokenised rows as Parquet, so that other processes need not tokenise again."""
+        columns = {
+            "tokens": pa.array([ids.astype(np.int32) for ids in self.tokens], pa.list_(pa.int32())),
+            "labels": pa.array([targets.astype(np.int32) for targets in self.labels], pa.list_(pa.int32())),
+            "truncated": self.truncated,
+        }
+        temporary = path.with_name(f".{path.name}.tmp")
+        pq.write_table(pa.table(columns).replace_schema_metadata({"window": str(self.window)}), temporary)
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Examples:
+        """Reads what `save` wrote."""
+        table = pq.read_table(path)
+        window = int((table.schema.metadata or {})[b"window"])
+        tokens = [np.asarray(ids.values, dtype=np.int64) for ids in table["tokens"]]
+        labels = [np.asarray(targets.values, dtype=np.int64) for targets in table["labels"]]
+        return cls.of(tokens, labels, table["truncated"].to_numpy(), window)
+
+    @classmethod
+    def of(
+        cls, tokens: list[Int64Array], labels: list[Int64Array], truncated: npt.NDArray[np.bool_], window: int
+    ) -> Examples:
+        """Counts the response tokens of rows already cut to the window."""
+        response_tokens = np.array([int((targets != IGNORED).sum()) for targets in labels], dtype=np.int64)
+        return cls(tokens, labels, response_tokens, truncated, response_tokens == 0, window)
 
     def lengths(self) -> Int64Array:
         """(N,) int64, tokens of each row, prompt and response, within the window."""
@@ -73,13 +105,13 @@ def encode(rows: Sequence[Messages], tokenizer: Any, window: int, *, progress: P
     truncated = np.array([len(ids) > window for ids in tokens], dtype=bool)
     tokens = [ids[:window] for ids in tokens]
     labels = [targets[:window] for targets in labels]
-    response_tokens = np.array([int((targets != IGNORED).sum()) for targets in labels], dtype=np.int64)
-    dropped = response_tokens == 0
-    if len(rows) == 0 or dropped.all():
+    examples = Examples.of(tokens, labels, truncated, window)
+    if examples.dropped.all():
         raise InputError(
-            f"none of {len(rows)} rows has a response within {window} tokens; name the response field or widen --window"
+            f"none of {len(rows)} rows has a response within {window} tokens; "
+            "name the response field or widen --window"
         )
-    return Examples(tokens, labels, response_tokens, truncated, dropped, window)
+    return examples
 
 
 def _encode_row(messages: Messages, tokenizer: Any) -> tuple[list[int], list[int]]:
@@ -123,8 +155,8 @@ def _template_segments(messages: Messages, tokenizer: Any) -> Segments:
         after = _render(list(messages[: number + 1]), tokenizer, generation=False)
         if not before.startswith(done) or not after.startswith(before):
             raise InputError(
-                "the model's chat template rewrites earlier turns, so the response cannot be told from the prompt; "
-                "remove the template (--plain-template) or use single-turn rows"
+                "the model's chat template rewrites earlier turns, so responses cannot be told from prompts; "
+                "use --plain-template, or single-turn rows"
             )
         segments += [(before[len(done) :], False), (after[len(before) :], True)]
         done = after

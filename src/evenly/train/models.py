@@ -28,7 +28,8 @@ def load_tokenizer(model: str, *, plain_template: bool = False) -> Any:
         and not (Path(model) / "vocab.json").exists()
     ):
         raise InputError(
-            f"{model} holds no tokenizer (tokenizer.json, tokenizer.model or vocab.json); save the tokenizer beside the model"
+            f"{model} holds no tokenizer (tokenizer.json, tokenizer.model or vocab.json); "
+            "save the tokenizer beside the model"
         )
     try:
         tokenizer = AutoTokenizer.from_pretrained(model)

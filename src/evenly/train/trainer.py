@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,7 @@ class ArmTrainer(SFTTrainer):  # type: ignore[misc]
         super().__init__(
             model=model,
             args=self._arguments(),
-            train_dataset=Dataset.from_dict({"input_ids": self.row_of_step.ravel()}),
+            train_dataset=Dataset.from_dict({"input_ids": np.arange(len(examples))}),
             data_collator=self._collate,
             processing_class=tokenizer,
             callbacks=[_Clockwork(self, progress)],
@@ -141,12 +142,10 @@ class ArmTrainer(SFTTrainer):  # type: ignore[misc]
 
     def _arguments(self) -> SFTConfig:
         run, training = self.run, self.run.training
-        per_device = run.batch // _world()
-        micro = _largest_divisor(per_device, training.micro_batch)
         return SFTConfig(
             output_dir=str(run.folder),
-            per_device_train_batch_size=micro,
-            gradient_accumulation_steps=per_device // micro,
+            per_device_train_batch_size=training.micro_batch,
+            gradient_accumulation_steps=_micro_batches(run) // _world(),
             max_steps=run.steps,
             learning_rate=float(training.rate),
             lr_scheduler_type="constant_with_warmup",
@@ -154,7 +153,6 @@ class ArmTrainer(SFTTrainer):  # type: ignore[misc]
             max_grad_norm=training.clip,
             bf16=self.precision == "bf16",
             fp16=self.precision == "fp16",
-            gradient_checkpointing=training.gradient_checkpointing,
             seed=run.seed,
             data_seed=run.seed,
             use_cpu=not torch.cuda.is_available(),
@@ -172,13 +170,24 @@ class ArmTrainer(SFTTrainer):  # type: ignore[misc]
             packing=False,
             remove_unused_columns=False,
             disable_tqdm=True,
+            **{_checkpointing_option(): training.gradient_checkpointing},
         )
 
     def _collate(self, items: list[dict[str, int]]) -> dict[str, torch.Tensor]:
         return pad_batch(self.examples, [item["input_ids"] for item in items], self.pad_id)
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        return torch.utils.data.SequentialSampler(self.train_dataset)
+    def get_train_dataloader(self) -> torch.utils.data.DataLoader[Any]:
+        """Hands out the micro-batches of this process: each step's rows in near-equal parts, longest rows
+        first.
+
+        Accelerate's own sharding is not used: it wants batches of one size, and the parts here may differ by
+        a row.
+        """
+        parts = [part for rows in self.row_of_step for part in np.array_split(rows, _micro_batches(self.run))]
+        mine = parts[self.accelerator.process_index :: self.accelerator.num_processes]
+        return torch.utils.data.DataLoader(
+            self.train_dataset, batch_sampler=_MicroBatches(mine), collate_fn=self._collate
+        )
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -277,8 +286,29 @@ def _mean_over_processes(trainer: ArmTrainer, value: float) -> float:
     return float(parts.mean())
 
 
-def _largest_divisor(number: int, at_most: int) -> int:
-    return max(divisor for divisor in range(1, min(number, at_most) + 1) if number % divisor == 0)
+class _MicroBatches(torch.utils.data.Sampler[list[int]]):  # type: ignore[misc]
+    """A fixed list of micro-batches of pool row numbers."""
+
+    def __init__(self, batches: list[Int64Array]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (batch.tolist() for batch in self.batches)
+
+
+def _micro_batches(run: Run) -> int:
+    """Micro-batches per step over all devices, equally many for each."""
+    world = _world()
+    return world * -(-run.batch // (world * run.training.micro_batch))
+
+
+def _checkpointing_option() -> str:
+    """Transformers renamed it; the old name warns and the new one is not everywhere yet."""
+    fields = SFTConfig.__dataclass_fields__
+    return "activation_checkpointing" if "activation_checkpointing" in fields else "gradient_checkpointing"
 
 
 def _world() -> int:
