@@ -1,13 +1,13 @@
 """Record forms: which fields of a record are the prompt and which the response.
 
-A form is recognised by the names of a record's fields; the first form of `FORMS` whose required fields are all there
-is taken. Records of a file must all have one form. What is embedded:
+A form is recognised by the names of a record's fields: the first form of `FORMS` whose required fields are
+all there is taken. Records of a file must all have one form. What is embedded:
 
-* fields: the prompt's fields joined by a line break, those that are blank left out; ``all`` is prompt and response,
-  joined likewise. An optional field (``input``) may be missing or null, which reads as blank.
-* conversations: the texts of the turns joined by line breaks, without role names. The response is the last turn of the
-  assistant, the prompt everything before it. What follows that turn counts towards ``all`` alone. A conversation
-  without the assistant is all prompt.
+* fields: the prompt's fields joined by a line break, those that are blank left out; ``all`` is prompt and
+  response, joined likewise. An optional field (``input``) may be missing or null, which reads as blank.
+* conversations: the texts of the turns joined by line breaks, without role names. The response is the last
+  turn of the assistant, the prompt everything before it. What follows that turn counts towards ``all`` alone.
+  A conversation without the assistant is all prompt.
 * plain text is all prompt.
 """
 
@@ -131,7 +131,7 @@ class FieldForm:
 
 @dataclass(frozen=True)
 class ConversationForm:
-    """A list of turns, either {role, content} or ShareGPT's {from, value}; content may be a list of typed parts."""
+    """A list of turns: {role, content} or ShareGPT's {from, value}; content may be a list of typed parts."""
 
     name: str
     field: str
@@ -187,7 +187,7 @@ def recognise(names: tuple[str, ...]) -> Form | None:
 
 
 def value_text(value: Any, field: str) -> str:
-    """The text of one field: text as it is, null as blank, numbers as they print, a list of turns as a conversation."""
+    """The text of one field: text as it is, null as blank, numbers as they print, turns one per line."""
     if isinstance(value, str):
         return value
     if value is None:

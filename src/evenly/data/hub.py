@@ -1,4 +1,4 @@
-"""Datasets through the `datasets` library: folders it saved, folders it can read, ids on the Hugging Face hub."""
+"""Datasets through the `datasets` library: folders it saved, folders it reads, ids on the hub."""
 
 from __future__ import annotations
 
@@ -23,37 +23,32 @@ def open_dataset(name: str, split: str | None) -> tuple[Table, str]:
 
     Args:
         name: a folder that ``save_to_disk`` wrote, a folder of data files, or an id on the hub.
-        split: which split; needed where there are several.
+        split: which split; needed wherever there are named splits.
 
     Returns:
         The rows and a sha256: of the files' bytes for a saved folder, in order of their names and without the
-        library's caches; else of the rows as JSON, because files in the library's cache differ between versions.
+        library's caches; else of the rows as JSON, because the library's cache differs between its versions.
     """
     import datasets
 
     saved = any((Path(name) / mark).is_file() for mark in _SAVED_MARKS)
     try:
-        loaded = datasets.load_from_disk(name) if saved else datasets.load_dataset(name)
+        loaded = datasets.load_from_disk(name) if saved else datasets.load_dataset(name, split=split)
     # The loaders raise whatever their many readers and network layers raise.
     except Exception as error:
         raise InputError(_not_loaded(name, error)) from None
-    dataset = _one_split(name, loaded, split)
+    dataset = _one_split(name, loaded, split) if isinstance(loaded, dict) else loaded
+    if saved and dataset is loaded and split not in (None, str(loaded.split)):
+        raise InputError(
+            f"{name} is one dataset (split {loaded.split}), without a split {split}; leave it out"
+        )
     table = Table(name, dataset.with_format("arrow")[:], "dataset")
     if not saved:
         return table, _hash_of_rows(table)
-    inner = Path(name) / split if isinstance(loaded, datasets.DatasetDict) and split else Path(name)
-    return table, _hash_of_folder(inner)
+    return table, _hash_of_folder(Path(name) if dataset is loaded else Path(name, split or ""))
 
 
-def _one_split(
-    name: str, loaded: datasets.Dataset | datasets.DatasetDict, split: str | None
-) -> datasets.Dataset:
-    if not isinstance(loaded, dict):
-        if split is not None and str(loaded.split) != split:
-            raise InputError(
-                f"{name} is a single dataset (split {loaded.split}); leave the split {split} out"
-            )
-        return loaded
+def _one_split(name: str, loaded: datasets.DatasetDict, split: str | None) -> datasets.Dataset:
     splits = ", ".join(loaded)
     if split is None:
         raise InputError(f"{name} has the splits {splits}; name one with --split")
@@ -65,10 +60,10 @@ def _one_split(
 def _not_loaded(name: str, error: Exception) -> str:
     reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
     if Path(name).is_dir():
-        return f"{name} is a folder that datasets cannot read ({reason}); name its files, e.g. {name.rstrip('/')}/*.jsonl"
+        return f"{name} is a folder that datasets cannot read ({reason}); name its files, e.g. {name}/*.jsonl"
     return (
         f"{name} is neither a file ({KNOWN}) nor a dataset that can be loaded ({reason}); "
-        "without a network, save it first where there is one (load_dataset(…).save_to_disk(FOLDER)) and name that folder"
+        "without a network, save it elsewhere (load_dataset(…).save_to_disk(FOLDER)) and name that folder"
     )
 
 

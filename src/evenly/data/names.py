@@ -30,7 +30,7 @@ class Kind(NamedTuple):
 
 
 def kind_of(name: str) -> Kind | None:
-    """The kind that the ending of ``name`` stands for (case does not matter), None where it stands for none."""
+    """The kind that the ending of ``name`` stands for, in any case; None where it stands for none."""
     plain = PurePath(name.lower())
     compression = COMPRESSIONS.get(plain.suffix, "")
     known = FORMATS.get((plain.with_suffix("") if compression else plain).suffix)

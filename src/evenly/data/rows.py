@@ -36,7 +36,6 @@ class Source:
         compression: of its file.
         records: what it holds.
         form: where the text of its records is, by ``--text`` or recognised.
-        own_form: the recognised form, which training follows whatever ``--text`` says; ``form`` where there is none.
     """
 
     name: str
@@ -45,10 +44,14 @@ class Source:
     compression: Compression
     records: Records
     form: Form
-    own_form: Form
 
     def __len__(self) -> int:
         return len(self.records)
+
+    @property
+    def own_form(self) -> Form:
+        """The form that its first record has, whatever ``--text`` says; ``form`` where that is none known."""
+        return recognise(tuple(self.records.record(0))) or self.form
 
 
 class Rows:
@@ -121,7 +124,8 @@ class Rows:
         A row of plain text is one turn of the user.
         """
         source, local = self._locate(row)
-        return source.own_form.messages(source.records.record(local))
+        record = source.records.record(local)
+        return (recognise(tuple(record)) or source.form).messages(record)
 
     def record(self, row: int) -> dict[str, Any]:
         """One row as it was read, with all its fields."""
@@ -132,9 +136,9 @@ class Rows:
     def ids(self) -> list[str]:
         """An id for every row, unique in the pool.
 
-        The record's own ``id``, ``_id`` or ``uid`` where every record of its source has one and all ids of the pool
-        are different; else "NAME:NUMBER", the row's number in its source counted from 1 (its line, in JSON Lines).
-        NAME is the file name, or the source as given where two sources have the same file name.
+        The record's own ``id``, ``_id`` or ``uid`` where every record of its source has one and all ids of
+        the pool are different; else "NAME:NUMBER", the row's number in its source from 1 (in JSON Lines its
+        line). NAME is the file name, or the source as given where two sources have the same file name.
         """
         if self._ids is None:
             self._ids = self._make_ids()
@@ -180,8 +184,8 @@ class Rows:
     def scalar_fields(self) -> list[str]:
         """Fields fit for groups and colours, in order of appearance.
 
-        They hold a short scalar (at most `SHORT_CHARACTERS` characters) in more than half of up to a thousand rows
-        spread evenly over the pool. Ids and the fields that hold the text are left out.
+        They hold a short scalar (at most `SHORT_CHARACTERS` characters) in more than half of up to a thousand
+        rows spread evenly over the pool. Ids and the fields that hold the text are left out.
         """
         probed = np.unique(np.linspace(0, len(self) - 1, min(len(self), _PROBED_ROWS)).astype(np.int64))
         taken = {
@@ -218,7 +222,7 @@ class Rows:
         widths = {block.shape[1] for block in blocks}
         if len(widths) > 1:
             raise InputError(
-                f"the vectors in {name!r} are {' and '.join(map(str, sorted(widths)))} numbers long; embed all alike"
+                f"vectors in {name!r} are {' or '.join(map(str, sorted(widths)))} long; use one encoder"
             )
         return np.concatenate(blocks)
 

@@ -1,4 +1,4 @@
-"""Opens what the user names (files, globs, standard input, saved datasets, dataset ids) as one pool of rows."""
+"""Opens what the user names (files, globs, standard input, datasets) as one pool of rows."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def read_rows(
     """Reads all sources as one pool and checks every record of them.
 
     Args:
-        sources: files (.json array, .jsonl or .ndjson, .csv, .parquet, .arrow; each plain or .gz, .xz, .zst), globs
-            (sorted within each), "-" for JSON Lines on standard input, folders saved by `datasets`, folders that
-            `datasets.load_dataset` reads, or ids of Hugging Face datasets.
-        text: what the text of a record is, where its form does not say it: fields with commas between them (the last
-            of several is the response) or a Jinja template. None to recognise the form (see `evenly.data.forms`).
+        sources: files (.json array, .jsonl or .ndjson, .csv, .parquet, .arrow; each plain or .gz, .xz, .zst),
+            globs (sorted within each), "-" for JSON Lines on standard input, folders saved by `datasets`,
+            folders that `datasets.load_dataset` reads, or ids of Hugging Face datasets.
+        text: what the text of a record is, where its form does not say it: fields with commas between them
+            (of several the last is the response) or a Jinja template. None to recognise it (`evenly.data.forms`).
         part: the part of the text that is wanted; every row must have some.
         split: which split of a dataset; for datasets only.
         stdin: standard input, unless it is that of the process.
@@ -56,7 +56,7 @@ def read_rows(
         The pool, in the order of the sources. Memory: the decompressed bytes of the files.
 
     Raises:
-        InputError: nothing to read, something that cannot be read, a record without text, mixed forms in a source.
+        InputError: nothing to read, something unreadable, a record without text, mixed forms in a source.
     """
     if part not in ("all", "prompt", "response"):
         raise InputError(f"part {part!r} is not known; use all, prompt or response")
@@ -86,7 +86,8 @@ def _expand(sources: Sequence[str]) -> list[str]:
         if not glob.has_magic(source) or Path(source).exists():
             names.append(source)
             continue
-        matched = sorted(glob.glob(source, recursive=True))
+        # Path.glob takes no absolute pattern.
+        matched = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
         if not matched:
             raise InputError(f"no file matches {source}; check the pattern and the folder it starts from")
         names.extend(matched)
@@ -132,8 +133,7 @@ def _check(
     progress: Progress,
 ) -> Source:
     """Finds the form of a source and holds every record to it."""
-    first = records.record(0)
-    form = named or form_of_record(first, records.name)
+    form = named or form_of_record(records.record(0), records.name)
     if part == "response" and not form.has_response:
         raise InputError(
             f"{records.name} has the form {form.description}, which has no response; use --part all"
@@ -153,8 +153,7 @@ def _check(
     if empty:
         raise _without_text(records, empty, form, part)
     kind = kind_of(name) if path is not None and path.is_file() else None
-    own_form = recognise(tuple(records.names or first)) or form
-    return Source(name, path, sha256, kind.compression if kind else "", records, form, own_form)
+    return Source(name, path, sha256, kind.compression if kind else "", records, form)
 
 
 def _mixed(name: str, number: int, record: dict[str, object], form: Form) -> InputError:
@@ -163,8 +162,8 @@ def _mixed(name: str, number: int, record: dict[str, object], form: Form) -> Inp
         other.description if other else f"no form that is known ({', '.join(map(str, record)) or 'no field'})"
     )
     return InputError(
-        f"record forms mixed within a file: row {number} of {name} has {found} where row 1 has {form.description}; "
-        "split the file, or name the text with --text"
+        f"record forms mixed within a file: row {number} of {name} has {found} where row 1 has "
+        f"{form.description}; split the file, or name the text with --text"
     )
 
 
@@ -178,8 +177,8 @@ def _without_text(records: Records, empty: list[int], form: Form, part: Part) ->
             "Remove the row, or name the field with --text"
         )
     return InputError(
-        f"{len(empty)} of {len(records)} rows of {records.name} have an empty {part}, the first is row {empty[0]}; "
-        "remove them, or use --part all"
+        f"{len(empty)} of {len(records)} rows of {records.name} have an empty {part}, the first is row "
+        f"{empty[0]}; remove them, or use --part all"
     )
 
 

@@ -142,13 +142,13 @@ def vectors_of(table: Table, column: str) -> Float32Array:
 
 
 def check_widths(lengths: Int64Array, name: str, column: str) -> None:
-    """Raises InputError naming the first row whose vector is missing (-1), empty, or not as long as that of row 1."""
+    """Refuses vectors that are missing (-1), empty, or not as long as that of row 1, naming the first row."""
     wrong = (lengths != lengths[0]) | (lengths < 1)
     if wrong.any():
         row = int(np.argmax(wrong))
         found = "no vector" if lengths[row] < 0 else f"{lengths[row]} numbers"
         raise InputError(
-            f"row {row + 1} of {name} has {found} in {column!r} where row 1 has {max(lengths[0], 0)} numbers; "
+            f"row {row + 1} of {name} has {found} in {column!r} where row 1 has {max(lengths[0], 0)}; "
             "every row needs a vector, all equally long"
         )
 

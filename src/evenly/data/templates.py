@@ -15,8 +15,8 @@ def form_of_text(text: str) -> Form:
     """Reads ``--text``.
 
     Args:
-        text: field names with commas between them (of two or more the last is the response, the others the prompt),
-            or a Jinja template over the fields of a record (anything with ``{{`` or ``{%``), all of it prompt.
+        text: field names with commas between them (of two or more the last is the response, the others the
+            prompt), or a Jinja template over the fields (anything with ``{{`` or ``{%``), all of it prompt.
 
     Raises:
         InputError: a blank or repeated name, or a template that does not parse.
@@ -32,7 +32,7 @@ def form_of_text(text: str) -> Form:
 
 
 class TemplateForm:
-    """A Jinja template, rendered in a sandbox over the fields of the record. A name that is not there is an error."""
+    """A Jinja template, rendered in a sandbox over the fields of the record; a name not there is an error."""
 
     name = "template"
     description = "template"

@@ -1,7 +1,7 @@
 """JSON Lines, JSON arrays and CSV, held as the bytes of the file and the place of every record in them.
 
-Records are parsed when they are asked for and never kept, so a pool costs the size of its files, and a kept record
-can be written exactly as it was read: its number literals, escapes, quoting and spaces included.
+Records are parsed when they are asked for and never kept, so a pool costs the size of its files, and a kept
+record can be written exactly as it was read: its number literals, escapes, quoting and spaces included.
 """
 
 from __future__ import annotations
@@ -58,7 +58,14 @@ class TextFile:
         """The bytes of a record; with its line ending in the formats of lines."""
         return self.data[self.starts[row] : self.ends[row]]
 
+    @property
+    def line_break(self) -> bytes:
+        """That of the first line."""
+        first = self.data.find(b"\n")
+        return b"\r\n" if self.data[:first].endswith(b"\r") else b"\n"
+
     def record(self, row: int) -> Record:
+        """Parses one record."""
         raise NotImplementedError
 
     def records(self, fields: Sequence[str] | None = None) -> Iterator[Record]:
@@ -67,7 +74,7 @@ class TextFile:
 
 
 class JsonLines(TextFile):
-    """One object per line. A last line may lack its line break; blank lines may follow it and stand nowhere else."""
+    """One object per line. The last may lack its line break; blank lines may follow it, and no other line."""
 
     format: ClassVar[Format] = "jsonl"
 
@@ -94,7 +101,7 @@ class JsonLines(TextFile):
             if not self.raw(row).strip():
                 raise InputError(f"line {row + 1} of {self.name} is blank; remove it") from None
             raise InputError(
-                f"line {row + 1} of {self.name} is not JSON: {error.msg}, column {error.colno}; mend or remove the line"
+                f"line {row + 1} of {self.name} is not JSON: {error.msg}, column {error.colno}; mend it"
             ) from None
         except UnicodeDecodeError:
             raise InputError(f"line {row + 1} of {self.name} is not UTF-8; save the file as UTF-8") from None
@@ -194,7 +201,11 @@ class Csv(TextFile):
         decode(name, data)
         first = len(_BOM) if data.startswith(_BOM) else 0
         spans = _csv_spans(name, data, first)
-        header = next(spans)[2]
+        header = next(spans, (0, 0, [], 1))[2]
+        if not header:
+            raise InputError(
+                f"line 1 of {name} is blank; expected a header line with the names of the columns"
+            )
         twice = next((column for column in header if header.count(column) > 1), None)
         if twice is not None:
             raise InputError(
@@ -220,7 +231,7 @@ class Csv(TextFile):
 
 
 def _csv_spans(name: str, data: bytes, first: int) -> Iterator[tuple[int, int, list[str], int]]:
-    """Yields start, end, fields and first line number of the header and every record; blank last lines are left."""
+    """Yields start, end, fields and first line of the header and every record; blank last lines are left."""
     body = data[first:]
     line_ends = list(accumulate(map(len, io.BytesIO(body)), initial=first))
     last = len(data.rstrip(b"\r\n"))

@@ -20,7 +20,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -66,8 +66,8 @@ def check_output(rows: Rows, out: str | Path) -> None:
         out: a file, or a folder (it exists, or ends in "/") that gets one file per source.
 
     Raises:
-        InputError: the ending does not fit a source, sources do not fit into one file, two sources would get the same
-            file, a source would be overwritten, or the folder is not there or may not be written to.
+        InputError: the ending does not fit a source, sources do not fit into one file, two sources would get
+            the same file, a source would be overwritten, or the folder is not there or not writable.
     """
     _targets(rows, out)
 
@@ -84,12 +84,12 @@ def write_rows(rows: Rows, kept: Sequence[int] | Int64Array, out: str | Path) ->
         Name (from the folder above ``out``), hash and rows of every file, in the order of the sources.
 
     Raises:
-        InputError: as `check_output`; kept rows that do not rise or are not in the pool; a full disk or another
-            failure to write, after which none of the files is there.
+        InputError: as `check_output`; kept rows that do not rise or are not in the pool; a full disk or
+            another failure to write, after which no new file is there.
     """
     numbers = _check_kept(kept, len(rows))
     targets = _targets(rows, out)
-    base = Path(out).resolve().parent
+    folder = Path(out).resolve().name
     records = []
     with _Replacing() as files:
         for target in targets:
@@ -97,7 +97,7 @@ def write_rows(rows: Rows, kept: Sequence[int] | Int64Array, out: str | Path) ->
                 with compressor(stream, target.kind.compression) as plain:
                     count = _write_sources(rows, target, numbers, plain)
                 sha256 = sha256_of(stream)
-            name = target.path.resolve().relative_to(base).as_posix()
+            name = target.path.name if target.path == Path(out) else f"{folder}/{target.path.name}"
             records.append(OutputRecord(name=name, sha256=sha256, rows=count))
     return records
 
@@ -143,7 +143,7 @@ def _write_lines(parts: Sequence[tuple[TextFile, Int64Array]], stream: IO[bytes]
     for records, kept in parts:
         for row in kept.tolist():
             if not broken:
-                stream.write(b"\n")
+                stream.write(first.line_break)
             raw = records.raw(row)
             stream.write(_LINE_BREAK.sub(_one_line, raw) + b"\n" if records.format == "json" else raw)
             broken = records.format == "json" or raw.endswith(b"\n")
@@ -219,8 +219,9 @@ def _check_one_file(sources: Sequence[Source], target: _Target) -> None:
             )
         if source.own_form.name != first.own_form.name:
             raise InputError(
-                f"one file takes rows of one form: {first.name} has {first.own_form.description}, {source.name} has "
-                f"{source.own_form.description}; name a folder (--out kept/) to get one file per source"
+                f"one file takes rows of one form: {first.name} has {first.own_form.description}, "
+                f"{source.name} has {source.own_form.description}; "
+                "name a folder (--out kept/) to get one file per source"
             )
         _check_same_columns(first, source)
 
@@ -233,8 +234,8 @@ def _check_same_columns(first: Source, source: Source) -> None:
         same = ours.names == theirs.names
     if not same:
         raise InputError(
-            f"one file takes rows with the same columns and types: those of {source.name} differ from {first.name}; "
-            "name a folder (--out kept/) to get one file per source"
+            f"one file takes rows with the same columns and types: those of {source.name} differ from "
+            f"{first.name}; name a folder (--out kept/) to get one file per source"
         )
 
 
@@ -255,15 +256,18 @@ class _Replacing:
 
     def __init__(self) -> None:
         self._pending: list[tuple[Path, Path]] = []
+        self._made: Path | None = None
 
     def __enter__(self) -> _Replacing:
         return self
 
     @contextmanager
     def open(self, path: Path) -> Iterator[BinaryIO]:
+        if not path.parent.exists():
+            path.parent.mkdir()
+            self._made = path.parent
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         self._pending.append((temporary, path))
-        path.parent.mkdir(exist_ok=True)
         with temporary.open("w+b") as stream:
             yield stream
             stream.flush()
@@ -274,14 +278,20 @@ class _Replacing:
             if error is None:
                 for temporary, path in self._pending:
                     temporary.replace(path)
+        except OSError as failed:
+            error = failed
         finally:
             for temporary, _ in self._pending:
                 temporary.unlink(missing_ok=True)
+        if error is not None and self._made is not None:
+            with suppress(OSError):
+                self._made.rmdir()
         if isinstance(error, OSError):
-            raise InputError(_not_written(self._pending[-1][1], error)) from None
+            raise InputError(_not_written(self._pending, error)) from None
 
 
-def _not_written(path: Path, error: OSError) -> str:
+def _not_written(pending: Sequence[tuple[Path, Path]], error: OSError) -> str:
+    name = pending[-1][1] if pending else error.filename
     if error.errno in _FULL:
-        return f"the disk is full: {path} was not written; make room or name an output elsewhere"
-    return f"{path} cannot be written: {error.strerror or error}; name an output elsewhere"
+        return f"the disk is full: {name} was not written; make room or name an output elsewhere"
+    return f"{name} cannot be written: {error.strerror or error}; name an output elsewhere"
