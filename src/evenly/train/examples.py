@@ -18,7 +18,7 @@ from evenly.types import Int64Array, Progress, silent
 
 Messages: TypeAlias = Sequence[dict[str, str]]
 """Turns with ``role`` (system, user, assistant) and ``content``. The loss is on the assistant's turns; a
-plain text is one assistant turn alone."""
+row without any is plain text, and the loss is on all of it."""
 
 Segments: TypeAlias = list[tuple[str, bool]]
 """Pieces of text in order, each with whether the loss is on it."""
@@ -116,8 +116,9 @@ def encode(rows: Sequence[Messages], tokenizer: Any, window: int, *, progress: P
 
 def _encode_row(messages: Messages, tokenizer: Any) -> tuple[list[int], list[int]]:
     template = getattr(tokenizer, "chat_template", None)
-    lone_text = len(messages) == 1 and messages[0]["role"] == "assistant"
-    if template and not lone_text:
+    if all(turn["role"] != "assistant" for turn in messages):
+        template, messages = None, [{"role": "assistant", "content": turn["content"]} for turn in messages]
+    if template:
         segments = _template_segments(messages, tokenizer)
         ids: list[int] = []
     else:

@@ -1,0 +1,185 @@
+"""Running a comparison: prepare the pool, train every arm, go on after an interruption."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from evenly.data.manifest import write_atomically
+from evenly.errors import InputError
+from evenly.train.examples import Examples, Messages, encode
+from evenly.train.models import choose_precision, load_model, load_tokenizer
+from evenly.train.outcome import Outcome, RunRecord, read_outcomes
+from evenly.train.plan import Planned, Prepared, Request
+from evenly.train.row_losses import RowLosses, row_losses
+from evenly.train.settings import Training
+from evenly.types import Progress, silent
+
+REQUEST_FILE = "request.json"
+EXAMPLES_FILE = "examples.parquet"
+INITIAL_FILE = "initial.parquet"
+RECORD_FILE = "run.json"
+
+
+def open_folder(folder: Path, request: Request) -> None:
+    """Makes the folder of a comparison, or takes up the one that the same request has left.
+
+    Raises:
+        InputError: the folder holds another comparison.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / REQUEST_FILE
+    asked = request.model_dump_json(indent=2) + "\n"
+    if not path.exists():
+        if any(folder.iterdir()):
+            raise InputError(f"{folder} holds other files; name an empty or new folder with --out")
+        write_atomically(path, asked)
+    elif path.read_text(encoding="utf-8") != asked:
+        raise InputError(
+            f"{folder} holds a comparison with other options; name another folder with --out, or remove it"
+        )
+
+
+def prepare(
+    folder: Path, rows: Sequence[Messages], model: str, training: Training, progress: Progress = silent
+) -> Prepared:
+    """Tokenises a pool and measures every row under the model that all arms start from.
+
+    Both are kept in the folder and taken from there the next time. Cost: one forward pass over the pool.
+
+    Raises:
+        InputError: no model or tokenizer there, or no row with a response inside the window.
+    """
+    tokenizer = load_tokenizer(model, plain_template=training.plain_template)
+    if not (folder / EXAMPLES_FILE).exists():
+        encode(rows, tokenizer, training.window, progress=progress).save(folder / EXAMPLES_FILE)
+    examples = Examples.load(folder / EXAMPLES_FILE)
+    path = folder / INITIAL_FILE
+    if not path.exists():
+        start = load_model(model)
+        start.to("cuda" if torch.cuda.is_available() else "cpu")
+        trainable = np.flatnonzero(~examples.dropped)
+        precision = choose_precision(training.precision)
+        pad_id = int(tokenizer.pad_token_id)
+        _save_losses(
+            row_losses(start, examples, trainable, training.loss, precision, pad_id, progress=progress), path
+        )
+    return Prepared(examples, _load_losses(path), model, folder)
+
+
+def run_all(
+    planned: Sequence[Planned], prepared: Prepared, *, workers: int = 1, progress: Progress = silent
+) -> list[Outcome]:
+    """Trains the runs that are not finished yet.
+
+    A run that fails is recorded with its reason and the others go on; asked again, it is tried again unless
+    its loss had diverged, which would only happen again.
+
+    Args:
+        planned: the runs.
+        prepared: the pool they train on.
+        workers: processes; 1 trains in this one, which is what ``accelerate launch`` needs.
+
+    Returns:
+        The outcomes of all runs in the folder of the comparison.
+    """
+    waiting = [each for each in planned if not _is_final(each.run.folder)]
+    total, done = len(planned), len(planned) - len(waiting)
+    progress("runs", done, total)
+    if workers == 1:
+        for number, each in enumerate(waiting):
+            _run_one(each, prepared.folder, progress)
+            progress("runs", done + number + 1, total)
+        return read_outcomes(prepared.folder)
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    with ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=_start_worker, initargs=(threads,)
+    ) as pool:
+        futures = {pool.submit(_run_one, each, prepared.folder): each for each in waiting}
+        for number, future in enumerate(as_completed(futures)):
+            try:
+                future.result()
+            except BrokenProcessPool:
+                reason = "the process was ended from outside, most often for memory; use fewer --workers"
+                _write_record(futures[future], f"failed: {reason}")
+            progress("runs", done + number + 1, total)
+    return read_outcomes(prepared.folder)
+
+
+def _start_worker(threads: int) -> None:
+    torch.set_num_threads(threads)
+
+
+def _is_final(folder: Path) -> bool:
+    try:
+        record = RunRecord.model_validate_json((folder / RECORD_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    return record.done or record.status.startswith(("diverged", "empty"))
+
+
+def _run_one(planned: Planned, folder: Path, progress: Progress = silent) -> None:
+    """Trains a run and writes its record, whatever comes of it."""
+    if not len(planned.run.rows):
+        _write_record(planned, planned.record.status)
+        return
+    # Only a process that trains loads the trainer: it takes seconds.
+    import transformers
+
+    from evenly.train.trainer import DivergedError, train_run
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    training = planned.run.training
+    tokenizer = load_tokenizer(planned.run.model, plain_template=training.plain_template)
+    try:
+        train_run(planned.run, Examples.load(folder / EXAMPLES_FILE), tokenizer, progress=progress)
+    except DivergedError as error:
+        _write_record(planned, f"diverged: {error}")
+    except (RuntimeError, MemoryError) as error:
+        _write_record(planned, _failure(error, training))
+    else:
+        _write_record(planned, "done")
+
+
+def _failure(error: BaseException, training: Training) -> str:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "memory" in reason.lower()
+    if memory:
+        return (
+            f"failed: out of memory; lower --micro-batch (now {training.micro_batch}) or --window "
+            f"(now {training.window}), or use --gradient-checkpointing or --lora"
+        )
+    return f"failed: {reason}"
+
+
+def _write_record(planned: Planned, status: str) -> None:
+    planned.run.folder.mkdir(parents=True, exist_ok=True)
+    record = planned.record.model_copy(update={"status": status})
+    write_atomically(planned.run.folder / RECORD_FILE, record.model_dump_json(indent=2) + "\n")
+
+
+def _save_losses(losses: RowLosses, path: Path) -> None:
+    columns = {
+        "row": losses.rows,
+        "loss_sum": losses.loss_sum,
+        "correct": losses.correct,
+        "tokens": losses.tokens,
+    }
+    temporary = path.with_name(f".{path.name}.tmp")
+    pq.write_table(pa.table(columns), temporary)
+    temporary.replace(path)
+
+
+def _load_losses(path: Path) -> RowLosses:
+    table = pq.read_table(path)
+    return RowLosses(*(table[name].to_numpy() for name in ("row", "loss_sum", "correct", "tokens")))

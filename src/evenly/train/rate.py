@@ -1,0 +1,94 @@
+"""Finding a learning rate that all arms then share: an untuned one ruins small models and hides differences."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+from evenly.data.manifest import write_atomically
+from evenly.errors import InputError
+from evenly.train.compare import run_all
+from evenly.train.outcome import Outcome
+from evenly.train.plan import Planned, Prepared
+from evenly.types import Progress, silent
+
+STEPS = 40
+FACTOR = math.sqrt(10.0)
+FIRST_RATE = {
+    ("adamw", "cross-entropy"): 2e-3,
+    ("adamw", "l2"): 2e-3,
+    ("adamw", "l2-probabilities"): 2e-3,
+    ("sgd", "cross-entropy"): 0.3,
+    ("sgd", "l2"): 30.0,  # the mean over the vocabulary shrinks the gradient by its size
+    ("sgd", "l2-probabilities"): 300.0,
+}
+"""Where the sweep starts; it walks from there, so these need not be right."""
+FEWEST, MOST = 5, 13
+
+
+def find_rate(
+    planned: Planned, prepared: Prepared, *, workers: int = 1, progress: Progress = silent
+) -> float:
+    """Trains one arm briefly at several rates and returns the best.
+
+    Five rates, a factor of sqrt(10) apart, around a first guess; while the best lies at an end, the sweep
+    goes on that way. Best is the lowest loss on the arm's own sample after `STEPS` steps; the same rate then
+    serves all arms. The sweep is kept in ``rates/`` and ``rate.json``.
+
+    Args:
+        planned: the run to try rates on; by custom the reference arm with the first seed.
+        prepared: the pool.
+
+    Raises:
+        InputError: the loss diverges, or does not fall, at every rate tried.
+    """
+    path = prepared.folder / "rate.json"
+    if path.exists():
+        return float(json.loads(path.read_text(encoding="utf-8"))["rate"])
+    training = planned.run.training
+    middle = FIRST_RATE[training.optimizer, training.loss]
+    losses: dict[int, float] = {}
+    wanted = list(range(-(FEWEST // 2), FEWEST // 2 + 1))
+    while wanted and len(losses) < MOST:
+        trials = {power: _trial(planned, prepared.folder, middle * FACTOR**power) for power in wanted}
+        run_all(list(trials.values()), prepared, workers=workers, progress=progress)
+        losses |= {power: _final_loss(trial) for power, trial in trials.items()}
+        best = min(losses, key=lambda power: losses[power])
+        edge = {min(losses): min(losses) - 1, max(losses): max(losses) + 1}
+        wanted = [edge[best]] if best in edge else []
+    if not math.isfinite(losses[best]):
+        raise InputError(
+            "the loss diverges at every learning rate tried; look at the data, or name a rate with --lr"
+        )
+    rate = float(f"{middle * FACTOR**best:.3g}")
+    sweep_table = {f"{middle * FACTOR**power:.3g}": losses[power] for power in sorted(losses)}
+    finite = {name: (loss if math.isfinite(loss) else None) for name, loss in sweep_table.items()}
+    write_atomically(
+        path, json.dumps({"rate": rate, "loss_after_steps": STEPS, "sweep": finite}, indent=2) + "\n"
+    )
+    return rate
+
+
+def _trial(planned: Planned, folder: Path, rate: float) -> Planned:
+    steps = min(STEPS, planned.run.steps)
+    run = replace(
+        planned.run,
+        key=f"rate {rate:.3g}",
+        steps=steps,
+        training=planned.run.training.model_copy(update={"rate": rate}),
+        measure_at=(steps,),
+        arm_at=(),
+        samples={"own": planned.run.samples["own"]},
+        folder=folder / "rates" / f"{rate:.3g}",
+        save_model=False,
+    )
+    return Planned(run, planned.record)
+
+
+def _final_loss(trial: Planned) -> float:
+    record = json.loads((trial.run.folder / "run.json").read_text(encoding="utf-8"))
+    if record["status"] != "done":
+        return math.inf
+    return float(Outcome(trial.record, trial.run.folder).curve("own").loss[-1])
