@@ -1,0 +1,229 @@
+"""What the page says: pure functions from a saved selection to sentences and tables, without any HTML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evenly.data.manifest import VIEW_CHARACTERS, Manifest
+from evenly.data.noise import noise_reasons
+from evenly.report.points import excerpt, visible
+from evenly.report.saved import SavedSelection
+from evenly.types import Int64Array
+
+FIRST_PICKS = 20
+PAIRS = 5
+LONELIEST = 5
+
+
+@dataclass(frozen=True)
+class Words:
+    """A piece of a sentence; strong pieces carry its numbers."""
+
+    text: str
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row as a reader sees it. All text is untrusted; controls in it are made visible."""
+
+    number: int
+    id: str
+    kept: bool
+    prompt: str
+    response: str
+    characters: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two rows and the distance between them."""
+
+    distance: str
+    rows: tuple[Row, Row]
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One of the first picks, with the reason why it looks like noise, if it does."""
+
+    place: int
+    radius: str
+    row: Row
+    noise: str | None
+
+
+def quantity(value: float | None, digits: int = 3) -> str:
+    """A number as people write it: 0.0412, 3.2 × 10⁻⁷, "–" for none."""
+    if value is None or not np.isfinite(value):
+        return "–"
+    if value != 0 and not 1e-4 <= abs(value) < 1e6:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        return f"{mantissa} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+    text = f"{value:#.{digits}g}"
+    return f"{value:,.0f}" if abs(value) >= 10 ** (digits - 1) else text.rstrip(".")
+
+
+def duration(seconds: float) -> str:
+    """0.42 s, 31 s, 4 min 10 s, 2 h 5 min."""
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def percent(share: float) -> str:
+    """50 %, 0.4 %; never rounded up to 100 %."""
+    value = 100.0 * share
+    if 99.5 <= value < 100.0:
+        return f"{np.floor(value * 10) / 10:.1f} %"
+    return f"{value:.0f} %" if value >= 1 or value == 0 else f"{value:.2g} %"
+
+
+def lead(saved: SavedSelection) -> list[Words]:
+    """The sentence that matters: how many were kept, how even, how good, at what cost."""
+    manifest = saved.manifest
+    share = percent(manifest.kept / manifest.pool_rows)
+    words = [
+        Words("Kept "),
+        Words(f"{manifest.kept:,} of {manifest.pool_rows:,} rows", strong=True),
+        Words(f" ({share}). "),
+    ]
+    if manifest.h_min is not None:
+        words += _evenness(manifest, saved.measures.get("random", {}))
+    words += _certificate(saved.measures.get("certificate", {}))
+    if manifest.seconds:
+        words += [Words("It took "), Words(duration(sum(manifest.seconds.values())), strong=True), Words(".")]
+    return words
+
+
+def _evenness(manifest: Manifest, random: dict[str, Any]) -> list[Words]:
+    h_min = manifest.h_min or 0.0
+    words = [
+        Words("No two kept rows are closer than "),
+        Words(quantity(h_min), strong=True),
+        Words(f" ({manifest.metric} distance)"),
+    ]
+    median = random.get("h_min", {}).get("median")
+    draws = random.get("draws")
+    if median is None or not draws:
+        return [*words, Words(". ")]
+    if median <= 0:
+        return [*words, Words(f"; the median of {draws} random sets of this size holds exact copies. ")]
+    return [
+        *words,
+        Words(", "),
+        Words(f"{quantity(h_min / median, 2)} times", strong=True),
+        Words(f" the {quantity(median)} of a random set of this size (median of {draws}). "),
+    ]
+
+
+def _certificate(certificate: dict[str, Any]) -> list[Words]:
+    bound, share = certificate.get("upper_bound"), certificate.get("share")
+    if bound is None or share is None:
+        return []
+    return [
+        Words(f"Proven: no selection of this size can exceed {quantity(bound)}, so this one reaches "),
+        # Rounded down: a certificate must not promise more than it proves.
+        Words(f"at least {np.floor(100.0 * share):.0f} % of the best possible", strong=True),
+        Words(". "),
+    ]
+
+
+def row(saved: SavedSelection, number: int) -> Row:
+    """The row as shown in tables: excerpts of at most `VIEW_CHARACTERS`."""
+    return Row(
+        number=number,
+        id=visible(saved.ids[number].as_py() or ""),
+        kept=bool(saved.rank[number] >= 0),
+        prompt=excerpt(saved.prompt[number].as_py(), VIEW_CHARACTERS),
+        response=excerpt(saved.response[number].as_py(), VIEW_CHARACTERS),
+        characters=int(saved.characters[number]),
+    )
+
+
+def closest_pairs(saved: SavedSelection, of: str) -> list[Pair]:
+    """The closest pairs of ``of`` (pool or kept) that the measures name, at most `PAIRS`."""
+    found = saved.measures.get(of, {}).get("closest_pairs", [])
+    return [
+        Pair(quantity(pair["distance"]), (row(saved, pair["row"]), row(saved, pair["other"])))
+        for pair in found[:PAIRS]
+    ]
+
+
+def first_picks(saved: SavedSelection) -> list[Pick]:
+    """The first `FIRST_PICKS` picks; max-min takes outliers first, so noise shows here."""
+    numbers = saved.picks()[:FIRST_PICKS]
+    answered = any(saved.response.to_pylist())
+    answers = [saved.response[number].as_py() for number in numbers.tolist()]
+    texts = [
+        f"{saved.prompt[number].as_py()}\n{answer}"
+        for number, answer in zip(numbers.tolist(), answers, strict=True)
+    ]
+    usual = [
+        f"{prompt}\n{response}"
+        for prompt, response in zip(saved.prompt.to_pylist(), saved.response.to_pylist(), strict=True)
+    ]
+    reasons = noise_reasons(texts, answers=answers if answered else None, usual=usual)
+    return [
+        Pick(place + 1, quantity(saved.radius[number]), row(saved, number), reason)
+        for place, (number, reason) in enumerate(zip(numbers.tolist(), reasons, strict=True))
+    ]
+
+
+def loneliest(saved: SavedSelection) -> list[Pair]:
+    """The dropped rows farthest from their keeper, farthest first: the worst-represented rows of the pool."""
+    farthest = np.argsort(-saved.keeper_distance, kind="stable")[:LONELIEST]
+    return [
+        Pair(
+            quantity(saved.keeper_distance[number]),
+            (row(saved, number), row(saved, int(saved.keeper[number]))),
+        )
+        for number in farthest.tolist()
+        if saved.rank[number] < 0 and saved.keeper[number] < len(saved)
+    ]
+
+
+def named_rows(saved: SavedSelection) -> Int64Array:
+    """The rows that the page's tables name, without their order."""
+    pairs = [*closest_pairs(saved, "pool"), *closest_pairs(saved, "kept"), *loneliest(saved)]
+    numbers = {one.number for pair in pairs for one in pair.rows}
+    return np.array(sorted(numbers | set(saved.picks()[:FIRST_PICKS].tolist())), dtype=np.int64)
+
+
+def provenance(manifest: Manifest) -> list[tuple[str, str]]:
+    """How the selection was made, as terms and values."""
+    encoder = manifest.encoder
+    facts = [
+        *[("Source", f"{source.name}: {source.rows:,} rows, {source.form}") for source in manifest.sources],
+        *[("Written", f"{output.name}: {output.rows:,} rows") for output in manifest.outputs],
+        ("Encoder", f"{encoder.name}, {encoder.dimension} dimensions"),
+        (
+            "Rows cut to the encoder's window",
+            f"{encoder.long_rows:,} ({encoder.long})" if encoder.long_rows else "none",
+        ),
+        ("Text", manifest.text or f"{manifest.part} of each record"),
+        ("Metric", manifest.metric),
+        ("Keep", f"{manifest.keep}: {manifest.asked:,} asked for, {manifest.kept:,} kept"),
+        ("First pick", f"row {manifest.start} ({manifest.start_rule})"),
+        ("Seed", str(manifest.seed)),
+        ("h_min", quantity(manifest.h_min, 6)),
+        ("Fill", quantity(manifest.fill, 6)),
+        *[(f"Option {name}", str(value)) for name, value in manifest.options.items()],
+        ("Time", "; ".join(f"{stage} {duration(spent)}" for stage, spent in manifest.seconds.items()) or "–"),
+        ("Made", manifest.created),
+        (
+            "Versions",
+            ", ".join(f"{n} {v}" for n, v in {"evenly": manifest.evenly, **manifest.versions}.items()),
+        ),
+        *[(f"SHA-256 of {source.name}", source.sha256) for source in manifest.sources],
+        *[(f"SHA-256 of {output.name}", output.sha256) for output in manifest.outputs],
+        ("SHA-256 of the order", manifest.order_sha256),
+        ("SHA-256 of the vectors", manifest.vectors_sha256),
+    ]
+    return [(visible(term), visible(value)) for term, value in facts]

@@ -1,0 +1,147 @@
+"""The report page: one HTML file that opens from disk, with its data, styles, scripts and libraries inside.
+
+Figures are drawn by D3 and Observable Plot (both ISC), vendored with versions and hashes in
+``vendor/vendor.json``: together 0.5 MB, drawing to canvas and SVG, and needing no ``eval``, so that the page's
+content-security policy can allow exactly its own scripts by their hashes and forbid every network access. Row
+text reaches the page as JSON in a data block or through the template's escaping, never as markup.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from evenly.checks import check_int
+from evenly.data.manifest import REPORT_FILE, write_atomically
+from evenly.errors import InputError
+from evenly.report import content, figures
+from evenly.report.points import (
+    COLOUR_FIELDS,
+    LIMIT_POINTS,
+    carried_rows,
+    mapped_rows,
+    row_columns,
+    script_json,
+)
+from evenly.report.saved import SavedSelection, read_selection
+from evenly.types import Float64Array
+
+SCRIPTS = ("rows.js", "map.js", "charts.js", "page.js")
+MAP_NAMES = {"pca": "the first two principal components", "umap": "a UMAP projection"}
+
+
+def write_report(
+    folder: Path, *, limit_points: int = LIMIT_POINTS, map: str = "pca", coordinates: Any = None
+) -> Path:
+    """Writes ``folder/report.html`` from the files of the selection folder.
+
+    Args:
+        folder: the selection folder that select wrote.
+        limit_points: most rows on the map; above it the map shows a uniform random sample of that size and
+            says so.
+        map: what the map shows: ``pca`` (saved with the selection) or ``umap`` (from ``coordinates``).
+        coordinates: (N, 2) numbers, the projection to show with ``map="umap"``.
+
+    Returns:
+        The path of the page, written whole or not at all.
+
+    Raises:
+        InputError: the folder is no selection folder, or the map or its coordinates do not fit.
+    """
+    check_int(limit_points, "limit_points", at_least=1)
+    saved = read_selection(folder)
+    path = folder / REPORT_FILE
+    write_atomically(path, render(saved, limit_points, map, _check_coordinates(saved, map, coordinates)))
+    return path
+
+
+def render(saved: SavedSelection, limit_points: int, map_name: str, coordinates: Float64Array) -> str:
+    """The page as HTML; coordinates (N, 2) float64."""
+    data = page_data(saved, limit_points, map_name, coordinates)
+    libraries = json.loads(_asset("vendor/vendor.json"))
+    scripts = [_asset(f"vendor/{library['file']}") for library in libraries]
+    scripts.append("\n".join(_asset(f"web/{name}") for name in SCRIPTS))
+    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return template.from_string(_asset("web/template.html")).render(
+        policy=_policy(scripts),
+        style=Markup(_asset("web/page.css")),
+        scripts=[Markup(script) for script in scripts],
+        data=Markup(script_json(data)),
+        libraries=libraries,
+        manifest=saved.manifest,
+        sample=data["sample"],
+        map_description=MAP_NAMES[map_name],
+        excerpt=data["rows"]["excerpt"],
+        unmapped_fields=list(saved.fields)[COLOUR_FIELDS:],
+        lead=content.lead(saved),
+        curve=data["curve"],
+        nearest=data["nearest"],
+        fields=data["fields"],
+        medians=data["lengths"]["medians"],
+        kept_pairs=content.closest_pairs(saved, "kept"),
+        pool_pairs=content.closest_pairs(saved, "pool"),
+        loneliest=content.loneliest(saved),
+        picks=content.first_picks(saved),
+        provenance=content.provenance(saved.manifest),
+    )
+
+
+def page_data(
+    saved: SavedSelection, limit_points: int, map_name: str, coordinates: Float64Array
+) -> dict[str, Any]:
+    """Everything that the page's scripts draw."""
+    mapped = mapped_rows(len(saved), limit_points)
+    rows = carried_rows(saved, mapped, content.named_rows(saved))
+    return {
+        "pool": len(saved),
+        "kept": saved.manifest.kept,
+        "metric": saved.manifest.metric,
+        "mapped": len(mapped),
+        "sample": len(mapped) < len(saved),
+        "map": MAP_NAMES[map_name],
+        "rows": row_columns(saved, rows, coordinates),
+        "curve": figures.radius_curve(saved),
+        "knee": saved.measures.get("knee"),
+        "nearest": figures.nearest_histograms(saved.measures),
+        "lengths": figures.length_comparison(saved),
+        "fields": figures.field_comparisons(saved),
+    }
+
+
+def _check_coordinates(saved: SavedSelection, map_name: str, coordinates: Any) -> Float64Array:
+    if map_name not in MAP_NAMES:
+        raise InputError(f"map {map_name!r} is not known; use {' or '.join(MAP_NAMES)}")
+    if (map_name == "pca") != (coordinates is None):
+        raise InputError(
+            "coordinates belong to map umap: give both, or neither for the saved principal components"
+        )
+    given = saved.coordinates if coordinates is None else np.asarray(coordinates, dtype=np.float64)
+    if given.shape != (len(saved), 2) or not np.isfinite(given).all():
+        raise InputError(
+            f"coordinates must be finite numbers of shape {(len(saved), 2)}; got shape {given.shape}"
+        )
+    return given
+
+
+def _asset(name: str) -> str:
+    return files("evenly.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _policy(scripts: list[str]) -> str:
+    """Only these scripts, only inline styles, nothing from anywhere."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+        for script in scripts
+    )
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        "base-uri 'none'; form-action 'none'"
+    )

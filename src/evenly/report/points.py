@@ -1,0 +1,136 @@
+"""The rows that a page carries: which ones, how much of their text, and as which JSON columns."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from evenly.data.manifest import VIEW_CHARACTERS
+from evenly.report.saved import SavedSelection
+from evenly.types import Float64Array, Int64Array
+
+LIMIT_POINTS = 60_000
+TEXT_BYTES = 16_000_000  # of all excerpts in a page; keeps 52,002 rows under 25 MB with everything else
+EXCERPT_CHARACTERS = (VIEW_CHARACTERS, 240, 200, 160, 120, 80, 40, 20)
+COLOUR_VALUES = (
+    7  # distinct values that get a colour of their own; as many as stay apart for colour-blind readers
+)
+COLOUR_FIELDS = 8  # fields that travel with every point
+
+# Marks that reorder the text around them, or that no font shows. Row text must not rearrange the page.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
+)
+_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_ESCAPED = re.compile("[<>&\u2028\u2029]")
+
+
+def visible(text: str) -> str:
+    """Shows controls that would reorder or hide text as their code points, e.g. ⟨U+202E⟩."""
+    return _HIDDEN.sub(lambda found: f"⟨U+{ord(found.group()):04X}⟩", text)
+
+
+def excerpt(text: str, characters: int) -> str:
+    """The first characters of a text, made visible; an ellipsis where it fills them, so that a cut shows."""
+    return visible(text[:characters]) + ("…" if len(text) >= characters else "")
+
+
+def script_json(value: Any) -> str:
+    """JSON that may stand inside an HTML script element: no character in it can end or open anything."""
+    plain = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _ESCAPED.sub(lambda found: _ESCAPES[found.group()], plain)
+
+
+def rounded(values: Float64Array, digits: int = 5) -> list[float | None]:
+    """Numbers cut to so many significant digits, None for what is not finite: JSON has no word for that."""
+    return [float(f"{value:.{digits}g}") if np.isfinite(value) else None for value in values.tolist()]
+
+
+def mapped_rows(pool_rows: int, limit_points: int) -> Int64Array:
+    """The rows on the map: all of them, or above the limit a uniform random sample (seed 0), in pool order."""
+    if pool_rows <= limit_points:
+        return np.arange(pool_rows)
+    return np.sort(np.random.default_rng(0).choice(pool_rows, size=limit_points, replace=False))
+
+
+def carried_rows(saved: SavedSelection, mapped: Int64Array, named: Int64Array) -> Int64Array:
+    """The mapped rows, then the rows they need: their keepers and the rows that the page's tables name."""
+    keepers = saved.keeper[np.concatenate([mapped, named])]
+    needed = np.unique(np.concatenate([named, keepers[keepers < len(saved)]]))
+    return np.concatenate([mapped, np.setdiff1d(needed, mapped)])
+
+
+def row_columns(saved: SavedSelection, rows: Int64Array, coordinates: Float64Array) -> dict[str, Any]:
+    """One JSON column per thing shown of a row, all of length ``len(rows)``.
+
+    Returns:
+        The columns, and under ``excerpt`` how many characters of prompt and of response each row shows: as
+        many as fit into `TEXT_BYTES`.
+    """
+    covered = np.bincount(saved.keeper, minlength=len(saved))
+    prompt, response, excerpt = _excerpts(saved, rows)
+    return {
+        "excerpt": excerpt,
+        "row": rows.tolist(),
+        "id": [visible(name or "") for name in saved.ids.take(pa.array(rows)).to_pylist()],
+        "rank": saved.rank[rows].tolist(),
+        "radius": rounded(saved.radius[rows]),
+        "keeper": saved.keeper[rows].tolist(),
+        "distance": rounded(saved.keeper_distance[rows]),
+        "covers": covered[rows].tolist(),
+        "characters": saved.characters[rows].tolist(),
+        "x": rounded(coordinates[rows, 0]),
+        "y": rounded(coordinates[rows, 1]),
+        "prompt": prompt,
+        "response": response,
+        "fields": [_field(name, column, rows) for name, column in list(saved.fields.items())[:COLOUR_FIELDS]],
+    }
+
+
+def _excerpts(saved: SavedSelection, rows: Int64Array) -> tuple[list[str], list[str], int]:
+    taken = pa.array(rows)
+    whole = saved.prompt.take(taken).to_pylist(), saved.response.take(taken).to_pylist()
+    for characters in EXCERPT_CHARACTERS:
+        prompts, responses = ([excerpt(text, characters) for text in texts] for texts in whole)
+        if len(script_json([prompts, responses]).encode()) <= TEXT_BYTES:
+            break
+    return prompts, responses, characters
+
+
+def is_number(column: pa.ChunkedArray) -> bool:
+    """Whether a field's values are quantities, to be coloured and counted by size."""
+    return bool(pa.types.is_integer(column.type) or pa.types.is_floating(column.type))
+
+
+def field_words(column: pa.ChunkedArray) -> list[str]:
+    """The values of a field as words; what is missing reads "(none)"."""
+    return [("(none)" if value is None else visible(str(value))[:80]) for value in column.to_pylist()]
+
+
+def common_values(column: pa.ChunkedArray, at_most: int) -> list[str]:
+    """The commonest values of a field, the commonest first, ties by name."""
+    counts = pc.value_counts(pa.chunked_array([field_words(column)]))
+    pairs = sorted((-entry["counts"], entry["values"]) for entry in counts.to_pylist())
+    return [value for _, value in pairs[:at_most]]
+
+
+def _field(name: str, column: pa.ChunkedArray, rows: Int64Array) -> dict[str, Any]:
+    taken = column.take(pa.array(rows))
+    if is_number(column):
+        numbers = taken.cast(pa.float64()).fill_null(float("nan")).to_numpy()
+        return {"name": visible(name), "kind": "number", "numbers": rounded(numbers)}
+    values = common_values(column, COLOUR_VALUES)
+    codes = {value: code for code, value in enumerate(values)}
+    words = field_words(taken)
+    return {
+        "name": visible(name),
+        "kind": "category",
+        "values": values,
+        "others": len(values) == COLOUR_VALUES,
+        "codes": [codes.get(word, len(values)) for word in words],
+    }

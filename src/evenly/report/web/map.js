@@ -1,0 +1,230 @@
+// The map: a canvas with D3's zoom and quadtree. Points are stamped from one small image per colour.
+
+const CATEGORY = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b3a600"]; // Okabe & Ito, yellow darkened
+const STEPS = 24;
+
+function css(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+// How to colour: a list of colours and labels, and the colour number of each row.
+function colouring(rows, choice) {
+  const grey = css("dropped");
+  if (choice === "kept") {
+    return { colours: [grey, css("kept")], labels: ["dropped", "kept"], of: (i) => (rows.kept(i) ? 1 : 0) };
+  }
+  const field = rows.fields[Number(choice.slice(6))];
+  if (choice.startsWith("field:") && field.kind === "category") {
+    const others = field.others ? ["other values"] : [];
+    return { colours: [...CATEGORY.slice(0, field.values.length), grey], labels: [...field.values, ...others], of: (i) => field.codes[i] };
+  }
+  const values = choice === "radius" ? rows.radius : choice === "characters" ? rows.characters : choice === "distance" ? rows.distance : field.numbers;
+  return ramp(rows, values, choice === "characters", choice === "radius" ? "dropped, or first" : "no value");
+}
+
+function ramp(rows, values, log, missing) {
+  const sorted = Float64Array.from(values.slice(0, rows.mapped).filter((value) => value != null)).sort();
+  const low = d3.quantileSorted(sorted, 0.01) ?? 0;
+  const high = d3.quantileSorted(sorted, 0.99) ?? 1;
+  const scale = (log && low > 0 ? d3.scaleLog() : d3.scaleLinear()).domain([low, high > low ? high : low + 1]).range([0, STEPS - 1]).clamp(true);
+  const from = matchMedia("(prefers-color-scheme: dark)").matches ? 0.2 : 0.02; // violet is lost on dark paper
+  const colours = d3.range(STEPS).map((step) => d3.interpolateViridis(from + ((0.95 - from) * step) / (STEPS - 1)));
+  return {
+    colours: [...colours, css("dropped")], ramp: [low, high], missing: sorted.length < rows.mapped ? missing : null,
+    of: (i) => (values[i] == null ? STEPS : Math.round(scale(Math.max(values[i], log ? 1 : -Infinity)))),
+  };
+}
+
+function stamp(colour, radius) {
+  const size = Math.ceil(2 * radius + 2);
+  const image = Object.assign(document.createElement("canvas"), { width: size, height: size });
+  const context = image.getContext("2d");
+  context.fillStyle = colour;
+  context.beginPath();
+  context.arc(size / 2, size / 2, radius, 0, 2 * Math.PI);
+  context.fill();
+  return image;
+}
+
+function swatch(colour, label) {
+  const dot = element("i");
+  dot.style.background = colour;
+  return element("span", {}, dot, label);
+}
+
+function createMap(rows, box, onChoose) {
+  const canvas = box.querySelector("canvas");
+  const tooltip = box.querySelector("#tooltip");
+  const context = canvas.getContext("2d");
+  const mapped = d3.range(rows.mapped);
+  const tree = d3.quadtree(mapped, (i) => rows.x[i], (i) => rows.y[i]);
+  const state = { transform: d3.zoomIdentity, matches: null, chosen: null, keyboard: false, colour: "kept" };
+  let width = 0, height = 0, scale = 1, offset = [0, 0], layers = [], how = null;
+
+  const toScreen = (i) => [state.transform.applyX(rows.x[i] * scale + offset[0]), state.transform.applyY(-rows.y[i] * scale + offset[1])];
+  const base = rows.mapped > 20000 ? 1.35 : rows.mapped > 3000 ? 2 : 3;
+  const dotRadius = () => Math.min(base * Math.pow(state.transform.k, 0.45), 7);
+
+  function fit() {
+    const ratio = Math.min(window.devicePixelRatio || 1, 2);
+    ({ width, height } = canvas.getBoundingClientRect());
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+    const [x0, x1] = d3.extent(mapped, (i) => rows.x[i]);
+    const [y0, y1] = d3.extent(mapped, (i) => rows.y[i]);
+    scale = 0.93 * Math.min(width / (x1 - x0 || 1), height / (y1 - y0 || 1));
+    offset = [width / 2 - (scale * (x0 + x1)) / 2, height / 2 + (scale * (y0 + y1)) / 2];
+    zoom.extent([[0, 0], [width, height]]).translateExtent([[-width, -height], [2 * width, 2 * height]]);
+    draw();
+  }
+
+  // Rows by colour; dropped rows first, so that kept ones lie on top.
+  function layer() {
+    how = colouring(rows, state.colour);
+    const groups = how.colours.map(() => []);
+    for (const i of mapped) groups[how.of(i)].push(i);
+    layers = how.colours.map((colour, c) => ({ colour, points: groups[c] }));
+    if (state.colour !== "kept") layers.unshift(layers.pop()); // grey, for rows without a value, below the others
+    drawLegend();
+    draw();
+  }
+
+  function drawLegend() {
+    fillLegend();
+    if (state.matches) document.getElementById("legend").append(swatch(css("match"), "matches the search"));
+  }
+
+  function fillLegend() {
+    const legend = document.getElementById("legend");
+    if (how.labels) return legend.replaceChildren(...how.labels.map((label, c) => swatch(how.colours[c], label)));
+    const bar = element("i", { class: "ramp" });
+    bar.style.background = `linear-gradient(90deg, ${how.colours.slice(0, STEPS).join(",")})`;
+    legend.replaceChildren(element("span", {}, `≤ ${quantity(how.ramp[0])}`, bar, `${quantity(how.ramp[1])} ≤`));
+    if (how.missing) legend.append(swatch(how.colours[STEPS], how.missing));
+  }
+
+  function paint(points, colour, radius, alpha) {
+    const ratio = canvas.width / width;
+    const image = stamp(colour, radius * ratio);
+    const half = image.width / 2;
+    const { k, x: tx, y: ty } = state.transform;
+    const ax = scale * k * ratio, bx = (offset[0] * k + tx) * ratio - half;
+    const ay = -scale * k * ratio, by = (offset[1] * k + ty) * ratio - half;
+    const right = canvas.width, bottom = canvas.height, edge = -image.width;
+    context.globalAlpha = alpha;
+    for (const i of points) {
+      const x = rows.x[i] * ax + bx, y = rows.y[i] * ay + by;
+      if (x > edge && y > edge && x < right && y < bottom) context.drawImage(image, x, y);
+    }
+  }
+
+  let waiting = false;
+  function draw() {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      if (!width) return;
+      context.clearRect(0, 0, canvas.width, canvas.height);
+      const radius = dotRadius();
+      for (const { colour, points } of layers) paint(points, colour, radius, state.matches ? 0.16 : 0.8);
+      if (state.matches) paint(state.matches, css("match"), Math.max(radius * 1.35, 2.2), 1);
+      context.globalAlpha = 1;
+      drawChosen(radius);
+    });
+  }
+
+  function ring([x, y], radius, colour) {
+    context.strokeStyle = colour;
+    context.beginPath();
+    context.arc(x, y, radius, 0, 2 * Math.PI);
+    context.stroke();
+  }
+
+  function drawChosen(radius) {
+    const ratio = canvas.width / width;
+    context.save();
+    context.scale(ratio, ratio);
+    context.lineWidth = 2;
+    if (state.chosen != null && state.chosen < rows.mapped) {
+      const here = toScreen(state.chosen);
+      const keeper = rows.place(rows.keeper[state.chosen]);
+      if (keeper != null && keeper !== state.chosen && keeper < rows.mapped) {
+        const there = toScreen(keeper);
+        context.strokeStyle = css("ink");
+        context.beginPath();
+        context.moveTo(...here);
+        context.lineTo(...there);
+        context.stroke();
+        ring(there, radius + 5, css("kept"));
+      }
+      ring(here, radius + 5, css("ink"));
+    }
+    if (state.keyboard) {
+      context.strokeStyle = css("ink");
+      context.strokeRect(width / 2 - 7, height / 2 - 7, 14, 14);
+    }
+    context.restore();
+  }
+
+  function nearest(px, py, reach) {
+    const [x, y] = state.transform.invert([px, py]);
+    return tree.find((x - offset[0]) / scale, (offset[1] - y) / scale, reach / (scale * state.transform.k));
+  }
+
+  function hover(event) {
+    const [px, py] = d3.pointer(event, canvas);
+    const i = event.buttons ? undefined : nearest(px, py, 14);
+    tooltip.hidden = i === undefined;
+    if (i === undefined) return;
+    const keeper = rows.kept(i) ? `pick ${count.format(rows.rank[i] + 1)}` : `keeper: row ${rows.keeper[i]}, at ${quantity(rows.distance[i])}`;
+    tooltip.replaceChildren(
+      element("p", { class: "meta" }, keptMark(rows, i), element("span", {}, `row ${rows.row[i]}`), element("span", { class: "quiet" }, keeper)), ...rowTexts(rows, i));
+    const [x, y] = toScreen(i);
+    const { offsetWidth: w, offsetHeight: h } = tooltip;
+    tooltip.style.left = `${Math.max(4, x + 14 + w > width ? x - 14 - w : x + 14)}px`;
+    tooltip.style.top = `${Math.max(4, Math.min(y + 14, height - h - 4))}px`;
+  }
+
+  const zoom = d3.zoom().scaleExtent([0.8, 60])
+    .filter((event) => event.type === "wheel" ? event.ctrlKey || event.metaKey || document.activeElement === canvas
+      : event.type.startsWith("touch") ? event.touches.length > 1 || state.transform.k > 1 : !event.button)
+    .on("zoom", (event) => { state.transform = event.transform; tooltip.hidden = true; draw(); });
+  const selection = d3.select(canvas).call(zoom);
+
+  const steps = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+  function key(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    if (steps[event.key]) selection.call(zoom.translateBy, ...steps[event.key].map((step) => (60 * step) / state.transform.k));
+    else if (event.key === "+" || event.key === "=") selection.call(zoom.scaleBy, 1.5);
+    else if (event.key === "-") selection.call(zoom.scaleBy, 1 / 1.5);
+    else if (event.key === "0") selection.call(zoom.transform, d3.zoomIdentity);
+    else if (event.key === "Enter") onChoose(nearest(width / 2, height / 2, Infinity));
+    else return;
+    state.keyboard = true;
+    event.preventDefault();
+    draw();
+  }
+
+  canvas.addEventListener("pointermove", hover);
+  canvas.addEventListener("pointerleave", () => { tooltip.hidden = true; });
+  canvas.addEventListener("pointerdown", () => { state.keyboard = false; canvas.focus({ preventScroll: true }); });
+  canvas.addEventListener("click", (event) => {
+    const i = nearest(...d3.pointer(event, canvas), 16);
+    if (i !== undefined) onChoose(i);
+  });
+  canvas.addEventListener("keydown", key);
+  canvas.addEventListener("blur", () => { state.keyboard = false; draw(); });
+  new ResizeObserver(fit).observe(canvas);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", layer);
+  layer();
+
+  return {
+    colourBy(choice) { state.colour = choice; layer(); },
+    lightUp(matches) { state.matches = matches; drawLegend(); draw(); },
+    choose(i) { state.chosen = i; draw(); },
+    zoomBy(factor) { selection.call(zoom.scaleBy, factor); },
+    reset() { selection.call(zoom.transform, d3.zoomIdentity); },
+    screen: toScreen,
+  };
+}
