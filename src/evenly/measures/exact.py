@@ -1,0 +1,158 @@
+"""h_min, nearest neighbours, fill, mesh ratio, copies: exact, by subtraction in float64."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evenly.measures.neighbours import nearest
+from evenly.measures.pairs import count_within, pair_distances
+from evenly.measures.result import Exact, Pair, Quantiles
+from evenly.types import (
+    Float64Array,
+    Int64Array,
+    Metric,
+    Progress,
+    metric_distance,
+    silent,
+    squared_euclidean,
+)
+
+NEAREST_LEVELS = np.arange(101) / 100.0
+CLOSEST_PAIRS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class RowSet:
+    """A pool, a set of its rows, and which rows are copies.
+
+    Attributes:
+        pool: (N, d) float32, unit rows where the metric is cosine.
+        rows: (k,) int64 pool row numbers of the set, ascending.
+        first_equal: (N,) int64, for every pool row the first pool row that equals it (itself where none
+            does).
+        metric: of the distances reported.
+    """
+
+    pool: Tensor
+    rows: Int64Array
+    first_equal: Int64Array
+    metric: Metric
+
+    @property
+    def set_rows(self) -> Tensor:
+        """(k, d) float32."""
+        return self.pool if self.is_pool else self.pool[torch.from_numpy(self.rows)]
+
+    @property
+    def is_pool(self) -> bool:
+        return len(self.rows) == len(self.pool)
+
+    @property
+    def distinct(self) -> Int64Array:
+        """Ascending numbers of the pool rows that equal no earlier one."""
+        return np.flatnonzero(self.first_equal == np.arange(len(self.first_equal)))
+
+
+def first_equal_rows(rows: Tensor) -> Int64Array:
+    """For every row the lowest row number with equal numbers: (N, d) float32 to (N,) int64. 0 and -0 are
+    equal.
+
+    Rows with a sum of their bits that no other row has are distinct; the rest are compared byte by byte.
+    """
+    weights = np.random.default_rng(0).integers(1, 2**63, size=rows.shape[1], dtype=np.uint64) * np.uint64(
+        2
+    ) + np.uint64(1)
+    sums = np.empty(len(rows), dtype=np.uint64)
+    for start in range(0, len(rows), 4096):
+        block = rows[start : start + 4096].numpy() + np.float32(0.0)
+        sums[start : start + 4096] = (block.view(np.uint32) * weights).sum(1, dtype=np.uint64)
+    _, inverse, counts = np.unique(sums, return_inverse=True, return_counts=True)
+    first_equal = np.arange(len(rows), dtype=np.int64)
+    seen: dict[bytes, int] = {}
+    for row in np.flatnonzero(counts[inverse] > 1):
+        first_equal[row] = seen.setdefault((rows[row].numpy() + np.float32(0.0)).tobytes(), int(row))
+    return first_equal
+
+
+def nearest_within(of: RowSet, progress: Progress = silent) -> tuple[Int64Array, Float64Array]:
+    """The nearest other row of the set, for every row of it: pool row numbers and squared distances, (k,)
+    each.
+
+    The lowest number among equals; -1 and infinite for a single row.
+    """
+    group, first_at, inverse = np.unique(of.first_equal[of.rows], return_index=True, return_inverse=True)
+    stand_ins = of.rows[first_at]
+    other = np.full(len(of.rows), -1, dtype=np.int64)
+    squared = np.full(len(of.rows), np.inf)
+    if len(group) > 1:
+        distinct = of.pool if len(group) == len(of.pool) else of.pool[torch.from_numpy(stand_ins)]
+        own = np.arange(len(group), dtype=np.int64)
+        found = nearest(distinct, distinct, own=own, progress=progress)
+        other, squared = stand_ins[found.index[:, 0]][inverse], found.squared_distance[:, 0][inverse]
+    sizes = np.bincount(inverse)
+    copied = sizes[inverse] > 1
+    if copied.any():
+        order = np.argsort(inverse, kind="stable")
+        second = of.rows[order[np.minimum(np.cumsum(sizes) - sizes + 1, len(order) - 1)]][inverse]
+        first = stand_ins[inverse]
+        other = np.where(copied, np.where(of.rows == first, second, first), other)
+        squared = np.where(copied, 0.0, squared)
+    return other, squared
+
+
+def cover(of: RowSet, progress: Progress = silent) -> tuple[Int64Array, Int64Array, Float64Array]:
+    """Rows outside the set, their nearest row of the set, and the squared distance to it."""
+    dropped = np.setdiff1d(np.arange(len(of.pool)), of.rows, assume_unique=True)
+    if not len(dropped):
+        return dropped, dropped, np.empty(0)
+    _, first_at = np.unique(of.first_equal[of.rows], return_index=True)
+    kept = of.rows[np.sort(first_at)]
+    found = nearest(
+        of.pool[torch.from_numpy(dropped)], of.pool[torch.from_numpy(kept)], progress=progress, stage="fill"
+    )
+    return dropped, kept[found.index[:, 0]], found.squared_distance[:, 0]
+
+
+def exact_measures(of: RowSet, thresholds: Float64Array, seed: int, progress: Progress = silent) -> Exact:
+    """The exact measures of a set; see `evenly.measures.result.Exact`."""
+    single = len(of.rows) == 1
+    other, squared = nearest_within(of, progress)
+    distance = metric_distance(squared, of.metric)
+    h_min = float(distance.min())
+    dropped, keeper, cover_squared = cover(of, progress)
+    lonely = int(np.argmax(cover_squared)) if len(dropped) else None
+    fill = 0.0 if lonely is None else float(metric_distance(cover_squared[lonely : lonely + 1], of.metric)[0])
+    counts = np.zeros(len(thresholds), dtype=np.int64)
+    if len(thresholds) and not single:
+        counts = count_within(of.set_rows, squared_euclidean(thresholds, of.metric), progress=progress)
+    return Exact(
+        h_min=h_min,
+        closest=() if single else _closest(of.rows, other, distance),
+        nearest_row=other,
+        nearest_distance=distance,
+        nearest=None if single else Quantiles.of(distance, NEAREST_LEVELS),
+        mean_nearest=None if single else float(distance.mean()),
+        fill=fill,
+        loneliest_row=None if lonely is None else int(dropped[lonely]),
+        loneliest_keeper=None if lonely is None else int(keeper[lonely]),
+        mesh_ratio=fill / h_min if h_min > 0 else float("inf"),
+        copies=len(of.rows) - len(np.unique(of.first_equal[of.rows])),
+        pool_copies=len(of.pool) - len(of.distinct),
+        pairs_within=tuple(zip(thresholds.tolist(), counts.tolist(), strict=True)),
+        pair_distances=None if single else pair_distances(of.set_rows, of.metric, seed),
+    )
+
+
+def _closest(rows: Int64Array, other: Int64Array, distance: Float64Array) -> tuple[Pair, ...]:
+    """The closest of the pairs of a row with its nearest neighbour, each pair once, lowest numbers first."""
+    low, high = np.minimum(rows, other), np.maximum(rows, other)
+    pairs: dict[tuple[int, int], float] = {}
+    for at in np.lexsort((high, low, distance)):
+        pairs.setdefault((int(low[at]), int(high[at])), float(distance[at]))
+        if len(pairs) == CLOSEST_PAIRS:
+            break
+    return tuple(Pair(row, partner, apart) for (row, partner), apart in pairs.items())

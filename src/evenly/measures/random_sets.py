@@ -1,0 +1,129 @@
+"""A set beside random subsets of the same size from the same pool."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from evenly.measures.diversity import Clusters, cheap_scores
+from evenly.measures.exact import NEAREST_LEVELS, RowSet
+from evenly.measures.neighbours import nearest
+from evenly.measures.result import AgainstRandom, Diversity, Exact, Quantiles, Standing
+from evenly.types import Float64Array, Int64Array, Progress, metric_distance, silent
+
+LISTED = 8
+PAIRS_PER_DRAW = 4_000_000
+HIGHER_IS_MORE_EVEN = {
+    "h_min": True,
+    "mean_nearest": True,
+    "fill": False,
+    "vendi": True,
+    "riesz_energy": False,
+    "uniformity": False,
+    "cluster_entropy": True,
+}
+
+
+class Draws:
+    """Exact nearest distances in random subsets, most of them read off one list of the pool's nearest
+    neighbours.
+
+    Where a subset keeps a share p of the pool, a row finds its nearest kept row among its own eight nearest
+    but for a share (1 - p)^8 of rows, and only those are searched anew.
+    """
+
+    def __init__(self, of: RowSet, share: float, progress: Progress) -> None:
+        self.of = of
+        self.distinct = of.distinct
+        self.rows = (
+            of.pool if len(self.distinct) == len(of.pool) else of.pool[torch.from_numpy(self.distinct)]
+        )
+        # Below this share most rows would be searched anew anyway.
+        self.listed = min(LISTED, len(self.distinct) - 1) if share >= 0.15 else 0
+        if self.listed:
+            own = np.arange(len(self.distinct))
+            self.lists = nearest(
+                self.rows,
+                self.rows,
+                self.listed,
+                own=own,
+                progress=progress,
+                stage="neighbours for random draws",
+            )
+
+    def nearest(self, drawn: Int64Array) -> tuple[Float64Array, float]:
+        """Nearest-neighbour distance of each row of a drawn subset (pool row numbers), and its fill."""
+        at = np.searchsorted(self.distinct, self.of.first_equal[drawn])
+        present = np.zeros(len(self.distinct), dtype=np.bool_)
+        present[at] = True
+        squared = self._to_present(present)
+        # Another copy of the same row is at distance 0.
+        within = np.where(np.bincount(at, minlength=len(present))[at] > 1, 0.0, squared[at])
+        outside = np.where(present, 0.0, squared)
+        metric = self.of.metric
+        return metric_distance(within, metric), float(metric_distance(outside.max(keepdims=True), metric)[0])
+
+    def _to_present(self, present: npt.NDArray[np.bool_]) -> Float64Array:
+        """Squared distance of each distinct row to its nearest present other; infinite where none is."""
+        squared = np.full(len(present), np.inf)
+        open_rows = np.arange(len(present))
+        if self.listed:
+            hits = present[self.lists.index]
+            found = hits.any(axis=1)
+            first = hits.argmax(axis=1)
+            squared[found] = self.lists.squared_distance[found, first[found]]
+            open_rows = np.flatnonzero(~found)
+        keys = np.flatnonzero(present)
+        if len(open_rows):
+            position = np.cumsum(present) - 1
+            own = np.where(present[open_rows], position[open_rows], -1)
+            queries = self.rows[torch.from_numpy(open_rows)]
+            squared[open_rows] = nearest(
+                queries, self.rows[torch.from_numpy(keys)], own=own
+            ).squared_distance[:, 0]
+        return squared
+
+
+def against_random(
+    of: RowSet,
+    exact: Exact,
+    diversity: Diversity | None,
+    clusters: Clusters | None,
+    draws: int,
+    seed: int,
+    progress: Progress = silent,
+) -> AgainstRandom:
+    """Where the set falls among random subsets of its size.
+
+    The distances of every draw are exact; its diversity scores are summed over 4,000,000 pairs. Cost: one
+    list of the pool's nearest neighbours, and for each draw one search of a small share of rows; for sets
+    below 15 % of the pool, one search of the pool over the set for each draw.
+    """
+    random = np.random.default_rng([seed, 1])
+    subsets = Draws(of, len(of.rows) / len(of.pool), progress)
+    values: dict[str, list[float]] = {}
+    first: Quantiles | None = None
+    for draw in range(draws):
+        drawn = np.sort(random.choice(len(of.pool), len(of.rows), replace=False))
+        distance, fill = subsets.nearest(drawn)
+        first = first or Quantiles.of(distance, NEAREST_LEVELS)
+        scores: dict[str, float | None] = {
+            "h_min": float(distance.min()),
+            "mean_nearest": float(distance.mean()),
+        }
+        scores["fill"] = fill
+        if clusters is not None:
+            scores |= cheap_scores(of.pool[torch.from_numpy(drawn)], clusters, PAIRS_PER_DRAW, seed + draw)
+        for name in HIGHER_IS_MORE_EVEN:
+            if (score := scores.get(name)) is not None:
+                values.setdefault(name, []).append(score)
+        progress("random subsets", draw + 1, draws)
+    standings = {}
+    for name, of_draws in values.items():
+        value = getattr(exact, name, None) if hasattr(exact, name) else getattr(diversity, name, None)
+        if value is not None and len(of_draws) == draws:
+            standings[name] = Standing.of(value, of_draws, higher_is_more_even=HIGHER_IS_MORE_EVEN[name])
+    if first is None:
+        raise ValueError("draws must be at least 1")
+    return AgainstRandom(draws, standings, first)
