@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from datetime import datetime, timezone
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -17,12 +19,15 @@ import torch
 from evenly.data.manifest import write_atomically
 from evenly.errors import InputError
 from evenly.train.examples import Examples, Messages, encode
-from evenly.train.models import choose_precision, load_model, load_tokenizer
+from evenly.train.models import choose_precision, load_model, load_tokenizer, model_identity
 from evenly.train.outcome import Outcome, RunRecord, read_outcomes
 from evenly.train.plan import Planned, Prepared, Request
+from evenly.train.result import ComparisonResult, write_result
 from evenly.train.row_losses import RowLosses, row_losses
 from evenly.train.settings import Training
-from evenly.types import Progress, silent
+from evenly.train.verdict import judge_variant
+from evenly.train.wording import verdict_paragraphs
+from evenly.types import Int64Array, Progress, silent
 
 REQUEST_FILE = "request.json"
 EXAMPLES_FILE = "examples.parquet"
@@ -183,3 +188,65 @@ def _save_losses(losses: RowLosses, path: Path) -> None:
 def _load_losses(path: Path) -> RowLosses:
     table = pq.read_table(path)
     return RowLosses(*(table[name].to_numpy() for name in ("row", "loss_sum", "correct", "tokens")))
+
+
+def conclude(
+    request: Request,
+    prepared: Prepared,
+    planned: Sequence[Planned],
+    *,
+    rate: float,
+    tests: dict[str, Int64Array],
+    left_out: int,
+) -> ComparisonResult:
+    """Judges the finished runs of a comparison and writes ``comparison.json``.
+
+    Args:
+        request: what was asked.
+        prepared: the pool.
+        planned: the runs; only their saved curves are read.
+        rate: the learning rate of all arms.
+        tests: the test parts, by name.
+        left_out: pool rows in no arm for being near-copies of test rows.
+
+    Raises:
+        InputError: no run finished.
+    """
+    keys = {each.run.key for each in planned}
+    outcomes = [each for each in read_outcomes(prepared.folder) if each.folder.name in keys]
+    if not any(each.record.done for each in outcomes):
+        reasons = "; ".join(sorted({each.record.status for each in outcomes}))
+        raise InputError(f"no run of the comparison finished: {reasons}")
+    variants = [
+        judge_variant(name, [each for each in outcomes if each.record.variant == name], arm_pairs(request))
+        for name in dict.fromkeys(each.record.variant for each in planned)
+    ]
+    parameters = load_model(prepared.model).num_parameters()
+    result = ComparisonResult(
+        evenly=version("evenly"),
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        request=request,
+        model=request.model or "the default proxy",
+        model_identity=model_identity(prepared.model),
+        parameters=parameters,
+        proxy=request.model is None,
+        rate=rate,
+        pool_rows=len(prepared.examples),
+        test_rows={name: len(rows) for name, rows in tests.items()},
+        left_out=left_out,
+        variants=variants,
+        verdict=verdict_paragraphs(
+            variants, proxy=request.model is None, parameters=parameters, model=request.model or ""
+        ),
+        versions={name: version(name) for name in ("torch", "transformers", "trl", "accelerate")},
+    )
+    write_result(result, prepared.folder)
+    return result
+
+
+def arm_pairs(request: Request) -> list[tuple[str, str]]:
+    """Which arms are held against which: all against the reference, uniform also against full and matched."""
+    names = [*request.arms, *(saved.partition("=")[0] for saved in request.saved)]
+    pairs = [(name, request.reference) for name in names if name != request.reference]
+    more = [("uniform", other) for other in ("full", "matched") if {"uniform", other} <= set(names)]
+    return pairs + [pair for pair in more if pair not in pairs]

@@ -1,4 +1,4 @@
-"""Finding a learning rate that all arms then share: an untuned one ruins small models and hides differences."""
+"""Finding a learning rate that all arms then share: an untuned one ruins small models and hides the arms."""
 
 from __future__ import annotations
 

@@ -1,0 +1,134 @@
+"""The result of a comparison as data: ``comparison.json``. Tables, verdicts and pages are made from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from evenly.data.manifest import Frozen, write_atomically
+from evenly.errors import InputError
+from evenly.train.plan import Request
+
+RESULT_FILE = "comparison.json"
+
+Called = Literal["lower", "higher", "no difference", "cannot be told"]
+"""What may be said of the first arm's value against the second's."""
+
+
+class Answer(Frozen):
+    """One question about two arms, answered over paired seeds."""
+
+    question: str  # see QUESTIONS in verdict.py
+    main: bool  # judged together with the other main questions (Holm); others count only if a main one stands
+    scale: Literal["ratio", "difference"]  # ratio: first / second
+    first: float | None  # mean over seeds (geometric for ratios)
+    second: float | None
+    value: float | None  # ratio or difference
+    standard_error: float | None  # of the difference, or of the logarithm of the ratio; None where infinite
+    low: float | None  # 95 % interval of this question alone
+    high: float | None
+    p: float
+    seeds: int
+    called: Called
+    detectable: (
+        float | None
+    )  # the smallest difference, or ratio above 1, that these seeds could have told apart
+
+
+class Pair(Frozen):
+    """Two arms compared: the first against the second."""
+
+    first: str
+    second: str
+    answers: list[Answer]
+
+    def answer(self, question: str) -> Answer | None:
+        """The answer to a question, where it could be asked."""
+        return next((answer for answer in self.answers if answer.question == question), None)
+
+
+class Threshold(Frozen):
+    """When each run of an arm came down to a level; None where it never did."""
+
+    arm: str
+    kind: Literal["loss", "drop"]
+    level: float
+    steps: list[float | None]  # by seed
+    tokens: list[float | None]
+    seconds: list[float | None]
+    total: list[float | None]
+
+
+class ArmSummary(Frozen):
+    """An arm over its finished runs; lists go by seed."""
+
+    arm: str
+    seeds: list[int]
+    rows: list[int]
+    tokens_per_row: float
+    response_tokens_per_row: float
+    truncated: float
+    dropped: int
+    initial_loss: list[float]
+    own_loss: list[float]  # all own rows at the end
+    random_test: list[float]  # at equal steps: the end
+    even_test: list[float]
+    random_test_accuracy: list[float]
+    even_test_accuracy: list[float]
+    batch: list[int]
+    steps: int
+    tokens: list[int]
+    seconds: list[float]  # of training
+    cost_seconds: list[float]  # of embedding and selecting
+
+
+class VariantResult(Frozen):
+    """One point of the batch and schedule axes."""
+
+    variant: str
+    arms: list[ArmSummary]
+    thresholds: list[Threshold]
+    pairs: list[Pair]
+    failed: list[str]  # runs that did not finish, one line each
+
+
+class ComparisonResult(Frozen):
+    """Everything a verdict rests on."""
+
+    format: int = 1
+    evenly: str
+    created: str
+    request: Request
+    model: str
+    model_identity: str
+    parameters: int
+    proxy: bool
+    rate: float
+    pool_rows: int
+    test_rows: dict[str, int]
+    left_out: int  # pool rows in no arm because they are, or nearly are, a test row
+    variants: list[VariantResult]
+    verdict: list[str]  # paragraphs
+    versions: dict[str, str]
+
+
+def write_result(result: ComparisonResult, folder: Path) -> None:
+    """Writes ``folder/comparison.json``."""
+    write_atomically(folder / RESULT_FILE, result.model_dump_json(indent=2) + "\n")
+
+
+def read_result(folder: Path) -> ComparisonResult:
+    """Reads ``folder/comparison.json``.
+
+    Raises:
+        InputError: none there, or one that this version cannot read.
+    """
+    path = folder / RESULT_FILE
+    try:
+        return ComparisonResult.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{folder} holds no {RESULT_FILE}; name the folder that compare wrote") from None
+    except ValidationError as error:
+        raise InputError(f"{path} does not hold a comparison: {error.errors()[0]['msg']}") from None

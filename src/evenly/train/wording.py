@@ -1,0 +1,138 @@
+"""The verdict in words: one paragraph per pair of arms, what explains it, and what it does not show."""
+
+from __future__ import annotations
+
+from evenly.train.result import Answer, Pair, VariantResult
+
+SPEED = "steps to equal own loss"
+COMMON = "random test at equal steps"
+RARE = "even test at equal steps"
+
+
+def verdict_paragraphs(
+    variants: list[VariantResult], *, proxy: bool, parameters: int, model: str
+) -> list[str]:
+    """One paragraph for each pair at each point of the axes, then the caution about the model."""
+    paragraphs = []
+    for variant in variants:
+        where = f"[{variant.variant}] " if len(variants) > 1 else ""
+        paragraphs += [where + _pair_paragraph(pair, variant) for pair in variant.pairs if pair.answers]
+        if variant.failed:
+            paragraphs.append(f"{where}Not finished, and in no figure above: {'; '.join(variant.failed)}.")
+    paragraphs.append(_caution(proxy, parameters, model))
+    return paragraphs
+
+
+def _pair_paragraph(pair: Pair, variant: VariantResult) -> str:
+    sentences = [f"{pair.first} against {pair.second}: {_speed_words(pair)}"]
+    sentences += [_test_words(pair, question) for question in (COMMON, RARE)]
+    sentences += [_fewer_rows(pair, variant), _easier_rows(pair, variant), _traded(pair), _cost(pair)]
+    if len(variant.arms[0].seeds) < 2:
+        sentences.append("One seed tells nothing about noise: use --seeds 3 or more.")
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _speed_words(pair: Pair) -> str:
+    answer = pair.answer(SPEED)
+    if answer is None or answer.value is None:
+        return "speed could not be compared."
+    figure = f"{answer.value:.2f} times the steps to the same loss on its own rows{_interval(answer)}"
+    if answer.called == "cannot be told":
+        return f"{figure}, from one seed: cannot be told from noise."
+    if answer.called == "no difference":
+        least = (
+            f"; these seeds could have told apart {answer.detectable:.2f} times" if answer.detectable else ""
+        )
+        return f"no difference within noise in speed ({figure}{least})."
+    return f"{'faster' if answer.called == 'lower' else 'slower'}, {figure}."
+
+
+def _test_words(pair: Pair, question: str) -> str:
+    answer = pair.answer(question)
+    if answer is None or answer.value is None:
+        return ""
+    place = question.removesuffix(" at equal steps")
+    figure = f"{answer.value:+.3f} a token{_interval(answer)}"
+    words = {
+        "lower": "better",
+        "higher": "worse",
+        "no difference": "no difference within noise",
+        "cannot be told": "cannot be told from noise",
+    }
+    return f"On the {place} at equal steps: {words[answer.called]} ({figure})."
+
+
+def _interval(answer: Answer) -> str:
+    if answer.low is None or answer.high is None:
+        return ""
+    if answer.scale == "ratio":
+        return f" (95 %: {answer.low:.2f} to {answer.high:.2f})"
+    return f", 95 %: {answer.low:+.3f} to {answer.high:+.3f}"
+
+
+def _fewer_rows(pair: Pair, variant: VariantResult) -> str:
+    """Faster than the full set, but so is a random set of its size."""
+    if pair.second != "full" or _called(pair, SPEED) != "lower":
+        return ""
+    random = next(
+        (each for each in variant.pairs if (each.first, each.second) == (pair.first, "random")), None
+    )
+    if random is None or _called(random, SPEED) == "lower":
+        return ""
+    name = _speed_name(random)
+    return f"It is faster only because it has fewer rows: against as many random rows it is {name}."
+
+
+def _easier_rows(pair: Pair, variant: VariantResult) -> str:
+    """Faster than random rows, but not than random rows as easy and as long as its own."""
+    if pair.second != "random" or _called(pair, SPEED) != "lower":
+        return ""
+    matched = next(
+        (each for each in variant.pairs if (each.first, each.second) == (pair.first, "matched")), None
+    )
+    if matched is None or _called(matched, SPEED) == "lower":
+        return ""
+    return (
+        "It is faster only because its rows are easier: against random rows of the same initial loss and "
+        f"response length it is {_speed_name(matched)}."
+    )
+
+
+def _traded(pair: Pair) -> str:
+    common, rare = _called(pair, COMMON), _called(pair, RARE)
+    if (common, rare) == ("higher", "lower"):
+        return "It gained on rare regions (even test) what it lost on common ones (random test)."
+    if (common, rare) == ("lower", "higher"):
+        return "It gained on common regions (random test) and lost on rare ones (even test)."
+    return ""
+
+
+def _cost(pair: Pair) -> str:
+    cost = pair.answer("total cost to equal own loss")
+    if cost is None or cost.value is None or cost.value < 1.0 or _called(pair, SPEED) != "lower":
+        return ""
+    return (
+        f"Counting embedding and selecting it took {cost.value:.2f} times as long: at this size the steps saved "
+        "did not pay for choosing them."
+    )
+
+
+def _called(pair: Pair, question: str) -> str:
+    answer = pair.answer(question)
+    return answer.called if answer else "cannot be told"
+
+
+def _speed_name(pair: Pair) -> str:
+    return {"higher": "slower", "lower": "faster"}.get(_called(pair, SPEED), "no different within noise")
+
+
+def _caution(proxy: bool, parameters: int, model: str) -> str:
+    size = f"{parameters / 1e6:.1f} million" if parameters < 1e9 else f"{parameters / 1e9:.1f} billion"
+    if not proxy:
+        return f"Measured with {model} ({size} parameters); another model may answer differently."
+    return (
+        f"Measured with the default proxy of {size} parameters. Such a model can show the data's side: how hard, "
+        "how long and how varied the rows of each arm are, and which regions they cover. The size of a speed-up, "
+        "and whether a large pretrained model that knows most rows already shows it at all, do not transfer: "
+        "repeat with --model before relying on it."
+    )
