@@ -152,7 +152,7 @@ def run(
     return Result(
         name="law",
         title="What h_min to expect of random points",
-        claim="N (N-1) V_d h_min^d (integral of pi^2) / 2 tends to Exp(1) (ours); Theorem 4 of the paper bounds h_min.",
+        claim="N (N-1) V_d h_min^d (integral of pi^2) / 2 tends to Exp(1) (ours).",
         settings={
             "sizes": SIZES,
             "dimensions": DIMENSIONS,
