@@ -84,7 +84,7 @@ def _module_rows(path: Path, module: str) -> Iterator[dict[str, str]]:
 
 
 def _documented(parent: ast.Module | ast.ClassDef, prefix: str) -> Iterator[tuple[str, str, _Documented]]:
-    """Public functions, classes and methods of a module in the order of the file, as (full name, kind, node)."""
+    """Public functions, classes and methods of a module in the order of the file, as (name, kind, node)."""
     for node in parent.body:
         if not isinstance(node, _Documented) or node.name.startswith("_"):
             continue

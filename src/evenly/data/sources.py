@@ -46,7 +46,7 @@ def read_rows(
             globs (sorted within each), "-" for JSON Lines on standard input, folders saved by `datasets`,
             folders that `datasets.load_dataset` reads, or ids of Hugging Face datasets.
         text: what the text of a record is, where its form does not say it: fields with commas between them
-            (of several the last is the response) or a Jinja template. None to recognise it (`evenly.data.forms`).
+            (of several the last is the response) or a Jinja template. None to recognise it (see forms.py).
         part: the part of the text that is wanted; every row must have some.
         split: which split of a dataset; for datasets only.
         stdin: standard input, unless it is that of the process.
@@ -117,6 +117,8 @@ def _open(name: str, split: str | None, stdin: BinaryIO | None) -> tuple[str, Pa
         raise InputError(
             f"{name} does not exist; check the name and the folder it is looked for in ({Path.cwd()})"
         )
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{name} is neither a file nor a folder; to read JSON Lines from a pipe, name it -")
     from evenly.data.hub import open_dataset
 
     records, sha256 = open_dataset(name, split)
@@ -133,7 +135,10 @@ def _check(
     progress: Progress,
 ) -> Source:
     """Finds the form of a source and holds every record to it."""
-    form = named or form_of_record(records.record(0), records.name)
+    first = records.record(0)
+    form = named or form_of_record(first, records.name)
+    # The whole first record, because below a table reads the form's columns alone and an error should name all.
+    texts_of(form, first, 1, records.name)
     if part == "response" and not form.has_response:
         raise InputError(
             f"{records.name} has the form {form.description}, which has no response; use --part all"
@@ -141,7 +146,7 @@ def _check(
     empty: list[int] = []
     needed = None if form.fields is None else [*form.fields]
     for number, record in enumerate(records.records(needed), start=1):
-        if named is None and records.names is None and recognise(tuple(record)) != form:
+        if named is None and records.names is None and recognise(tuple(record)) is not form:
             raise _mixed(records.name, number, record, form)
         found = texts_of(form, record, number, records.name)
         if not found.part(part).strip():

@@ -100,8 +100,9 @@ class JsonLines(TextFile):
         except json.JSONDecodeError as error:
             if not self.raw(row).strip():
                 raise InputError(f"line {row + 1} of {self.name} is blank; remove it") from None
+            column = min(error.pos, len(error.doc.rstrip())) + 1
             raise InputError(
-                f"line {row + 1} of {self.name} is not JSON: {error.msg}, column {error.colno}; mend it"
+                f"line {row + 1} of {self.name} is not JSON: {error.msg}, column {column}; mend it"
             ) from None
         except UnicodeDecodeError:
             raise InputError(f"line {row + 1} of {self.name} is not UTF-8; save the file as UTF-8") from None
