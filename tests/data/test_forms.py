@@ -214,7 +214,12 @@ def test_ids_fields_and_vectors(tmp_path: Path) -> None:
     assert rows.ids == ["7", "8"]
     assert rows.field("tag") == ["x", None]
     assert rows.field("tags") == ["p, q", None]
-    assert rows.scalar_fields() == ["v"]
+    assert rows.scalar_fields() == []
+    assert pool({"text": "a", "n": 1, "kind": ["x"], "long": "y" * 99}).scalar_fields() == ["n", "kind"]
+    with pytest.raises(
+        InputError, match=r"row 1 of standard input holds list, not one value, in the field 'v'"
+    ):
+        rows.field("v")
     assert rows.vectors("v").tolist() == [[1.0, 2.0], [3.0, 4.5]]
     with pytest.raises(InputError, match=r"no record has a field 'nope'; found: id, text, tag, tags, v"):
         rows.field("nope")

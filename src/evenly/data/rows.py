@@ -160,10 +160,10 @@ class Rows:
     def field(self, name: str) -> list[Scalar]:
         """One field of every row: text, number, truth value, or None where a record lacks it.
 
-        A list of scalars reads as its values with ", " between them. Values of CSV are text.
+        A list of texts (labels) reads as its values with ", " between them. Values of CSV are text.
 
         Raises:
-            InputError: no record has the field, or it holds an object or a long list (names the row).
+            InputError: no record has the field, or it holds an object or another list (names the row).
         """
         values: list[Scalar] = []
         found = False
@@ -284,8 +284,8 @@ def scalar(value: Any) -> Scalar:
     """A value one can group or colour by; RecordError where it is none."""
     if value is None or isinstance(value, str | int | float):
         return value
-    if isinstance(value, list | tuple) and all(isinstance(part, str | int | float) for part in value):
-        return ", ".join(map(str, value))
+    if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
+        return ", ".join(value)
     if isinstance(value, list | tuple | dict | bytes):
         raise RecordError(f"holds {type(value).__name__}, not one value,")
     return str(value)

@@ -137,7 +137,7 @@ def _check(
     """Finds the form of a source and holds every record to it."""
     first = records.record(0)
     form = named or form_of_record(first, records.name)
-    # The whole first record, because below a table reads the form's columns alone and an error should name all.
+    # The whole first record: below, tables read the form's columns alone, and an error should name all.
     texts_of(form, first, 1, records.name)
     if part == "response" and not form.has_response:
         raise InputError(
