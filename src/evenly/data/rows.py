@@ -95,7 +95,7 @@ class Rows:
         """Prompt, response and whole text of every row, parsed as one goes."""
         for source in self._sources:
             for number, record in enumerate(source.records.records(source.form.fields), start=1):
-                yield texts_of(source.form, record, number, source.name)
+                yield texts_of(source.form, record, number, source.records.name)
 
     def iterate_texts(self) -> Iterator[str]:
         """The text of the chosen part of every row, one at a time, for pools larger than memory."""
@@ -116,7 +116,7 @@ class Rows:
     def pair(self, row: int) -> tuple[str, str]:
         """Prompt and response of one row."""
         source, local = self._locate(row)
-        return texts_of(source.form, source.records.record(local), local + 1, source.name)[:2]
+        return texts_of(source.form, source.records.record(local), local + 1, source.records.name)[:2]
 
     def messages(self, row: int) -> list[dict[str, str]]:
         """One row as turns with ``role`` and ``content`` for chat templates, by the record's own form.
@@ -175,7 +175,7 @@ class Rows:
                     values.append(scalar(record.get(name)))
                 except RecordError as error:
                     raise InputError(
-                        f"row {number} of {source.name} {error} in the field {name!r}; name another"
+                        f"row {number} of {source.records.name} {error} in the field {name!r}; name another"
                     ) from None
         if not found:
             raise self._no_field(name)
