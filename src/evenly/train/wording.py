@@ -112,8 +112,8 @@ def _cost(pair: Pair) -> str:
     if cost is None or cost.value is None or cost.value < 1.0 or _called(pair, SPEED) != "lower":
         return ""
     return (
-        f"Counting embedding and selecting it took {cost.value:.2f} times as long: at this size the steps saved "
-        "did not pay for choosing them."
+        f"Counting embedding and selecting it took {cost.value:.2f} times as long: at this size the steps "
+        "saved did not pay for choosing them."
     )
 
 
@@ -131,8 +131,8 @@ def _caution(proxy: bool, parameters: int, model: str) -> str:
     if not proxy:
         return f"Measured with {model} ({size} parameters); another model may answer differently."
     return (
-        f"Measured with the default proxy of {size} parameters. Such a model can show the data's side: how hard, "
-        "how long and how varied the rows of each arm are, and which regions they cover. The size of a speed-up, "
-        "and whether a large pretrained model that knows most rows already shows it at all, do not transfer: "
-        "repeat with --model before relying on it."
+        f"Measured with the default proxy of {size} parameters. Such a model can show the data's side: how "
+        "hard, how long and how varied the rows of each arm are, and which regions they cover. The size of a "
+        "speed-up, and whether a large pretrained model that knows most rows already shows it at all, do not "
+        "transfer: repeat with --model before relying on it."
     )
