@@ -20,11 +20,14 @@ that does not matter, and never loses one that does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from evenly.selection.tiles import Tiles
 
 PIECES = 3
 """bfloat16 pieces that carry a float64 column to 24 bits."""
@@ -33,12 +36,18 @@ _TINY = 1e-30
 """Covers what matrix units lose by treating denormal numbers as zero."""
 
 
+_ROWS_AT_ONCE = 256
+
+_LONGEST = 2.0**40
+"""Images longer than this (an anchor far outside the pool) are not filtered: their squares would leave float32."""
+
+
 @dataclass(frozen=True)
 class Codes:
     """Rounded images of rows.
 
     Attributes:
-        rows: (A, m + 6) filter dtype; the last columns carry the squares of equation (2).
+        rows: (A, width) filter dtype: m image columns, six that carry the squares of equation (2), zeros.
         squared_norm: (A,) float64, |y|^2 of the m image columns.
         error: (A,) float64, at least e(x), in units of the map (original distance times `FilterMap.scale`).
         rest: (A,) float64, length of what the leading components leave out; 0 where all are kept.
@@ -52,14 +61,25 @@ class Codes:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, index: Tensor) -> Codes:
-        """The codes of some of the rows, (M,) int64."""
-        return Codes(
-            self.rows.index_select(0, index),
-            self.squared_norm.index_select(0, index),
-            self.error.index_select(0, index),
-            self.rest.index_select(0, index),
-        )
+    @staticmethod
+    def empty(count: int, image: FilterMap, device: torch.device) -> Codes:
+        """Room for ``count`` rows."""
+        rows = torch.empty(count, image.width, dtype=image.dtype, device=device)
+        numbers = torch.empty(3, count, dtype=torch.float64, device=device)
+        return Codes(rows, *numbers)
+
+    def __getitem__(self, part: slice | Tensor) -> Codes:
+        """A view of consecutive rows, or a copy of the rows of an int64 index."""
+        return Codes(self.rows[part], self.squared_norm[part], self.error[part], self.rest[part])
+
+    def __setitem__(self, part: slice, codes: Codes) -> None:
+        self.rows[part], self.squared_norm[part] = codes.rows, codes.squared_norm
+        self.error[part], self.rest[part] = codes.error, codes.rest
+
+    @property
+    def filterable(self) -> Tensor:
+        """(A,) bool: images short enough for float32 products."""
+        return self.squared_norm < _LONGEST**2
 
 
 @dataclass(frozen=True)
@@ -68,7 +88,7 @@ class FilterMap:
 
     Attributes:
         centre: (d,) float64.
-        scale: a power of two that brings the longest centred row to length about 1.
+        scale: a power of two that brings all centred rows to length 2 at most.
         basis: (d, c) float64 with orthonormal columns, or None to keep all d coordinates.
         dtype: torch.bfloat16 or torch.float32, the precision of the product.
     """
@@ -85,50 +105,156 @@ class FilterMap:
 
     @property
     def width(self) -> int:
-        """Columns of the product: the image and the carried squares, padded to what matrix units like."""
-        return self.columns + 2 * PIECES
+        """Columns of the product: the image, and the squares in three pieces each, padded to what multiplies fast."""
+        return -(-(self.columns + 2 * PIECES) // 16) * 16
 
-    def encode(self, rows: Tensor) -> Codes:
-        """Images of (A, d) float32 rows. Cost: A d (A d c with a basis)."""
-        centred = (rows.double() - self.centre) * self.scale
+    def encode(self, rows: Tensor, tiles: Tiles) -> Codes:
+        """Images of (A, d) float32 rows, in blocks that stay in cache. Cost: A d (A d c with a basis)."""
+        codes = Codes.empty(len(rows), self, rows.device)
+
+        def work(block: slice) -> None:
+            codes[block] = self._encode_block(rows[block])
+
+        replace(tiles, rows=_ROWS_AT_ONCE if rows.device.type == "cpu" else tiles.rows).over(len(rows), work)
+        return codes
+
+    def _encode_block(self, rows: Tensor) -> Codes:
+        centred = rows.double()
+        centred -= self.centre
+        centred *= self.scale
         if self.basis is None:
             image, rest = centred, torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
-            slack = 0.0
+            slack: Tensor | float = _TINY
         else:
             leading = centred @ self.basis
-            left_out = centred.square().sum(1) - leading.square().sum(1)
-            rest = left_out.clamp_(min=0.0).sqrt_()
+            squared_length = centred.square().sum(1)
+            rest = (squared_length - leading.square().sum(1)).clamp_(min=0.0).sqrt_()
             image = torch.cat([leading, rest[:, None]], dim=1)
-            # sqrt of a difference of squares near 1: float64 rounding of 1e-13 becomes at most 1e-6.
-            slack = 1e-6
+            # A root of a difference of squares: float64 rounding of 1e-13 of the square becomes 1e-6 of the length.
+            slack = squared_length.sqrt_() * 1e-6 + _TINY
         codes = torch.zeros(len(rows), self.width, dtype=self.dtype, device=rows.device)
-        codes[:, : self.columns] = image.to(self.dtype)
+        codes[:, : self.columns] = image
         rounded = codes[:, : self.columns].double()
-        error = (image - rounded).square_().sum(1).sqrt_() * (1 + 1e-9) + (slack + _TINY)
+        image -= rounded
+        error = image.square_().sum(1).sqrt_() * (1 + 1e-9) + slack
         return Codes(codes, rounded.square_().sum(1), error, rest)
 
 
-def fit_map(sample: Tensor, longest: float, centre: Tensor, dtype: torch.dtype, components: int | None) -> FilterMap:
+def fit_map(
+    sample: Tensor, largest: float, *, dtype: torch.dtype, components: int | None = None
+) -> FilterMap:
     """Makes a map; any sample gives a valid one, a representative one gives a fast one.
 
     Args:
-        sample: (S, d) float32 rows to find the leading directions of.
-        longest: at least roughly the length of the longest centred row.
-        centre: (d,) float64.
+        sample: (S, d) float32 rows.
+        largest: the largest absolute coordinate of all rows that will be mapped and compared.
         dtype: precision of the product.
         components: how many leading directions to keep; None keeps the coordinates as they are.
     """
-    exponent = 0 if longest <= 0 or not np.isfinite(longest) else -int(np.floor(np.log2(longest)))
-    scale = float(2.0 ** min(max(exponent, -1000), 1000))
+    centre = sample.double().mean(0)
+    centred = sample.double() - centre
+    longest = 2 * largest * math.sqrt(sample.shape[1])  # no centred row is longer
+    scale = 2.0 ** -math.floor(math.log2(longest)) if longest > 0 else 1.0
     basis = None
     if components is not None and components < sample.shape[1]:
-        centred = (sample.double() - centre) * scale
+        centred *= scale
         _, vectors = torch.linalg.eigh(centred.T @ centred)
         basis = vectors[:, -components:].flip(1).contiguous()
     return FilterMap(centre, scale, basis, dtype)
 
 
-def carry(values: Tensor, columns: Tensor) -> None:
+@dataclass(frozen=True)
+class PickSide:
+    """The right factor of equation (2), and the largest error, length and rest over its picks.
+
+    Attributes:
+        matrix: (width, P) filter dtype.
+        columns: m.
+    """
+
+    matrix: Tensor
+    columns: int
+    error: float
+    norm: float
+    rest: float
+
+    @staticmethod
+    def of(codes: Codes, columns: int) -> PickSide:
+        """From the images of at least one pick, of m columns; all must be filterable."""
+        side = codes.rows.clone()
+        _carry(codes.squared_norm * -0.5, side[:, columns : columns + PIECES])
+        side[:, columns + PIECES : columns + 2 * PIECES] = -1.0
+        norm = float(codes.squared_norm.max()) ** 0.5
+        return PickSide(side.T, columns, float(codes.error.max()), norm, float(codes.rest.max()))
+
+    def product_error(self, squared_norm: Tensor, threshold: Tensor) -> Tensor:
+        """Bound on the error of the product of each row, (A,) float64: see the top of this file."""
+        sizes = squared_norm.sqrt() * self.norm + self.norm**2 + threshold.abs()
+        return sizes * ((self.columns + 2 * PIECES) * 2.0**-22) + _TINY
+
+    def set_thresholds(self, codes: Codes, distance: Tensor) -> Tensor:
+        """Writes the row side of equation (2) into ``codes.rows`` and returns what it carries.
+
+        Args:
+            codes: row images; their six last columns are overwritten.
+            distance: (A,) float64, the threshold T of each row in units of the map; finite.
+
+        Returns:
+            (A,) float64: (|y_x|^2 - T'^2) / 2, less the error of the product.
+        """
+        reach = distance * (1 + 1e-9) + codes.error + self.error
+        # No pick is farther than this, so a longer reach passes no more and would only leave float32.
+        reach = torch.minimum(reach, 1.01 * (codes.squared_norm.sqrt() + self.norm) + _TINY)
+        threshold = (codes.squared_norm - reach.square()) * 0.5
+        threshold -= self.product_error(codes.squared_norm, threshold)
+        codes.rows[:, self.columns : self.columns + PIECES] = 1.0
+        _carry(threshold, codes.rows[:, self.columns + PIECES : self.columns + 2 * PIECES])
+        return threshold
+
+    def nearest_possible(
+        self, product: Tensor, hit: Tensor, codes: Codes, threshold: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The pairs that could be their row's nearest pick.
+
+        The pair with the largest product has an upper bound on its distance,
+
+            |x - p|  <=  sqrt(|y_x - y_p|^2 + 4 rest(x) rest(p)) + e(x) + e(p),
+
+        and a pair whose lower bound (1) is above it cannot be nearest.
+
+        Args:
+            product: (R, P) of the filter dtype, the left side of (2).
+            hit: (H,) int64, the rows that have a pair that passes.
+            codes: of the R rows.
+            threshold: (R,) float64, what they carry.
+
+        Returns:
+            Index into ``hit`` and pick number of each pair, (M,) int64 both; every row of ``hit`` is there.
+        """
+        value = product.index_select(0, hit).float()
+        squared_norm, carried = codes.squared_norm[hit], threshold[hit]
+        best = value.amax(1).double()
+        error = self.product_error(squared_norm, carried)
+        # Beside the error of its sum, a bfloat16 product is rounded by up to 2^-8 of its size.
+        least_best = best * (1 - 2.0**-8) - error
+        squared_reach = squared_norm - 2 * (least_best + carried) + 4 * self.rest * codes.rest[hit]
+        reach = squared_reach.clamp_(min=0.0).sqrt_() + 2 * (codes.error[hit] + self.error)
+        least = (squared_norm - reach * reach) * 0.5 - carried - error
+        least = torch.minimum(least * (1 - 2.0**-7), best).clamp_(min=0.0)
+        return true_pairs(value >= least.float()[:, None])
+
+
+def true_pairs(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Row and column of the true entries of a (R, P) bool mask, in row order; numpy scans six times as fast."""
+    if mask.device.type != "cpu":
+        row, column = mask.nonzero(as_tuple=True)
+        return row, column
+    flat = torch.from_numpy(np.flatnonzero(mask.numpy()))
+    row = flat // mask.shape[1]
+    return row, flat - row * mask.shape[1]
+
+
+def _carry(values: Tensor, columns: Tensor) -> None:
     """Writes (A,) float64 values into (A, PIECES) low-precision columns that add up to them within 2^-24."""
     left = values.clone()
     for piece in range(PIECES):
@@ -136,61 +262,19 @@ def carry(values: Tensor, columns: Tensor) -> None:
         left -= columns[:, piece].double()
 
 
-def pick_side(codes: Codes, columns: int) -> Tensor:
-    """The right factor of equation (2): images of the picks with their squares, (P, m + 6)."""
-    side = codes.rows.clone()
-    carry(codes.squared_norm * -0.5, side[:, columns : columns + PIECES])
-    side[:, columns + PIECES :] = -1.0
-    return side
+def passing_rows(product: Tensor) -> Tensor:
+    """Rows of a tile with any pair that passes: (R, P) of the filter dtype to (H,) int64 row indices.
 
-
-@dataclass(frozen=True)
-class PickBounds:
-    """What equation (2) needs to know of a set of picks: largest error, length and rest over all of them."""
-
-    error: float
-    norm: float
-    rest: float
-
-    @staticmethod
-    def of(codes: Codes) -> PickBounds:
-        return PickBounds(
-            float(codes.error.max()), float(codes.squared_norm.max().sqrt()), float(codes.rest.max())
-        )
-
-
-def set_thresholds(codes: Codes, columns: int, distance: Tensor, picks: PickBounds) -> Tensor:
-    """Writes the row side of equation (2) into ``codes.rows`` and returns what was carried.
-
-    Args:
-        codes: row images; the six last columns are overwritten.
-        columns: m.
-        distance: (A,) float64, the threshold T of each row in units of the map; finite.
-        picks: bounds of the picks that the rows will be multiplied with.
-
-    Returns:
-        (A,) float64: the carried threshold (|y_x|^2 - T'^2) / 2 less the slack for adding in float32.
+    The bits are read as integers, which have the signs of the numbers; -0.0 counts as negative, which the error
+    bound covers. The integer maximum is seven times as fast as the bfloat16 one.
     """
-    reach = distance * (1 + 1e-9) + codes.error + picks.error
-    threshold = (codes.squared_norm - reach.square()) * 0.5
-    threshold -= product_slack(codes, columns, threshold, picks)
-    codes.rows[:, columns : columns + PIECES] = 1.0
-    carry(threshold, codes.rows[:, columns + PIECES :])
-    return threshold
+    return (_as_integers(product).amax(1) >= 0).nonzero().flatten()
 
 
-def product_slack(codes: Codes, columns: int, threshold: Tensor, picks: PickBounds) -> Tensor:
-    """Bound on the error of the product: columns * 2^-22 * the sizes of its terms, (A,) float64."""
-    norm = codes.squared_norm.sqrt()
-    sizes = norm * picks.norm + picks.norm**2 + threshold.abs()
-    return sizes * ((columns + 2 * PIECES) * 2.0**-22) + _TINY
+def passing_pairs(product: Tensor) -> Tensor:
+    """Pairs of a tile that pass: (R, P) bool."""
+    return _as_integers(product) >= 0
 
 
-def passes(product: Tensor) -> Tensor:
-    """Which rows of a tile have any pair that passes: (R, P) of the filter dtype to (k,) int64 row indices.
-
-    Reads the bits as integers, whose signs are the signs of the numbers; -0.0 counts as negative, which the slack
-    covers. The integer maximum is seven times as fast as the bfloat16 one.
-    """
-    integers = product.view(torch.int16 if product.dtype == torch.bfloat16 else torch.int32)
-    return (integers.amax(1) >= 0).nonzero().flatten()
+def _as_integers(product: Tensor) -> Tensor:
+    return product.view(torch.int16 if product.dtype == torch.bfloat16 else torch.int32)

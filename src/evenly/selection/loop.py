@@ -17,12 +17,13 @@ import torch
 from torch import Tensor
 
 from evenly.selection.distance import mean_from_block_sums, squared_distances
-from evenly.selection.filter import PickBounds, fit_map, pick_side, set_thresholds
+from evenly.selection.filter import PickSide, fit_map, passing_pairs, passing_rows, true_pairs
 from evenly.selection.pool import Candidates, Pool
+from evenly.selection.tiles import default_tiles
 from evenly.types import Float64Array, Int64Array
 
-FIRST_CANDIDATES = 32
-MOST_CANDIDATES = 8192
+FIRST_CANDIDATES = 64
+MOST_CANDIDATES = 2048
 EDGES_PER_CANDIDATE = 24
 """A round with more close pairs among its candidates than this wastes exact distances: ask for fewer next time."""
 
@@ -81,7 +82,7 @@ def extend_order(
         pool.cover(candidates.vectors[torch.from_numpy(picks)], rows)
         after_round(order)
         if edges <= EDGES_PER_CANDIDATE * wanted:
-            wanted = min(2 * wanted, MOST_CANDIDATES)
+            wanted = min(4 * wanted, MOST_CANDIDATES)
         else:
             wanted = max(wanted // 2, FIRST_CANDIDATES)
 
@@ -138,11 +139,10 @@ class CloseNeighbours:
 
 
 def close_neighbours(candidates: Candidates) -> CloseNeighbours:
-    """Exact distances of all candidate pairs that could lower one another, found through the filter."""
+    """Exact distances of all candidate pairs that could lower one another."""
     vectors = candidates.vectors
     size = len(vectors)
-    first, second = close_pairs(vectors, float(candidates.squared_distances.max(initial=0.0)))
-    squared = squared_distances(vectors, first, vectors, second)
+    first, second, squared = close_pairs(vectors, torch.from_numpy(candidates.squared_distances))
     tail = torch.cat([first, second])
     order = torch.argsort(tail, stable=True)
     starts = torch.zeros(size + 1, dtype=torch.int64)
@@ -151,19 +151,31 @@ def close_neighbours(candidates: Candidates) -> CloseNeighbours:
     return CloseNeighbours(starts.tolist(), others.tolist(), torch.cat([squared, squared])[order].tolist())
 
 
-def close_pairs(vectors: Tensor, squared_distance: float) -> tuple[Tensor, Tensor]:
-    """Pairs i < j that may be nearer than a distance: a superset, by the filter in bfloat16."""
-    centre = vectors[0].double()
-    offsets = vectors.double() - centre
-    longest = float(offsets.square().sum(1).max().sqrt())
-    image = fit_map(vectors[:1], longest, centre, torch.bfloat16, None)
-    codes = image.encode(vectors)
-    bounds = PickBounds.of(codes)
-    distance = torch.full((len(vectors),), squared_distance, dtype=torch.float64).sqrt_() * image.scale
-    set_thresholds(codes, image.columns, distance, bounds)
-    side = pick_side(codes, image.columns)
-    product = torch.mm(codes.rows, side.T)
-    return tuple((product.view(torch.int16) >= 0).triu_(1).nonzero(as_tuple=True))  # type: ignore[return-value]
+def close_pairs(vectors: Tensor, squared_distances_to_picks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Pairs i < j of candidates nearer to each other than i is to the picks so far, found through the filter.
+
+    Candidates come farthest first, so no other pair can lower either of its rows.
+
+    Returns:
+        i and j, (M,) int64 each, and the squared distances, (M,) float64; a few pairs may be farther.
+    """
+    image = fit_map(vectors[:64], float(vectors.abs().max()), dtype=torch.bfloat16)
+    tiles = default_tiles(vectors.device)
+    codes = image.encode(vectors, tiles)
+    side = PickSide.of(codes, image.columns)
+    side.set_thresholds(codes, squared_distances_to_picks.sqrt() * image.scale)
+
+    def work(block: slice) -> tuple[Tensor, Tensor, Tensor]:
+        product = torch.mm(codes.rows[block], side.matrix[:, block.start :])
+        hit = passing_rows(product)
+        where, second = true_pairs(passing_pairs(product[hit]))
+        first = hit[where]
+        upper = first < second  # both count from the block's first row
+        first, second = first[upper] + block.start, second[upper] + block.start
+        return first, second, squared_distances(vectors, first, vectors, second)
+
+    first, second, squared = zip(*tiles.over(len(vectors), work), strict=True)
+    return torch.cat(first), torch.cat(second), torch.cat(squared)
 
 
 def order_arrays(order: Order) -> tuple[Int64Array, Float64Array]:

@@ -1,0 +1,37 @@
+"""The memory pool inherits the suite of every pool; here its fast paths are also made to run where they would not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from evenly.selection.memory import MemoryPool
+from evenly.selection.pool import Pool
+from evenly.selection.tiles import Tiles
+from tests.selection.invariants import PoolInvariants
+
+VARIANTS = {
+    "default": {},
+    "small tiles": {"tiles": Tiles(rows=7, picks=3, threads=2)},
+    "one thread": {"tiles": Tiles(rows=64, picks=64, threads=1)},
+    "float32 filter": {"dtype": torch.float32},
+    "three components": {"components": 3},
+    "one component in float32": {"components": 1, "dtype": torch.float32, "tiles": Tiles(rows=16, picks=16)},
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+class TestMemoryPool(PoolInvariants):
+    @pytest.fixture(autouse=True)
+    def _variant(self, variant: str) -> None:
+        self.options = VARIANTS[variant]
+
+    def make(self, rows: np.ndarray) -> Pool:
+        return MemoryPool(torch.from_numpy(rows), **self.options)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+class TestMemoryPoolOnCuda(PoolInvariants):
+    def make(self, rows: np.ndarray) -> Pool:
+        return MemoryPool(torch.from_numpy(rows).cuda())
