@@ -149,7 +149,7 @@ def _far_pool(random: designs.Generator) -> Float64Array:
 
 @dataclass(frozen=True)
 class Outliers:
-    """What each arm takes of the garbage, and what it costs on clean points."""
+    """One arm on a pool with garbage: the share taken, the test error over the variance, paired wins."""
 
     share: float
     error: float
