@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from evenly.measures.exact import RowSet
-from evenly.measures.neighbours import nearest, on_all_cores
+from evenly.measures.images import on_all_cores
+from evenly.measures.neighbours import nearest
 from evenly.measures.result import Diversity
 from evenly.selection.distance import squared_distances
 from evenly.types import Float64Array, Int64Array, Progress, metric_distance, silent
@@ -146,11 +147,10 @@ def novelsum(of: RowSet, at: Int64Array, progress: Progress = silent) -> Float64
     score.
     """
     rows = of.set_rows
-    queries = rows[torch.from_numpy(at)]
     distinct = of.distinct
     own = np.searchsorted(distinct, of.first_equal[of.rows[at]])
     neighbours = min(NOVELSUM_NEIGHBOURS, len(distinct) - 1)
-    keys = of.pool if len(distinct) == len(of.pool) else of.pool[torch.from_numpy(distinct)]
+    queries, keys = of.images_of(of.rows[at]), of.images_of(distinct)
     found = nearest(queries, keys, neighbours, own=own, progress=progress, stage="density")
     density = 1.0 / (found.squared_distance.mean(axis=1) + 1e-9)
     weights = 1.0 / np.arange(1, len(rows) + 1)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenly.measures.images import Images
 from evenly.measures.neighbours import nearest
 from evenly.measures.pairs import count_within, pair_distances
 from evenly.measures.result import Exact, Pair, Quantiles
@@ -30,17 +31,22 @@ class RowSet:
     """A pool, a set of its rows, and which rows are copies.
 
     Attributes:
-        pool: (N, d) float32, unit rows where the metric is cosine.
+        images: of the pool, unit rows where the metric is cosine.
         rows: (k,) int64 pool row numbers of the set, ascending.
         first_equal: (N,) int64, for every pool row the first pool row that equals it (itself where none
             does).
         metric: of the distances reported.
     """
 
-    pool: Tensor
+    images: Images
     rows: Int64Array
     first_equal: Int64Array
     metric: Metric
+
+    @property
+    def pool(self) -> Tensor:
+        """(N, d) float32."""
+        return self.images.rows
 
     @property
     def set_rows(self) -> Tensor:
@@ -50,6 +56,10 @@ class RowSet:
     @property
     def is_pool(self) -> bool:
         return len(self.rows) == len(self.pool)
+
+    def images_of(self, rows: Int64Array) -> Images:
+        """Images of some distinct pool rows, ascending."""
+        return self.images if len(rows) == len(self.pool) else self.images.take(torch.from_numpy(rows))
 
     @property
     def distinct(self) -> Int64Array:
@@ -89,8 +99,7 @@ def nearest_within(of: RowSet, progress: Progress = silent) -> tuple[Int64Array,
     other = np.full(len(of.rows), -1, dtype=np.int64)
     squared = np.full(len(of.rows), np.inf)
     if len(group) > 1:
-        distinct = of.pool if len(group) == len(of.pool) else of.pool[torch.from_numpy(stand_ins)]
-        own = np.arange(len(group), dtype=np.int64)
+        distinct, own = of.images_of(stand_ins), np.arange(len(group))
         found = nearest(distinct, distinct, own=own, progress=progress)
         other, squared = stand_ins[found.index[:, 0]][inverse], found.squared_distance[:, 0][inverse]
     sizes = np.bincount(inverse)
@@ -111,9 +120,7 @@ def cover(of: RowSet, progress: Progress = silent) -> tuple[Int64Array, Int64Arr
         return dropped, dropped, np.empty(0)
     _, first_at = np.unique(of.first_equal[of.rows], return_index=True)
     kept = of.rows[np.sort(first_at)]
-    found = nearest(
-        of.pool[torch.from_numpy(dropped)], of.pool[torch.from_numpy(kept)], progress=progress, stage="fill"
-    )
+    found = nearest(of.images_of(dropped), of.images_of(kept), progress=progress, stage="fill")
     return dropped, kept[found.index[:, 0]], found.squared_distance[:, 0]
 
 
@@ -128,7 +135,7 @@ def exact_measures(of: RowSet, thresholds: Float64Array, seed: int, progress: Pr
     fill = 0.0 if lonely is None else float(metric_distance(cover_squared[lonely : lonely + 1], of.metric)[0])
     counts = np.zeros(len(thresholds), dtype=np.int64)
     if len(thresholds) and not single:
-        counts = count_within(of.set_rows, squared_euclidean(thresholds, of.metric), progress=progress)
+        counts = count_within(of.images_of(of.rows), squared_euclidean(thresholds, of.metric), progress)
     return Exact(
         h_min=h_min,
         closest=() if single else _closest(of.rows, other, distance),

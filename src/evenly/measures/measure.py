@@ -12,6 +12,7 @@ from evenly.checks import check_int, check_metric, check_vectors
 from evenly.errors import InputError
 from evenly.measures.diversity import Clusters, diversity_measures
 from evenly.measures.exact import RowSet, exact_measures, first_equal_rows
+from evenly.measures.images import Images
 from evenly.measures.normalised import normalised_measures, pool_geometry
 from evenly.measures.random_sets import against_random
 from evenly.measures.result import Measures
@@ -84,7 +85,7 @@ def row_set(vectors: VectorsLike, rows: Any, metric: Metric) -> RowSet:
     chosen = np.arange(len(pool)) if rows is None else check_rows(rows, len(pool))
     if metric == "cosine":
         pool = unit_rows(pool)
-    return RowSet(pool, chosen, first_equal_rows(pool), metric)
+    return RowSet(Images.of(pool), chosen, first_equal_rows(pool), metric)
 
 
 def check_rows(rows: Any, pool_rows: int) -> Int64Array:

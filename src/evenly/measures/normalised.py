@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from evenly.measures.exact import RowSet
+from evenly.measures.images import BLOCK, on_all_cores
 from evenly.measures.neighbours import nearest
 from evenly.measures.result import Estimate, Exact, Normalised
 from evenly.types import Float64Array, Progress, silent, squared_euclidean
@@ -119,8 +119,9 @@ class Geometry:
 
 def pool_geometry(of: RowSet, seed: int, progress: Progress = silent) -> Geometry:
     """Spread of a pool; dimension and density of its distinct rows, from 2,000 of them."""
-    centre = torch.stack([block.double().sum(0) for block in of.pool.split(4096)]).sum(0) / len(of.pool)
-    squares = sum(float((block.double() - centre).square().sum()) for block in of.pool.split(4096))
+    blocks = list(of.pool.split(BLOCK))
+    centre = of.images.isometry.centre
+    squares = sum(on_all_cores(lambda block: float((block.double() - centre).square_().sum()), blocks))
     spread = math.sqrt(squares / len(of.pool))
     distinct = of.distinct
     if len(distinct) < NEIGHBOURS + 1:
@@ -128,8 +129,7 @@ def pool_geometry(of: RowSet, seed: int, progress: Progress = silent) -> Geometr
     sample = np.arange(len(distinct))
     if len(distinct) > ROWS_SAMPLED:
         sample = np.sort(np.random.default_rng(seed).choice(len(distinct), ROWS_SAMPLED, replace=False))
-    keys = of.pool if len(distinct) == len(of.pool) else of.pool[torch.from_numpy(distinct)]
-    queries = keys[torch.from_numpy(sample)]
+    keys, queries = of.images_of(distinct), of.images_of(distinct[sample])
     found = nearest(queries, keys, NEIGHBOURS, own=sample, progress=progress, stage="dimension")
     distance = np.sqrt(found.squared_distance)
     likelihood = likelihood_dimension(distance)

@@ -8,116 +8,97 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evenly.measures.neighbours import (
-    BLOCK,
-    FAR,
-    ROUNDING,
-    Isometry,
-    Side,
-    encode_side,
-    filter_dtype,
-    fit_isometry,
-    integers,
-    on_all_cores,
-    product_error,
-)
+from evenly.measures.images import BLOCK, FAR, ROUNDING, Images, integers, on_all_cores
 from evenly.measures.result import PairDistances, Quantiles
 from evenly.selection.distance import squared_distances
 from evenly.types import Float64Array, Int64Array, Metric, Progress, metric_distance, silent
 
-PAIRS_SAMPLED = 200_000
+PAIRS_SAMPLED = 100_000
 LEVELS = np.array([0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99])
-_AMBIGUOUS = 20_000
+_CROWDED = 20_000
 
 
-def count_within(
-    rows: Tensor,
-    squared_limits: Float64Array,
-    *,
-    dtype: torch.dtype | None = None,
-    progress: Progress = silent,
-) -> Int64Array:
+def count_within(images: Images, squared_limits: Float64Array, progress: Progress = silent) -> Int64Array:
     """Number of pairs at most as far apart as each limit.
 
     Args:
-        rows: (A, d) float32.
+        images: of the set.
         squared_limits: (T,) float64 squared distances, ascending.
-        dtype: precision of the product; None decides. Never changes the result.
 
     Returns:
         (T,) int64, exact. Cost: one low-precision product of all pairs, and a float64 one of the blocks of
         1024 x 1024 pairs where many lie near a limit.
     """
-    image = fit_isometry(rows, rows, dtype or filter_dtype(rows.shape[1]))
-    counter = _Counter(rows, image, encode_side(image, rows), squared_limits)
-    starts = list(range(0, len(rows), BLOCK))
+    counter = _Counter(images, squared_limits)
+    starts = list(range(0, len(images), BLOCK))
     counts = np.stack(on_all_cores(counter.count_block, starts, progress, "pairs within"))
     total: Int64Array = counts.sum(axis=0)
     return total
 
 
 class _Counter:
-    """The rows, their images, and each limit as two products: surely within, possibly within."""
+    """A set as both sides of a product, and the limits."""
 
-    def __init__(self, rows: Tensor, image: Isometry, side: Side, squared_limits: Float64Array) -> None:
-        self.rows, self.image, self.side, self.limits = rows, image, side, squared_limits
-        error = 2 * float(side.error.max())
-        slack = float(product_error(side, float(side.norm.max())).max())
-        unit = ROUNDING[image.dtype]
-        distance = torch.from_numpy(np.sqrt(squared_limits) * image.scale)
-        within = ((distance - error).clamp(min=0.0).square() / 2 - slack).clamp(min=0.0) * (1 - 4 * unit)
-        possible = ((distance + error).square() / 2 + slack) * (1 + 4 * unit)
-        self.within = integers(within.to(image.dtype)).tolist()
-        self.possible = integers(possible.clamp(max=FAR / 2).to(image.dtype)).tolist()
+    def __init__(self, images: Images, squared_limits: Float64Array) -> None:
+        self.images, self.limits = images.padded(), squared_limits
+        self.keys = self.images.keys()
+        self.error = self.images.error.view(-1, BLOCK).amax(1)
+        self.norm = self.images.norm.view(-1, BLOCK).amax(1)
 
     def count_block(self, start: int) -> Int64Array:
         """Pairs of one block of rows with itself and all later rows."""
         counts = np.zeros(len(self.limits), dtype=np.int64)
-        query = self.side.query[start : start + BLOCK]
-        product = torch.empty(BLOCK, BLOCK, dtype=self.image.dtype)
-        for column in range(start, len(self.side.key), BLOCK):
-            torch.mm(query, self.side.key[column : column + BLOCK].T, out=product)
+        query = self.images.query[start : start + BLOCK]
+        product = torch.empty(BLOCK, BLOCK, dtype=query.dtype)
+        for column in range(start, len(self.keys), BLOCK):
+            torch.mm(query, self.keys[column : column + BLOCK].T, out=product)
             if column == start:
                 product[torch.ones(BLOCK, BLOCK, dtype=torch.bool).tril_()] = FAR
             bits = integers(product)
-            if int(bits.amin()) > self.possible[-1]:
+            within, possible = self._bounds(start // BLOCK, column // BLOCK)
+            if int(bits.amin()) > possible[-1]:
                 continue
             values = bits.numpy()
-            for at, squared_limit in enumerate(self.limits):
-                counts[at] += np.count_nonzero(values < self.within[at])
-                unsure = np.flatnonzero((values >= self.within[at]) & (values <= self.possible[at]))
-                counts[at] += self._count_unsure(unsure, start, column, float(squared_limit))
+            for at, squared_limit in enumerate(self.limits.tolist()):
+                counts[at] += np.count_nonzero(values < within[at])
+                unsure = np.flatnonzero((values >= within[at]) & (values <= possible[at]))
+                counts[at] += self._count_unsure(unsure, start, column, squared_limit)
         return counts
+
+    def _bounds(self, block: int, other: int) -> tuple[list[int], list[int]]:
+        """For each limit: products below the first are surely within it, above the second surely not."""
+        dtype = self.images.query.dtype
+        unit, reach = ROUNDING[dtype], self.error[block] + self.error[other]
+        slack = self.images.product_error(self.norm[block], self.norm[other])
+        distance = torch.from_numpy(np.sqrt(self.limits) * self.images.isometry.scale)
+        within = ((distance - reach).clamp(min=0.0).square() / 2 - slack).clamp(min=0.0) * (1 - 4 * unit)
+        possible = (((distance + reach).square() / 2 + slack) * (1 + 4 * unit)).clamp(max=FAR / 2)
+        return integers(within.to(dtype)).tolist(), integers(possible.to(dtype)).tolist()
 
     def _count_unsure(self, unsure: Int64Array, start: int, column: int, squared_limit: float) -> int:
         """How many of some pairs of a block, given as flat positions, are within the limit."""
+        rows, isometry = self.images.rows, self.images.isometry
         where, which = np.divmod(unsure, BLOCK)
         certain = 0
-        if len(unsure) > _AMBIGUOUS:
-            squared, slack = self._float64_product(start, column)
-            near = squared[where, which]
-            certain = int(np.count_nonzero(near < squared_limit - slack))
-            left = np.abs(near - squared_limit) <= slack
+        if len(unsure) > _CROWDED:
+            squared, error = isometry.squared_distances(
+                rows[start : start + BLOCK], rows[column : column + BLOCK]
+            )
+            beyond = squared.numpy()[where, which] - squared_limit * isometry.scale**2
+            slack = float(error.max())
+            certain = int(np.count_nonzero(beyond < -slack))
+            left = np.abs(beyond) <= slack
             where, which = where[left], which[left]
-        left_rows, right_rows = torch.from_numpy(where + start), torch.from_numpy(which + column)
-        squared_distance = squared_distances(self.rows, left_rows, self.rows, right_rows)
+        squared_distance = squared_distances(
+            rows, torch.from_numpy(where + start), rows, torch.from_numpy(which + column)
+        )
         return certain + int((squared_distance <= squared_limit).sum())
-
-    def _float64_product(self, start: int, column: int) -> tuple[Float64Array, float]:
-        """Squared distances of a block of pairs from a float64 product, and a bound on their error."""
-        near = self.image.image(self.rows[start : start + BLOCK])
-        far = self.image.image(self.rows[column : column + BLOCK])
-        near_square, far_square = near.square().sum(1), far.square().sum(1)
-        squared = near_square[:, None] + far_square - 2 * (near @ far.T)
-        sizes = (float(near_square.max()) ** 0.5 + float(far_square.max()) ** 0.5) ** 2
-        unit = self.image.scale**2
-        return squared.numpy() / unit, sizes / unit * (near.shape[1] + 8) * 2.0**-51
 
 
 def pair_distances(rows: Tensor, metric: Metric, seed: int) -> PairDistances:
     """Mean and quantiles of the distance of two different rows of a set of at least two.
 
-    All pairs where there are at most 200,000; beyond, that many pairs drawn with replacement, with the
+    All pairs where there are at most 100,000; beyond, that many pairs drawn with replacement, with the
     standard error of the mean and, by the Dvoretzky-Kiefer-Wolfowitz inequality with Massart's constant, the
     error of the quantiles' levels: sqrt(ln(2 / 0.05) / (2 pairs)).
     """
@@ -129,8 +110,12 @@ def pair_distances(rows: Tensor, metric: Metric, seed: int) -> PairDistances:
         right = (left + random.integers(1, count, size=PAIRS_SAMPLED)) % count
     else:
         left, right = np.triu_indices(count, 1)
-    squared = squared_distances(rows, torch.from_numpy(left), rows, torch.from_numpy(right)).numpy()
-    distance = metric_distance(squared, metric)
+
+    def work(part: slice) -> Tensor:
+        return squared_distances(rows, torch.from_numpy(left[part]), rows, torch.from_numpy(right[part]))
+
+    parts = [slice(start, start + 8192) for start in range(0, len(left), 8192)]
+    distance = metric_distance(torch.cat(on_all_cores(work, parts)).numpy(), metric)
     error = float(distance.std(ddof=1)) / math.sqrt(len(distance)) if sampled else 0.0
     level_error = math.sqrt(math.log(2 / 0.05) / (2 * len(distance))) if sampled else 0.0
     quantiles = Quantiles.of(distance, LEVELS)

@@ -36,20 +36,13 @@ class Draws:
     def __init__(self, of: RowSet, share: float, progress: Progress) -> None:
         self.of = of
         self.distinct = of.distinct
-        self.rows = (
-            of.pool if len(self.distinct) == len(of.pool) else of.pool[torch.from_numpy(self.distinct)]
-        )
+        self.images = of.images_of(self.distinct)
         # Below this share most rows would be searched anew anyway.
         self.listed = min(LISTED, len(self.distinct) - 1) if share >= 0.15 else 0
         if self.listed:
-            own = np.arange(len(self.distinct))
+            own, stage = np.arange(len(self.distinct)), "random subsets: neighbours"
             self.lists = nearest(
-                self.rows,
-                self.rows,
-                self.listed,
-                own=own,
-                progress=progress,
-                stage="neighbours for random draws",
+                self.images, self.images, self.listed, own=own, progress=progress, stage=stage
             )
 
     def nearest(self, drawn: Int64Array) -> tuple[Float64Array, float]:
@@ -74,14 +67,12 @@ class Draws:
             first = hits.argmax(axis=1)
             squared[found] = self.lists.squared_distance[found, first[found]]
             open_rows = np.flatnonzero(~found)
-        keys = np.flatnonzero(present)
+        kept = np.flatnonzero(present)
         if len(open_rows):
             position = np.cumsum(present) - 1
             own = np.where(present[open_rows], position[open_rows], -1)
-            queries = self.rows[torch.from_numpy(open_rows)]
-            squared[open_rows] = nearest(
-                queries, self.rows[torch.from_numpy(keys)], own=own
-            ).squared_distance[:, 0]
+            queries, keys = (self.images.take(torch.from_numpy(some)) for some in (open_rows, kept))
+            squared[open_rows] = nearest(queries, keys, own=own).squared_distance[:, 0]
         return squared
 
 
