@@ -63,7 +63,7 @@ def measures_of(vectors: np.ndarray, picks: np.ndarray, h_min: float, draws: int
     """measures.json as the pipeline writes it, by brute force."""
     rng = np.random.default_rng(0)
     pool = nearest_distances(vectors)
-    edges = np.linspace(0.0, float(nearest_distances(vectors[picks]).max()) * 1.05, 41)
+    edges = np.linspace(0.0, float(pool.max()) * 2.0, 41)
     random = [nearest_distances(vectors[rng.permutation(len(vectors))[: len(picks)]]) for _ in range(draws)]
 
     def histogram(values: np.ndarray) -> dict[str, Any]:

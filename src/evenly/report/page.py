@@ -1,9 +1,9 @@
 """The report page: one HTML file that opens from disk, with its data, styles, scripts and libraries inside.
 
 Figures are drawn by D3 and Observable Plot (both ISC), vendored with versions and hashes in
-``vendor/vendor.json``: together 0.5 MB, drawing to canvas and SVG, and needing no ``eval``, so that the page's
-content-security policy can allow exactly its own scripts by their hashes and forbid every network access. Row
-text reaches the page as JSON in a data block or through the template's escaping, never as markup.
+``vendor/vendor.json``: together 0.5 MB, drawing to canvas and SVG, and needing no ``eval``, so that the
+page's content-security policy can allow exactly its own scripts by their hashes and forbid every network
+access. Row text reaches the page as JSON in a data block or through the template's escaping, never as markup.
 """
 
 from __future__ import annotations

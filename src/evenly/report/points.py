@@ -52,7 +52,7 @@ def rounded(values: Float64Array, digits: int = 5) -> list[float | None]:
 
 
 def mapped_rows(pool_rows: int, limit_points: int) -> Int64Array:
-    """The rows on the map: all of them, or above the limit a uniform random sample (seed 0), in pool order."""
+    """The rows on the map: all of them, or above the limit a random sample (seed 0), in pool order."""
     if pool_rows <= limit_points:
         return np.arange(pool_rows)
     return np.sort(np.random.default_rng(0).choice(pool_rows, size=limit_points, replace=False))

@@ -113,7 +113,7 @@ def _read_table(path: Path, schema: pa.Schema, manifest: Manifest) -> pa.Table:
         raise InputError(f"{path} has no column {', '.join(missing)}; it was changed since select wrote it")
     if table.num_rows != manifest.pool_rows:
         raise InputError(
-            f"{path} holds {table.num_rows} rows, the manifest says {manifest.pool_rows}; they are not of one run"
+            f"{path} holds {table.num_rows} rows, the manifest says {manifest.pool_rows}: not of one run"
         )
     own = [name for name in table.column_names if name not in schema.names]
     typed = table.select(schema.names).cast(schema)

@@ -1,0 +1,274 @@
+"""What the page says and carries: pure functions on saved selections."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evenly.errors import InputError
+from evenly.report import content, figures, points
+from evenly.report.saved import SavedSelection, read_selection
+from tests.report.folders import small_folder, write_folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_folder(tmp_path_factory.mktemp("report") / "kept.evenly")
+
+
+@pytest.fixture(scope="module")
+def saved(folder: Path) -> SavedSelection:
+    return read_selection(folder)
+
+
+def sentence(words: list[content.Words]) -> str:
+    return "".join(piece.text for piece in words)
+
+
+# --- sentences and numbers ---
+
+
+def test_the_lead_says_kept_even_certified_and_cost(saved: SavedSelection) -> None:
+    said = sentence(content.lead(saved))
+    assert said.startswith("Kept 100 of 300 rows (33 %). No two kept rows are closer than ")
+    assert " times the " in said
+    assert "of a random set of this size (median of 20)" in said
+    assert "at least 62 % of the best possible" in said  # 1/1.6, rounded down
+    assert said.endswith("It took 23 s.")
+
+
+def test_the_lead_promises_nothing_that_was_not_measured(tmp_path: Path) -> None:
+    one = np.array([0]), np.array([np.nan]), np.array([0, 0]), np.array([0.0, 2.0])
+    folder = write_folder(tmp_path / "one", order=one, texts=[("a", ""), ("b", "")], coordinates=np.eye(2))
+    said = sentence(content.lead(read_selection(folder)))
+    assert said == "Kept 1 of 2 rows (50 %). It took 23 s."
+
+
+def test_random_sets_that_hold_copies_give_words_instead_of_a_ratio(saved: SavedSelection) -> None:
+    words = content._evenness(saved.manifest, {"draws": 20, "h_min": {"median": 0.0}})
+    assert "the median of 20 random sets of this size holds exact copies" in sentence(words)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "–"),
+        (float("inf"), "–"),
+        (0.0, "0.00"),
+        (0.041234, "0.0412"),
+        (1.5, "1.50"),
+        (123.4, "123"),
+        (1234.5, "1,234"),
+        (3.21e-7, "3.21 × 10⁻⁷"),
+        (4.5e12, "4.50 × 10¹²"),
+    ],
+)
+def test_quantities_read_as_people_write_them(value: float | None, said: str) -> None:
+    assert content.quantity(value) == said
+
+
+def test_durations_and_percentages() -> None:
+    assert [content.duration(s) for s in (0.42, 31.4, 250, 7500)] == [
+        "0.42 s",
+        "31 s",
+        "4 min 10 s",
+        "2 h 5 min",
+    ]
+    assert [content.percent(p) for p in (0.5, 0.004, 0.9999, 1.0)] == ["50 %", "0.4 %", "99.9 %", "100 %"]
+
+
+# --- untrusted text ---
+
+
+@given(st.recursive(st.text() | st.integers() | st.none(), lambda inner: st.lists(inner, max_size=3)))
+def test_script_json_holds_nothing_that_html_could_read(value: object) -> None:
+    written = points.script_json(value)
+    assert not set(written) & set("<>&\u2028\u2029")
+    assert json.loads(written) == value
+
+
+@given(st.text())
+def test_visible_text_holds_no_mark_that_reorders_or_hides(text: str) -> None:
+    shown = points.visible(text)
+    assert not set(shown) & set(map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200B, 0xFEFF, 0]))
+    assert points.visible(shown) == shown
+
+
+def test_visible_text_names_what_it_replaces_and_keeps_the_rest() -> None:
+    assert points.visible("a\u202eb\x00\n\tשלום") == "a⟨U+202E⟩b⟨U+0000⟩\n\tשלום"
+
+
+def test_a_cut_text_shows_that_it_was_cut() -> None:
+    assert points.excerpt("x" * 1_000_000, 5) == "xxxxx…"
+    assert points.excerpt("xxxx", 5) == "xxxx"
+
+
+# --- rows ---
+
+
+@given(st.integers(1, 500), st.integers(1, 500))
+def test_the_map_shows_all_rows_or_a_sample_of_the_limit(pool_rows: int, limit: int) -> None:
+    rows = points.mapped_rows(pool_rows, limit)
+    assert len(rows) == min(pool_rows, limit)
+    assert (np.diff(rows) > 0).all()
+    assert np.isin(rows, np.arange(pool_rows)).all()
+
+
+def test_a_sample_carries_the_keepers_and_the_named_rows(saved: SavedSelection) -> None:
+    mapped = points.mapped_rows(len(saved), 20)
+    rows = points.carried_rows(saved, mapped, content.named_rows(saved))
+    assert rows[:20].tolist() == mapped.tolist()
+    assert len(set(rows.tolist())) == len(rows)
+    assert set(saved.keeper[mapped]) | set(content.named_rows(saved)) <= set(rows)
+
+
+def test_row_columns_are_the_saved_values(saved: SavedSelection) -> None:
+    columns = points.row_columns(saved, np.arange(len(saved)), saved.coordinates)
+    assert columns["rank"] == saved.rank.tolist()
+    assert columns["keeper"] == saved.keeper.tolist()
+    np.testing.assert_allclose(columns["distance"], saved.keeper_distance, rtol=1e-4)
+    assert sum(columns["covers"]) == len(saved)
+    topic, score = columns["fields"]
+    assert (topic["kind"], score["kind"]) == ("category", "number")
+    assert [topic["values"][code] for code in topic["codes"]] == saved.fields["topic"].to_pylist()
+
+
+def test_long_texts_are_cut_to_the_budget_and_the_cut_is_said(
+    saved: SavedSelection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(points, "TEXT_BYTES", 20_000)
+    columns = points.row_columns(saved, np.arange(len(saved)), saved.coordinates)
+    assert columns["excerpt"] == 20
+    assert max(map(len, columns["prompt"])) == 21  # with the ellipsis
+
+
+def test_missing_and_many_values_have_names() -> None:
+    column = pa.chunked_array([["a", None, "a", "b\u202e"]])
+    assert points.field_words(column) == ["a", "(none)", "a", "b⟨U+202E⟩"]
+    assert points.common_values(column, 2) == ["a", "(none)"]
+
+
+# --- figures ---
+
+
+def test_the_curve_is_the_radii_in_order(saved: SavedSelection) -> None:
+    curve = figures.radius_curve(saved)
+    assert curve is not None
+    assert curve["exact"]
+    assert curve["sizes"] == list(range(2, 101))
+    assert curve["radii"] == sorted(curve["radii"], reverse=True)
+    assert curve["radii"][-1] == pytest.approx(saved.manifest.h_min)
+
+
+@given(st.integers(1, 2000), st.integers(2, 100))
+def test_thinning_keeps_both_ends(count: int, limit: int) -> None:
+    kept = figures.thin(count, limit)
+    assert kept[0] == 0
+    assert kept[-1] == count - 1
+    assert (np.diff(kept) > 0).all()
+    assert len(kept) <= max(count if count <= limit else 0, limit + 1)
+
+
+def test_histograms_are_shares_of_what_was_measured(saved: SavedSelection) -> None:
+    found = figures.nearest_histograms(saved.measures)
+    assert [one["of"] for one in found] == ["pool", "random", "kept"]
+    assert all(0.9 < sum(one["shares"]) <= 1.001 for one in found)
+    assert figures.nearest_histograms({}) == []
+
+
+def test_lengths_and_fields_hold_kept_against_pool(saved: SavedSelection) -> None:
+    lengths = figures.length_comparison(saved)
+    assert sum(lengths["pool"]) == pytest.approx(1, abs=1e-3)
+    assert sum(lengths["kept"]) == pytest.approx(1, abs=1e-3)
+    assert lengths["medians"]["pool"] == np.median(saved.characters)
+    topic, score = figures.field_comparisons(saved)
+    assert sum(topic["pool"]) == pytest.approx(1, abs=1e-3)
+    assert topic["unseen"] == 0
+    assert sum(score["kept"]) == pytest.approx(1, abs=1e-3)
+
+
+def test_texts_of_one_length_and_fields_without_numbers_have_figures(tmp_path: Path) -> None:
+    order = np.array([0, 1]), np.array([np.nan, 1.0]), np.array([0, 1, 1]), np.array([0.0, 0.0, 0.5])
+    empty = pa.nulls(3, pa.float64()).to_pylist()
+    folder = write_folder(
+        tmp_path / "flat",
+        order=order,
+        texts=[("", "")] * 3,
+        coordinates=np.zeros((3, 2)),
+        fields={"empty": pa.array(empty, pa.float64()), "same": [7, 7, 7]},
+    )
+    saved = read_selection(folder)
+    assert sum(figures.length_comparison(saved)["pool"]) == pytest.approx(1)
+    nothing, same = figures.field_comparisons(saved)
+    assert nothing["missing"] == 3
+    assert sum(nothing["pool"]) == 0
+    assert sum(same["kept"]) == pytest.approx(1)
+
+
+# --- tables ---
+
+
+def test_pairs_and_picks_show_the_rows_they_name(saved: SavedSelection) -> None:
+    [first, *_] = content.closest_pairs(saved, "kept")
+    assert all(row.kept for row in first.rows)
+    picks = content.first_picks(saved)
+    assert [pick.row.number for pick in picks] == saved.picks()[:20].tolist()
+    assert picks[0].radius == "–"
+    lonely = content.loneliest(saved)
+    dropped = [pair.rows[0] for pair in lonely]
+    assert not any(row.kept for row in dropped)
+    assert saved.keeper_distance[dropped[0].number] == saved.keeper_distance.max()
+
+
+def test_noise_among_the_first_picks_is_said(tmp_path: Path) -> None:
+    folder = small_folder(tmp_path / "noisy", rows=40, keep=20)
+    picks = read_selection(folder).picks()
+    texts = [("Name a colour.", "Blue is a colour.")] * 40
+    texts[picks[3]] = ("\ufffd\ufffd\ufffd word", "word")
+    folder = small_folder(tmp_path / "noisy", rows=40, keep=20, texts=texts)
+    reasons = {pick.place: pick.noise for pick in content.first_picks(read_selection(folder)) if pick.noise}
+    assert list(reasons) == [4]
+    assert "replacement characters" in reasons[4]
+
+
+def test_provenance_names_every_source_and_hash(saved: SavedSelection) -> None:
+    facts = dict(content.provenance(saved.manifest))
+    assert facts["Source"] == "pool.jsonl: 300 rows, alpaca (instruction, input, output)"
+    assert facts["SHA-256 of kept.jsonl"] == "b" * 64
+
+
+# --- reading ---
+
+
+def test_a_folder_without_its_files_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no manifest\.json"):
+        read_selection(tmp_path)
+    folder = small_folder(tmp_path / "kept.evenly", rows=12, keep=4)
+    (folder / "view.parquet").unlink()
+    with pytest.raises(InputError, match=r"no view\.parquet; run select again"):
+        read_selection(folder)
+    (folder / "view.parquet").write_text("not parquet")
+    with pytest.raises(InputError, match="is not a Parquet file"):
+        read_selection(folder)
+
+
+def test_files_of_different_runs_are_refused(tmp_path: Path) -> None:
+    first = small_folder(tmp_path / "a", rows=12, keep=4)
+    second = small_folder(tmp_path / "b", rows=13, keep=4)
+    (second / "view.parquet").replace(first / "view.parquet")
+    with pytest.raises(InputError, match="holds 13 rows, the manifest says 12"):
+        read_selection(first)
+
+
+@pytest.mark.parametrize(("text", "said"), [("{", "is not JSON"), ("[]", "must hold a JSON object")])
+def test_measures_that_are_no_measures_are_refused(tmp_path: Path, text: str, said: str) -> None:
+    folder = small_folder(tmp_path / "kept.evenly", rows=12, keep=4)
+    (folder / "measures.json").write_text(text)
+    with pytest.raises(InputError, match=said):
+        read_selection(folder)

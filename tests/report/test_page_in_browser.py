@@ -1,0 +1,401 @@
+"""The page in a real browser: it loads, answers, survives hostile rows, and reads on any screen."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evenly.report.page import write_report
+from evenly.report.saved import SavedSelection, read_selection
+from tests.report.browser import browser_path, open_browser
+from tests.report.folders import small_folder
+
+pytest.importorskip("playwright", reason="playwright is not installed")
+pytestmark = pytest.mark.skipif(browser_path() is None, reason="no chromium or google-chrome on the path")
+slow = pytest.mark.slow
+
+HOSTILE = [
+    ("<script>window.owned = 1</script>", "</script><script>window.owned = 1</script>"),
+    ("<img src=x onerror='window.owned = 1'>", "<svg onload=window.owned=1>"),
+    ("</div></section></main></body></html>", "<!-- <plaintext> ]]>"),
+    ("\u202eright to left\u202d \u2066isolated", "line\u2028separator\u2029paragraph"),
+    ("w" * 1_000_000, "one word"),
+    ("{{ 7 * 7 }} ${window.owned = 1} &lt;b&gt;", "\x00\x07\x1b[31m \ufeff"),
+    ("Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢" * 20, "שלום עולם"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = small_folder(tmp_path_factory.mktemp("browser") / "kept.evenly")
+    write_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def saved(folder: Path) -> SavedSelection:
+    return read_selection(folder)
+
+
+@pytest.fixture
+def visit(browser: Any, folder: Path) -> Iterator[Callable[..., Any]]:
+    """Opens a page and fails the test if it complained or asked for anything but its own file."""
+    complaints: list[str] = []
+    contexts = []
+
+    def open_page(path: Path = folder / "report.html", **options: Any) -> Any:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "request",
+            lambda request: (
+                None if request.url == path.as_uri() else complaints.append(f"asked for {request.url}")
+            ),
+        )
+        page.goto(path.as_uri())
+        if options.get("java_script_enabled", True):
+            expect_that(page.locator("html")).to_have_attribute("data-ready", "true")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    # Reading the canvas back is these tests' own doing, not the page's.
+    assert [complaint for complaint in complaints if "willReadFrequently" not in complaint] == []
+
+
+def expect_that(locator: Any) -> Any:
+    """Playwright's patient assertions; the page's policy forbids its other waits, which use ``eval``."""
+    from playwright.sync_api import expect
+
+    return expect(locator)
+
+
+def pixels_like(page: Any, variable: str) -> int:
+    """How many pixels of the map have about the colour of a CSS variable; dots let paper through."""
+    settle(page)
+    return int(
+        page.evaluate(
+            """(name) => {
+              const canvas = document.querySelector("#map canvas");
+              const wanted = d3.rgb(getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+              const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+              const away = (at) => Math.abs(data[at] - wanted.r) + Math.abs(data[at + 1] - wanted.g)
+                + Math.abs(data[at + 2] - wanted.b);
+              return d3.range(0, data.length, 4).filter((at) => away(at) < 120).length;
+            }""",
+            variable,
+        )
+    )
+
+
+def picture(page: Any) -> str:
+    settle(page)
+    return str(page.evaluate("document.querySelector('#map canvas').toDataURL()"))
+
+
+def settle(page: Any) -> None:
+    """Waits until what was asked for is drawn: two frames."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def find_dot(page: Any) -> None:
+    """Moves the mouse over the map until a row answers."""
+    page.locator("#map").scroll_into_view_if_needed()
+    box = page.locator("#map canvas").bounding_box()
+    for step in range(1, 400):
+        across, down = step % 20 / 20, step // 20 / 20
+        page.mouse.move(box["x"] + box["width"] * across, box["y"] + box["height"] * down)
+        if page.locator("#tooltip").is_visible():
+            return
+    pytest.fail("no dot of the map answered the mouse")
+
+
+def test_it_loads_without_complaint_and_draws_every_figure(visit: Callable[..., Any]) -> None:
+    page = visit()
+    assert page.title() == "100 of 300 rows, kept evenly"
+    assert page.locator("figure svg").count() == 5  # curve, nearest, lengths, topic, score
+    assert pixels_like(page, "--kept") > 100
+
+
+@slow
+def test_hovering_shows_the_text_of_the_row(visit: Callable[..., Any], saved: SavedSelection) -> None:
+    page = visit()
+    find_dot(page)
+    said = page.inner_text("#tooltip")
+    row = int(said.split("row ")[1].split()[0])
+    assert saved.prompt[row].as_py() in said
+    page.mouse.move(0, 0)
+    assert page.locator("#tooltip").is_hidden()
+
+
+@slow
+def test_searching_lights_up_the_matches(visit: Callable[..., Any], saved: SavedSelection) -> None:
+    page = visit()
+    assert pixels_like(page, "--match") == 0
+    page.fill("#search", "GARDEN tell")
+    texts = [f"{p} {r}" for p, r in zip(saved.prompt.to_pylist(), saved.response.to_pylist(), strict=True)]
+    found = [row for row, text in enumerate(texts) if "garden" in text]
+    kept = sum(saved.rank[row] >= 0 for row in found)
+    told = f"{len(found)} rows match: {kept} kept, {len(found) - kept} dropped."
+    expect_that(page.locator("#map-status")).to_have_text(told)
+    assert pixels_like(page, "--match") > len(found)
+    page.click("#rows summary")
+    assert page.locator("#rows tbody tr").first.locator("button").inner_text() == f"row {found[0]}"
+    page.fill("#search", "no row says this")
+    expect_that(page.locator("#map-status")).to_have_text("0 rows match: 0 kept, 0 dropped.")
+    page.fill("#search", "")
+    expect_that(page.locator("#map-status")).to_be_empty()
+    assert pixels_like(page, "--match") == 0
+
+
+@slow
+def test_every_colouring_draws_and_explains_itself(visit: Callable[..., Any]) -> None:
+    page = visit()
+    options = page.locator("#colour option").all_inner_texts()
+    assert options[-2:] == ["topic", "score"]
+    pictures, legends = set(), set()
+    for option in options:
+        page.select_option("#colour", label=option)
+        pictures.add(picture(page))
+        legends.add(page.inner_text("#legend"))
+    assert len(pictures) == len(legends) == len(options)
+
+
+@slow
+def test_the_keeper_of_a_row_is_found_by_number_and_by_id(
+    visit: Callable[..., Any], saved: SavedSelection
+) -> None:
+    page = visit()
+    row = int(saved.keeper_distance.argmax())
+    for asked in (str(row), saved.ids[row].as_py()):
+        page.fill("#keeper-row", asked)
+        page.press("#keeper-row", "Enter")
+        said = page.inner_text("#keeper")
+        assert f"row {row}" in said
+        assert f"row {saved.keeper[row]}" in said
+        assert f"at distance {saved.keeper_distance[row]:.3g}" in said
+        assert saved.prompt[int(saved.keeper[row])].as_py() in said
+    page.fill("#keeper-row", "300")
+    page.press("#keeper-row", "Enter")
+    assert page.inner_text("#keeper") == "No row 300 here: rows are numbered 0 to 299."
+    page.click("#keeper-random")
+    assert "Kept instead" in page.inner_text("#keeper")
+
+
+@slow
+def test_a_click_on_the_map_shows_the_row_and_what_stands_for_it(visit: Callable[..., Any]) -> None:
+    page = visit()
+    find_dot(page)
+    page.mouse.down()
+    page.mouse.up()
+    said = page.inner_text("#chosen")
+    assert "Kept instead" in said or "This row was kept" in said
+    before = picture(page)
+    page.mouse.wheel(0, -300)  # the click gave the map the focus, so the wheel zooms
+    assert picture(page) != before
+
+
+@slow
+def test_the_map_answers_the_keyboard(visit: Callable[..., Any]) -> None:
+    page = visit()
+    page.focus("#zoom-reset")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.tagName") == "CANVAS"
+    seen = {picture(page)}
+    for key in ("+", "ArrowLeft", "ArrowUp"):
+        page.keyboard.press(key)
+        seen.add(picture(page))
+    assert len(seen) == 4
+    page.keyboard.press("Enter")
+    assert "row " in page.inner_text("#chosen")
+
+
+@slow
+def test_the_table_leads_to_the_map(visit: Callable[..., Any]) -> None:
+    page = visit()
+    page.click("#rows summary")
+    assert page.locator("#rows tbody tr").count() == 20
+    page.click("#rows-next")
+    assert page.inner_text("#rows-page") == "21–40 of 300"
+    page.locator("#rows tbody button").nth(2).click()
+    assert "row 22" in page.inner_text("#chosen")
+
+
+@slow
+def test_the_curve_says_how_many_rows_a_distance_keeps(
+    visit: Callable[..., Any], saved: SavedSelection
+) -> None:
+    page = visit()
+    radii = saved.radius[saved.picks()]
+    for size in (2, 40, 99):
+        page.fill("#curve-distance", repr(float(radii[size - 1]) * 0.999999))
+        told = int(page.inner_text("#curve-answer").split()[0])
+        assert told == (radii[1:] >= radii[size - 1] * 0.999999).sum() + 1
+    page.fill("#curve-distance", "1000")
+    assert page.inner_text("#curve-answer") == "1 row"
+    page.fill("#curve-distance", str(radii[-1] / 2))
+    assert page.inner_text("#curve-answer").startswith("More than the 100 rows chosen")
+
+
+@slow
+def test_hostile_rows_are_text_and_break_nothing(visit: Callable[..., Any], tmp_path: Path) -> None:
+    folder = small_folder(tmp_path / "kept.evenly", rows=len(HOSTILE), keep=5, texts=HOSTILE)
+    page = visit(write_report(folder))
+    page.click("#rows summary")
+    page.fill("#search", "window.owned")
+    expect_that(page.locator("#map-status")).to_contain_text("3 rows match")
+    page.fill("#search", "")
+    expect_that(page.locator("#rows-page")).to_have_text("1–7 of 7")
+    for row in range(len(HOSTILE)):
+        page.fill("#keeper-row", str(row))
+        page.press("#keeper-row", "Enter")
+        assert f"row {row}" in page.inner_text("#keeper")
+    assert page.evaluate("window.owned") is None
+    assert page.locator("img, main script, plaintext").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    shown = page.locator("#rows tbody .text").all_text_contents()
+    assert "<script>window.owned = 1</script>" in shown
+    assert "⟨U+202E⟩right to left⟨U+202D⟩ ⟨U+2066⟩isolated" in shown
+    assert page.locator("footer").is_visible()
+
+
+@slow
+def test_the_policy_blocks_injected_scripts_and_the_network(browser: Any, folder: Path) -> None:
+    page = browser.new_page()
+    page.goto((folder / "report.html").as_uri())
+    blocked = page.evaluate(
+        """async () => {
+          const found = [];
+          const note = (event) => found.push(event.effectiveDirective);
+          document.addEventListener("securitypolicyviolation", note);
+          const script = document.createElement("script");
+          script.textContent = "window.owned = 1";
+          document.body.append(script);
+          const image = new Image();
+          image.src = "https://example.invalid/x.png";
+          await fetch("https://example.invalid/").catch(() => {});
+          await new Promise((done) => setTimeout(done, 50));
+          return found.sort();
+        }"""
+    )
+    assert blocked == ["connect-src", "img-src", "script-src-elem"]
+    assert page.evaluate("window.owned") is None
+    page.close()
+
+
+@slow
+def test_it_fits_a_phone(visit: Callable[..., Any]) -> None:
+    page = visit(
+        viewport={"width": 360, "height": 740}, device_scale_factor=2, is_mobile=True, has_touch=True
+    )
+    settle(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    for control in ("#search", "#colour", "#zoom-in", "#keeper-row"):
+        box = page.locator(control).bounding_box()
+        assert box["height"] >= 40
+        assert box["x"] + box["width"] <= 360
+    for drawing in page.locator("figure svg").all():
+        assert drawing.bounding_box()["width"] <= 360
+
+
+CONTRAST = """() => {
+  const light = (colour) => {
+    const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map((part) => {
+      const share = part / 255;
+      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (node) => {
+    for (; node; node = node.parentElement) {
+      const colour = getComputedStyle(node).backgroundColor;
+      if (!colour.endsWith(", 0)")) return colour;
+    }
+  };
+  const poor = [];
+  for (const node of document.querySelectorAll("body *:not(svg *):not(script):not(style)")) {
+    const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
+    if (!own || !node.checkVisibility() || node.matches(":disabled")) continue;
+    const [front, back] = [light(getComputedStyle(node).color), light(behind(node))];
+    const contrast = (Math.max(front, back) + 0.05) / (Math.min(front, back) + 0.05);
+    if (contrast < 4.5) poor.push([node.tagName, node.className, contrast, node.textContent.slice(0, 30)]);
+  }
+  return poor;
+}"""
+
+
+@slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_in_either_scheme(visit: Callable[..., Any], tmp_path: Path, scheme: str) -> None:
+    folder = small_folder(tmp_path / "kept.evenly", texts=[("\ufffd", "")] * 40)  # shows warnings, too
+    page = visit(write_report(folder), color_scheme=scheme)
+    page.click("#rows summary")
+    page.click("#keeper-random")
+    assert page.evaluate(CONTRAST) == []
+    paper = page.evaluate("d3.rgb(getComputedStyle(document.body).backgroundColor).r")
+    assert (paper < 60) == (scheme == "dark")
+
+
+@slow
+def test_everything_has_a_name_for_screen_readers(visit: Callable[..., Any]) -> None:
+    page = visit()
+    page.click("#rows summary")
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll(
+              "button, input, select, canvas, summary, figure > svg, section")]
+          .filter((node) => !(node.getAttribute("aria-label") || node.textContent.trim()
+            || node.labels?.length || document.getElementById(node.getAttribute("aria-labelledby"))))
+          .map((node) => node.outerHTML.slice(0, 80))"""
+    )
+    assert nameless == []
+    levels = page.evaluate(
+        "[...document.querySelectorAll('main h2, main h3, h1')].map((node) => +node.tagName[1])"
+    )
+    assert levels[0] == 1
+    assert all(later - earlier <= 1 for earlier, later in itertools.pairwise(levels))
+    broken = page.evaluate(
+        """["aria-labelledby", "aria-describedby"].flatMap((name) =>
+          [...document.querySelectorAll(`[${name}]`)].flatMap((node) => node.getAttribute(name).split(" ")))
+          .filter((id) => !document.getElementById(id))"""
+    )
+    assert broken == []
+
+
+@slow
+def test_print_shows_the_content_without_the_controls(visit: Callable[..., Any]) -> None:
+    page = visit(color_scheme="dark")
+    page.emulate_media(media="print")
+    assert page.locator(".tools").first.is_hidden()
+    assert page.locator("#picks-title").is_visible()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+@slow
+def test_without_scripts_the_texts_are_still_there(visit: Callable[..., Any], saved: SavedSelection) -> None:
+    page = visit(java_script_enabled=False)
+    assert saved.prompt[int(saved.picks()[0])].as_py() in page.inner_text(".picks")
+    assert page.locator(".pair").count() >= 10
+
+
+@slow
+def test_a_sample_says_so_and_still_finds_keepers(visit: Callable[..., Any], tmp_path: Path) -> None:
+    folder = small_folder(tmp_path / "kept.evenly")
+    page = visit(write_report(folder, limit_points=30))
+    assert page.inner_text("#sample-note").startswith("The map shows a random 30 of the 300 rows")
+    for _ in range(5):
+        page.click("#keeper-random")
+        assert "Kept instead" in page.inner_text("#keeper")
