@@ -19,6 +19,7 @@ import struct
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -39,6 +40,7 @@ KeyArray: TypeAlias = npt.NDArray[np.uint64]
 _MAGIC = b"evenly vectors 1"
 _HEADER = struct.Struct("<16s32sQQ32s32s")  # magic, shelf, rows, dimension, index sum, vectors sum
 _ALIGN = 64
+_SHELF_NAME = "[0-9a-f]" * 32  # a pattern: other people's files are never counted nor removed
 _SUFFIX = ".vectors"
 _TEMPORARY = ".tmp"
 _STALE_SECONDS = 24 * 3600.0
@@ -114,13 +116,13 @@ class Cache:
         before = self.size()
         for path in self._files(_SUFFIX) + self._files(_TEMPORARY):
             path.unlink(missing_ok=True)
-        for shelf in {path.parent for path in self.folder.glob("*/")}:
-            if not any(shelf.iterdir()):
+        for shelf in filter(Path.is_dir, self.folder.glob(_SHELF_NAME)):
+            with suppress(OSError):  # another process put something in it meanwhile
                 shelf.rmdir()
         return before
 
     def _files(self, suffix: str) -> list[Path]:
-        return sorted(path for path in self.folder.glob(f"{'[0-9a-f]' * 32}/*{suffix}") if path.is_file())
+        return sorted(path for path in self.folder.glob(f"{_SHELF_NAME}/*{suffix}") if path.is_file())
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,8 @@ def _write_shard(
             "set EVENLY_CACHE to another folder, or use --no-cache"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # gone after the rename; a folder that cannot be written was said above
+            temporary.unlink()
 
 
 class Shelf:
