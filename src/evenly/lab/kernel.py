@@ -58,21 +58,31 @@ def pl_ratio(rows: Tensor, residual: Tensor) -> float:
     return float(pulled.square().sum() / (len(rows) * residual.square().sum()))
 
 
-def top_curvature(network: Network, theta: Tensor, x: Tensor, y: Tensor) -> float:
-    """The largest eigenvalue of the Hessian of L at ``theta``: SciPy's Lanczos on Hessian-vector products."""
+def top_curvature(network: Network, theta: Tensor, x: Tensor, y: Tensor, *, magnitude: bool = False) -> float:
+    """The top eigenvalue of the Hessian of L at ``theta``: SciPy's Lanczos on Hessian-vector products.
+
+    Args:
+        network: the architecture.
+        theta: (P,) parameters.
+        x: (N, d) points.
+        y: (N,) targets.
+        magnitude: take the spectral norm, the largest eigenvalue of either sign, instead of the largest.
+    """
     from scipy.sparse.linalg import LinearOperator, eigsh
 
     def loss(parameters: Tensor) -> Tensor:
         return (network(parameters, x) - y).square().mean() / 2
 
-    gradient = torch.func.grad(loss)
+    # The Hessian is symmetric: a pull-back through the gradient is a Hessian-vector product, traced once.
+    _, pull_back = torch.func.vjp(torch.func.grad(loss), theta)
 
     def product(vector: Float64Array) -> Float64Array:
-        direction = torch.as_tensor(vector.reshape(-1), dtype=theta.dtype, device=theta.device)
-        _, curved = torch.func.jvp(gradient, (theta,), (direction,))
+        (curved,) = pull_back(torch.as_tensor(vector.reshape(-1), dtype=theta.dtype, device=theta.device))
         result: Float64Array = curved.detach().cpu().numpy()
         return result
 
     operator = LinearOperator((len(theta), len(theta)), matvec=product, dtype=np.float64)
     start = np.random.default_rng(0).standard_normal(len(theta))  # ARPACK's own start is not repeatable
-    return float(eigsh(operator, k=1, which="LA", v0=start, tol=1e-3, return_eigenvectors=False)[0])
+    which = "LM" if magnitude else "LA"
+    found = eigsh(operator, k=1, which=which, v0=start, tol=1e-3, return_eigenvectors=False)
+    return abs(float(found[0])) if magnitude else float(found[0])

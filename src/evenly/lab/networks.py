@@ -39,11 +39,13 @@ class Network:
         layout: (parameter name, shape) in the order of the flat vector; matrices are (fan in, fan out).
         trace: maps parameters by name and points (..., N, d) to the features after each block, the output
             (..., N, 1) last.
+        standard: draw every parameter from a standard normal, for a trace that scales them itself.
     """
 
     name: str
     layout: tuple[tuple[str, tuple[int, ...]], ...]
     trace: Trace
+    standard: bool = False
 
     @property
     def sizes(self) -> list[int]:
@@ -62,14 +64,14 @@ class Network:
         }
 
     def init(self, seeds: Sequence[int], device: str = "cpu") -> Tensor:
-        """Xavier-normal matrices and zero biases, one run per seed: (len(seeds), P) float64."""
+        """Xavier-normal matrices, zero biases (or `standard`), one run per seed: (len(seeds), P) float64."""
         return torch.stack([self._init_one(seed) for seed in seeds]).to(device)
 
     def _init_one(self, seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
         parts = []
         for _, shape in self.layout:
-            scale = math.sqrt(2.0 / sum(shape)) if len(shape) == 2 else 0.0
+            scale = 1.0 if self.standard else math.sqrt(2.0 / sum(shape)) if len(shape) == 2 else 0.0
             parts.append(scale * torch.randn(math.prod(shape), generator=generator, dtype=torch.float64))
         return torch.cat(parts)
 
@@ -104,6 +106,21 @@ def mlp(dimension: int, *, width: int = 64, depth: int = 2, activation: str = "t
         return [*steps, _affine(p, h, depth)]
 
     return Network(f"MLP, {activation}, {depth} x {width}", tuple(layout), trace)
+
+
+def one_layer(dimension: int, *, width: int) -> Network:
+    """One hidden layer in the parametrisation of the NTK: f(x) = a . tanh(x W / sqrt d + b) / sqrt width.
+
+    Its kernel neither grows nor vanishes with the width, so that width alone moves it from feature learning to
+    the lazy regime. (Under Xavier a wide first layer starts near 0, and a wide network is not lazy.)
+    """
+    layout = (("w", (dimension, width)), ("b", (width,)), ("a", (width, 1)))
+
+    def trace(p: Parameters, x: Tensor) -> list[Tensor]:
+        h = torch.tanh(x @ p["w"] / math.sqrt(dimension) + p["b"].unsqueeze(-2))
+        return [h, h @ p["a"] / math.sqrt(width)]
+
+    return Network(f"one layer, tanh, {width}", layout, trace, standard=True)
 
 
 def residual(

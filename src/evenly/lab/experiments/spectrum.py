@@ -40,7 +40,7 @@ TRAINED = {  # learning rates of gradient descent and of Adam
 def run(
     *, seeds: int | None = None, quick: bool = False, device: str = "cpu", progress: Progress = silent
 ) -> Result:
-    """Lets one pair of 16 points collapse and follows lambda_min; then random sets; then the price in steps."""
+    """Lets one pair of 16 points collapse and follows lambda_min; then random sets; then its steps."""
     seeds = seeds or (2 if quick else 4)
     collapse: dict[str, tuple[Float64Array, Float64Array]] = {}
     for done, (name, network) in enumerate(NETWORKS.items()):
@@ -68,7 +68,7 @@ def run(
     return Result(
         name="spectrum",
         title="A close pair slows the slowest mode",
-        claim="lambda_min(K) <= |g_i - g_j|^2 / 2 <= Lip^2 h_ij^2 / 2 for every pair (ours): it falls as h^2.",
+        claim="lambda_min(K) <= |g_i - g_j|^2 / 2 <= Lip^2 h_ij^2 / 2 for a pair (ours): it falls as h^2.",
         settings={"N": POINTS, "d": DIMENSION, "seeds": seeds, "rates (gd, adam)": TRAINED},
         tables=(
             Table(
@@ -148,7 +148,7 @@ def _price(
     apart = values.copy()
     middle = apart[:, :2].mean(axis=1)
     apart[:, 0], apart[:, 1] = middle - 0.5, middle + 0.5
-    # Equal outputs on the pair leave (1/2)^2 + (1/2)^2 of squared residual; fitted means a tenth of that is left.
+    # Equal outputs on the pair leave (1/2)^2 + (1/2)^2 of squared residual; fitted: a tenth is left.
     threshold = 0.1 * 0.5 / (2 * POINTS)
     found = {}
     for name, rates in list(TRAINED.items())[: 1 if quick else None]:
