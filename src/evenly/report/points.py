@@ -36,8 +36,8 @@ def visible(text: str) -> str:
 
 
 def excerpt(text: str, characters: int) -> str:
-    """The first characters of a text, made visible; an ellipsis where it fills them, so that a cut shows."""
-    return visible(text[:characters]) + ("…" if len(text) >= characters else "")
+    """At most so many characters of a text, made visible; an ellipsis ends it where it was cut."""
+    return visible(text if len(text) <= characters else text[: characters - 1] + "…")
 
 
 def script_json(value: Any) -> str:

@@ -1,0 +1,88 @@
+"""A selection as the Parquet file that Embedding Atlas reads, to walk through millions of rows.
+
+Embedding Atlas (https://github.com/apple/embedding-atlas) takes the names of its columns on the command line:
+
+    embedding-atlas kept.parquet --text text --x x --y y --neighbors neighbors
+
+Its neighbours column holds ``{"ids": [...], "distances": [...]}`` with row numbers of the file; here it holds
+the keeper, so that "nearest neighbours" of a dropped row show what stands for it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from evenly.errors import InputError
+from evenly.report.saved import SavedSelection, read_selection
+
+NEIGHBOURS = pa.struct([("ids", pa.list_(pa.int64())), ("distances", pa.list_(pa.float64()))])
+
+
+def write_atlas(folder: Path, out: Path) -> Path:
+    """Writes one line per pool row: text, place on the map, whether and when it was kept, and its keeper.
+
+    Args:
+        folder: the selection folder that select wrote.
+        out: the file to write, ending in .parquet.
+
+    Returns:
+        ``out``, written whole or not at all. Columns: row, id, text, x, y, kept, rank, radius, keeper,
+        keeper_distance, characters, neighbors, then the records' fields; a field with one of these names is
+        called ``field_NAME``.
+
+    Raises:
+        InputError: the folder is no selection folder, or out cannot be written.
+    """
+    if out.suffix != ".parquet":
+        raise InputError(f"{out} must end in .parquet, the form that Embedding Atlas reads")
+    table = atlas_table(read_selection(folder))
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        pq.write_table(table, temporary, compression="zstd")
+        temporary.replace(out)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise InputError(f"{out} cannot be written: {reason}; make room or name another place") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return out
+
+
+def atlas_table(saved: SavedSelection) -> pa.Table:
+    """The table that `write_atlas` writes."""
+    kept = saved.rank >= 0
+    answered = pc.not_equal(saved.response, "")
+    columns = {
+        "row": np.arange(len(saved)),
+        "id": saved.ids,
+        "text": pc.binary_join_element_wise(
+            saved.prompt, pc.if_else(answered, saved.response, None), "\n\n", null_handling="skip"
+        ),
+        "x": saved.coordinates[:, 0],
+        "y": saved.coordinates[:, 1],
+        "kept": kept,
+        "rank": pa.array(saved.rank, mask=~kept),
+        "radius": pa.array(saved.radius, mask=np.isnan(saved.radius)),
+        "keeper": saved.keeper,
+        "keeper_distance": saved.keeper_distance,
+        "characters": saved.characters,
+        "neighbors": _neighbours(saved),
+    }
+    fields = {f"field_{name}" if name in columns else name: column for name, column in saved.fields.items()}
+    return pa.table({**columns, **fields})
+
+
+def _neighbours(saved: SavedSelection) -> pa.Array:
+    """The keeper of each dropped row; nothing for kept rows and where an anchor stands for the row."""
+    shown = (saved.rank < 0) & (saved.keeper < len(saved))
+    starts = np.concatenate([[0], np.cumsum(shown)]).astype(np.int32)
+    lists = [
+        pa.ListArray.from_arrays(starts, values[shown]) for values in (saved.keeper, saved.keeper_distance)
+    ]
+    return pa.StructArray.from_arrays(lists, fields=list(NEIGHBOURS))
