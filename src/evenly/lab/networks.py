@@ -111,8 +111,8 @@ def mlp(dimension: int, *, width: int = 64, depth: int = 2, activation: str = "t
 def one_layer(dimension: int, *, width: int) -> Network:
     """One hidden layer in the parametrisation of the NTK: f(x) = a . tanh(x W / sqrt d + b) / sqrt width.
 
-    Its kernel neither grows nor vanishes with the width, so that width alone moves it from feature learning to
-    the lazy regime. (Under Xavier a wide first layer starts near 0, and a wide network is not lazy.)
+    Its kernel neither grows nor vanishes with the width, so that width alone moves it from feature learning
+    to the lazy regime. (Under Xavier a wide first layer starts near 0, and a wide network is not lazy.)
     """
     layout = (("w", (dimension, width)), ("b", (width,)), ("a", (width, 1)))
 

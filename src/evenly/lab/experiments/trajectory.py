@@ -41,7 +41,7 @@ SMOOTHNESS: dict[str, Network] = {
 def run(
     *, seeds: int | None = None, quick: bool = False, device: str = "cpu", progress: Progress = silent
 ) -> Result:
-    """Follows gradient descent on 16 points for each network, and the growth of the Hessian with the scale."""
+    """Follows gradient descent on 16 points for each network, and how the Hessian grows with the scale."""
     seeds = seeds or (1 if quick else 2)
     steps = 300 if quick else 1000
     followed: dict[str, Followed] = {}
@@ -55,9 +55,8 @@ def run(
     numbers = {f"drift, {name}": each.last_drift for name, each in followed.items()}
     numbers |= {f"norm, most, {name}": each.norm for name, each in followed.items()}
     numbers |= {f"exponent, {name}": exponent for name, exponent in exponents.items()}
-    numbers |= {
-        f"top Hessian over 2/eta, most, {name}": float(r.sharpness.max()) for name, r in followed.items()
-    }
+    sharpness = {name: float(each.sharpness.max()) for name, each in followed.items()}
+    numbers |= {f"top Hessian over 2/eta, most, {name}": most for name, most in sharpness.items()}
     numbers["PL outside"] = float(sum(each.outside for each in followed.values()))
     numbers["PL ratio, least"] = min(float(each.ratio.min()) for each in followed.values())
     holds = numbers["PL outside"] == 0 and numbers["PL ratio, least"] > 0
@@ -71,12 +70,12 @@ def run(
             "d": DIMENSION,
             "seeds": seeds,
             "steps": steps,
-            "rate": "0.5 * 2 / top Hessian",
+            "rate over 2 / top Hessian": STEP_SHARE,
         },
         tables=(_run_table(followed), _growth_table(exponents)),
         verdict="the PL ratio stays inside the eigenvalue range at every measured step and above 0 (least "
-        f"{numbers['PL ratio, least']:.1e}); kernel drift runs from {lazy.last_drift:.3f} (width {WIDTHS[-1]}) to "
-        f"{active.last_drift:.2f} (width {WIDTHS[0]}); norms grow at most "
+        f"{numbers['PL ratio, least']:.1e}); kernel drift runs from {lazy.last_drift:.3f} (width {WIDTHS[-1]}) "
+        f"to {active.last_drift:.2f} (width {WIDTHS[0]}); norms grow at most "
         f"{max(each.norm for each in followed.values()):.2f}x; sharpness passes 2/eta "
         f"({max(sharpness.values()):.2f} of it) and the loss falls all the same; tau "
         f"lowers the smoothness exponent from {exponents['residual gelu, without tau']:.1f} to "
@@ -146,8 +145,8 @@ def _follow(network: Network, seed: int, steps: int, curvatures: int, device: st
     outside = int(np.sum((ratio < least - slack) | (ratio > most * (1 + 1e-12) + slack)))
     loss = float(trained.losses[-1, 0] / trained.losses[0, 0])
     return Followed(
-        moments.astype(float), ratio, least, most, drift, curved.astype(float), np.array(sharpness), max(norms),
-        float(drift[-1]), outside, loss,
+        moments.astype(float), ratio, least, most, drift, curved.astype(float), np.array(sharpness),
+        max(norms), float(drift[-1]), outside, loss,
     )  # fmt: skip
 
 
@@ -178,7 +177,7 @@ def _worst(runs: list[Followed]) -> Followed:
 
 
 def _growth(network: Network, seeds: int, device: str) -> Float64Array:
-    """The spectral norm of the Hessian of L at c theta over that at theta, median over the seeds, (scales,)."""
+    """The spectral norm of the Hessian of L at c theta over that at theta, median over seeds, (scales,)."""
     rows = []
     for seed in range(seeds):
         x, y = _problem(seed, device)
