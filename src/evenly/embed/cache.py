@@ -99,6 +99,11 @@ class Cache:
             raise InputError(f"the cache {path} is a file; set EVENLY_CACHE to a folder or use --no-cache")
         return cls(path)
 
+    @property
+    def orders(self) -> Path:
+        """Where selection keeps the picks of its runs."""
+        return self.folder / "orders"
+
     def shelf(self, encoder: Encoder, long: Long) -> Shelf:
         """The vectors of one encoder, runtime and way with long texts: bit for bit what it would give now."""
         name = hashlib.sha256(f"{encoder.identity}\n{encoder.runtime}\n{long}".encode()).digest()
@@ -108,18 +113,21 @@ class Cache:
         """Counts what is there, for every encoder."""
         shards = self._files(_SUFFIX)
         headers = [header for header in map(_read_header, shards) if header]
-        used = sum(_size(path) for path in shards + self._files(_TEMPORARY))
+        used = sum(_size(path) for path in shards + self._files(_TEMPORARY) + self._order_files())
         return CacheSize(self.folder, len(headers), sum(header.rows for header in headers), used)
 
     def clear(self) -> CacheSize:
-        """Removes every vector and returns what was there. Only files of the cache are touched."""
+        """Removes all vectors and picks and returns what was there. Only files of the cache are touched."""
         before = self.size()
-        for path in self._files(_SUFFIX) + self._files(_TEMPORARY):
+        for path in self._files(_SUFFIX) + self._files(_TEMPORARY) + self._order_files():
             path.unlink(missing_ok=True)
         for shelf in filter(Path.is_dir, self.folder.glob(_SHELF_NAME)):
             with suppress(OSError):  # another process put something in it meanwhile
                 shelf.rmdir()
         return before
+
+    def _order_files(self) -> list[Path]:
+        return sorted(self.orders.glob("*.npz"))
 
     def _files(self, suffix: str) -> list[Path]:
         return sorted(path for path in self.folder.glob(f"{_SHELF_NAME}/*{suffix}") if path.is_file())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +14,8 @@ from evenly.selection.distance import unit_rows
 from evenly.selection.loop import Order, central_row, extend_order, order_arrays
 from evenly.selection.memory import MemoryPool
 from evenly.selection.pool import Pool
+from evenly.selection.saved_order import SavedOrder
+from evenly.selection.tiles import calm_main_thread
 from evenly.types import Int64Array, Metric, Progress, Selection, VectorsLike, metric_distance, silent
 
 Start = int | Literal["random"] | None
@@ -55,23 +58,64 @@ def select(
     arXiv 2506.24120, for selecting training data by it.
     """
     metric = check_metric(metric)
-    rows = pool_tensor(vectors, metric, device)
+    rows = pool_tensor(vectors, metric)
+    if device is not None:
+        rows = rows.to(device)
     count = check_keep(keep, len(rows))
-    pool = MemoryPool(rows)
-    order = Order([resolve_start(pool, start, seed)], [np.inf])
-    pool.cover(pool.vector(order.rows[0]), np.asarray(order.rows, dtype=np.int64))
-    extend_order(pool, order, count, after_round=lambda so_far: progress("select", len(so_far), count))
-    return finish(pool, order, metric, asked=count, allow_copies=allow_copies)
+    return select_prepared(
+        rows, count, metric, start=start, seed=seed, allow_copies=allow_copies, progress=progress
+    )
 
 
-def pool_tensor(vectors: VectorsLike, metric: Metric, device: str | None) -> torch.Tensor:
-    """The float32 rows that distances are taken of: checked, normalised under cosine, on the device."""
-    if isinstance(vectors, torch.Tensor) and vectors.dtype == torch.float32 and device is None:
-        device = str(vectors.device)
-    rows = torch.from_numpy(check_vectors(vectors))
-    if metric == "cosine":
-        rows = unit_rows(rows)
-    return rows.to(device) if device else rows
+def pool_tensor(vectors: VectorsLike, metric: Metric) -> torch.Tensor:
+    """The (N, d) float32 rows that distances are taken of: checked, and normalised under cosine.
+
+    Shares memory with ``vectors`` where they need no change.
+    """
+    if isinstance(vectors, torch.Tensor) and vectors.device.type != "cpu":
+        rows = vectors.detach().float().contiguous()
+        check_vectors(rows[:1], check_finite=False)
+    else:
+        array = check_vectors(vectors)
+        with warnings.catch_warnings():
+            # A read-only memory map: torch warns that it could be written to, which never happens here.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            rows = torch.from_numpy(array)
+    return unit_rows(rows) if metric == "cosine" else rows
+
+
+def select_prepared(
+    rows: torch.Tensor,
+    count: int,
+    metric: Metric,
+    *,
+    start: Start = None,
+    seed: int = 0,
+    allow_copies: bool = False,
+    saved: SavedOrder | None = None,
+    progress: Progress = silent,
+) -> Selection:
+    """`select` for rows from `pool_tensor` and a checked count.
+
+    Args:
+        saved: picks of an earlier run over the same rows from the same start, to go on from and to add to.
+    """
+    with calm_main_thread():
+        pool = MemoryPool(rows)
+        order = (saved.load() if saved else None) or Order([resolve_start(pool, start, seed)], [np.inf])
+        order = Order(order.rows[:count], order.squared_radii[:count])
+        picks = np.asarray(order.rows, dtype=np.int64)
+        pool.cover(rows[torch.from_numpy(picks)].cpu(), picks)
+
+        def after_round(so_far: Order) -> None:
+            if saved:
+                saved.save_now_and_then(so_far)
+            progress("select", len(so_far), count)
+
+        extend_order(pool, order, count, after_round=after_round)
+        if saved:
+            saved.save(order)
+        return finish(pool, order, metric, asked=count, allow_copies=allow_copies)
 
 
 def resolve_start(pool: Pool, start: Start, seed: int) -> int:

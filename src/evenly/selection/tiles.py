@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
@@ -46,6 +47,21 @@ def available_cores() -> int:
 def blocks(count: int, size: int) -> Iterator[slice]:
     """Consecutive slices of at most ``size`` that cover ``count``."""
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
+
+
+@contextmanager
+def calm_main_thread() -> Iterator[None]:
+    """Keeps torch operations of the calling thread on one core while the tiles have the others.
+
+    Threads that wait for one another at the end of every small operation cost more than they save, most of
+    all on a busy machine.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def even_chunk(count: int, most: int) -> int:

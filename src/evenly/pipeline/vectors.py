@@ -1,0 +1,95 @@
+"""From what the user calls the encoder to the vectors of a pool."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from evenly.checks import check_finite_rows
+from evenly.data.manifest import EncoderRecord
+from evenly.data.rows import Rows
+from evenly.embed import Cache, embed_texts, load_encoder, load_vectors
+from evenly.errors import InputError
+from evenly.types import Float32Array, Progress, silent
+
+FILE = "vectors:"
+COLUMN = "column:"
+
+
+@dataclass(frozen=True, eq=False)
+class PoolVectors:
+    """The vectors of a pool as they came from the encoder, and where they came from.
+
+    Attributes:
+        vectors: (N, d) float32.
+        record: for the manifest.
+        note: one line on what was embedded and what was cached, or empty where vectors were given.
+    """
+
+    vectors: Float32Array
+    record: EncoderRecord
+    note: str
+
+
+def pool_vectors(
+    rows: Rows,
+    encoder: str,
+    *,
+    long: Literal["cut", "mean"] = "cut",
+    cache: Cache | None,
+    device: str | None = None,
+    trust_remote_code: bool = False,
+    progress: Progress = silent,
+) -> PoolVectors:
+    """Embeds the rows, or reads the vectors that the user brings.
+
+    Args:
+        rows: the pool.
+        encoder: ``minilm``, a folder or hub id, ``vectors:FILE.npy`` or ``column:NAME``.
+        long: what happens to texts beyond the encoder's window.
+        cache: where vectors are kept between runs, or None.
+        device: as torch names it; None for what there is.
+        trust_remote_code: lets an encoder folder's own code run.
+        progress: called as texts are embedded.
+    """
+    if encoder.startswith(FILE):
+        return _given(load_vectors(encoder.removeprefix(FILE), len(rows)), encoder)
+    if encoder.startswith(COLUMN):
+        vectors = rows.vectors(encoder.removeprefix(COLUMN))
+        check_finite_rows(vectors, name=encoder)
+        return _given(vectors, encoder)
+    if not encoder:
+        raise InputError("the encoder has no name; use minilm, a folder, a hub id, vectors:FILE or column:NAME")
+    model = load_encoder(encoder, device=device, trust_remote_code=trust_remote_code)
+    embedded = embed_texts(rows.texts(), model, cache=cache, long=long, progress=progress)
+    record = EncoderRecord(
+        name=encoder,
+        identity=model.identity,
+        dimension=model.dimension,
+        long_rows=embedded.long_rows,
+        long=long,
+    )
+    note = f"{embedded.embedded:,} texts embedded in {model.precision} on {model.device}"
+    if embedded.cached:
+        note += f", {embedded.cached:,} from the cache"
+    if embedded.long_rows:
+        done = "cut to it" if long == "cut" else "averaged over their windows"
+        note += f"; {embedded.long_rows:,} rows longer than {model.window} tokens were {done}"
+    return PoolVectors(embedded.vectors, record, note if not model.note else f"{note}; {model.note}")
+
+
+def _given(vectors: Float32Array, name: str) -> PoolVectors:
+    return PoolVectors(
+        vectors, EncoderRecord(name=name, identity=vectors_sha256(vectors), dimension=vectors.shape[1]), ""
+    )
+
+
+def vectors_sha256(vectors: Float32Array) -> str:
+    """Hash of (N, d) float32 rows, little-endian and row-major."""
+    digest = hashlib.sha256()
+    for start in range(0, len(vectors), 65536):
+        digest.update(np.ascontiguousarray(vectors[start : start + 65536], dtype="<f4"))
+    return digest.hexdigest()
