@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -50,6 +51,13 @@ def test_the_lead_promises_nothing_that_was_not_measured(tmp_path: Path) -> None
     assert said == "Kept 1 of 2 rows (50 %). It took 23 s."
 
 
+def test_kept_copies_and_a_pool_that_ran_out_are_said(saved: SavedSelection) -> None:
+    copies = saved.manifest.model_copy(update={"h_min": 0.0, "asked": 120, "exhausted": True})
+    said = sentence(content.lead(dataclasses.replace(saved, manifest=copies)))
+    assert "120 were asked for, but no further row differs from those kept." in said
+    assert "The kept rows hold exact copies." in said
+
+
 def test_random_sets_that_hold_copies_give_words_instead_of_a_ratio(saved: SavedSelection) -> None:
     words = content._evenness(saved.manifest, {"draws": 20, "h_min": {"median": 0.0}})
     assert "the median of 20 random sets of this size holds exact copies" in sentence(words)
@@ -60,7 +68,7 @@ def test_random_sets_that_hold_copies_give_words_instead_of_a_ratio(saved: Saved
     [
         (None, "–"),
         (float("inf"), "–"),
-        (0.0, "0.00"),
+        (0.0, "0"),
         (0.041234, "0.0412"),
         (1.5, "1.50"),
         (123.4, "123"),

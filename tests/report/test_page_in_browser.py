@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from evenly.report.page import write_report
 from evenly.report.saved import SavedSelection, read_selection
 from tests.report.browser import browser_path, open_browser
-from tests.report.folders import small_folder
+from tests.report.folders import small_folder, write_folder
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(browser_path() is None, reason="no chromium or google-chrome on the path")
@@ -399,3 +400,18 @@ def test_a_sample_says_so_and_still_finds_keepers(visit: Callable[..., Any], tmp
     for _ in range(5):
         page.click("#keeper-random")
         assert "Kept instead" in page.inner_text("#keeper")
+
+
+@slow
+def test_pools_without_spread_or_measures_open_too(visit: Callable[..., Any], tmp_path: Path) -> None:
+    one = np.array([0]), np.array([np.nan]), np.array([0]), np.array([0.0])
+    alone = write_folder(tmp_path / "alone", order=one, texts=[("a", "")], coordinates=np.zeros((1, 2)))
+    page = visit(write_report(alone))
+    assert page.locator("#keeper-random").is_disabled()
+    two = np.array([0]), np.array([np.nan]), np.zeros(3, dtype=int), np.zeros(3)
+    equal = write_folder(tmp_path / "equal", order=two, texts=[("a", "b")] * 3, coordinates=np.ones((3, 2)))
+    page = visit(write_report(equal))
+    page.select_option("#colour", "radius")
+    page.select_option("#colour", "distance")
+    page.click("#keeper-random")
+    assert "at distance 0" in page.inner_text("#keeper")

@@ -60,9 +60,11 @@ def quantity(value: float | None, digits: int = 3) -> str:
     """A number as people write it: 0.0412, 3.2 × 10⁻⁷, "–" for none."""
     if value is None or not np.isfinite(value):
         return "–"
-    if value != 0 and not 1e-4 <= abs(value) < 1e6:
+    if value and not 1e-4 <= abs(value) < 1e6:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
         return f"{mantissa} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+    if value == 0:
+        return "0"
     text = f"{value:#.{digits}g}"
     return f"{value:,.0f}" if abs(value) >= 10 ** (digits - 1) else text.rstrip(".")
 
@@ -94,6 +96,10 @@ def lead(saved: SavedSelection) -> list[Words]:
         Words(f"{manifest.kept:,} of {manifest.pool_rows:,} rows", strong=True),
         Words(f" ({share}). "),
     ]
+    if manifest.exhausted:
+        words.append(
+            Words(f"{manifest.asked:,} were asked for, but no further row differs from those kept. ")
+        )
     if manifest.h_min is not None:
         words += _evenness(manifest, saved.measures.get("random", {}))
     words += _certificate(saved.measures.get("certificate", {}))
@@ -104,6 +110,8 @@ def lead(saved: SavedSelection) -> list[Words]:
 
 def _evenness(manifest: Manifest, random: dict[str, Any]) -> list[Words]:
     h_min = manifest.h_min or 0.0
+    if h_min == 0:
+        return [Words("The kept rows hold "), Words("exact copies", strong=True), Words(". ")]
     words = [
         Words("No two kept rows are closer than "),
         Words(quantity(h_min), strong=True),

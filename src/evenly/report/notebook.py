@@ -24,8 +24,8 @@ def plot(selection: Selection, vectors: VectorsLike = None) -> Figure:
 
     Args:
         selection: what `evenly.select` returned.
-        vectors: (N, d) numbers it was selected from. Cost with them: the nearest neighbours of the whole pool,
-            seconds for 50,000 rows.
+        vectors: (N, d) numbers it was selected from. Cost with them: the nearest neighbours of the whole
+            pool, seconds for 50,000 rows.
 
     Returns:
         A matplotlib figure of two panels, or of four with vectors.
@@ -78,9 +78,8 @@ def _draw_map(axes: Axes, selection: Selection, pool: RowSet) -> None:
     kept[selection.rows] = True
     size = float(np.clip(20_000 / len(places), 1.5, 20.0))
     for shown, colour, label in ((~kept, DROPPED, "dropped"), (kept, KEPT, "kept")):
-        axes.scatter(
-            *places[shown].T, s=size, c=colour, label=label, linewidths=0, alpha=0.8, rasterized=True
-        )
+        x, y = places[shown].T
+        axes.scatter(x, y, s=size, c=colour, label=label, linewidths=0, alpha=0.8, rasterized=True)
     axes.set(title="The pool: first two principal components", xticks=[], yticks=[], aspect="equal")
     axes.legend(frameon=False, markerscale=3 / np.sqrt(size))
 

@@ -207,7 +207,12 @@ function createMap(rows, box, onChoose) {
   const zoom = d3.zoom().scaleExtent([0.8, 60])
     .filter((event) => event.type === "wheel" ? event.ctrlKey || event.metaKey || document.activeElement === canvas
       : event.type.startsWith("touch") ? event.touches.length > 1 || state.transform.k > 1 : !event.button)
-    .on("zoom", (event) => { state.transform = event.transform; tooltip.hidden = true; draw(); });
+    .on("zoom", (event) => {
+      state.transform = event.transform;
+      canvas.style.touchAction = event.transform.k > 1 ? "none" : "pan-y"; // one finger scrolls the page until zoomed in
+      tooltip.hidden = true;
+      draw();
+    });
   const selection = d3.select(canvas).call(zoom);
 
   const steps = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
