@@ -108,7 +108,7 @@ class _Search:
         return _merge(found, first, last, self.count)
 
     def _sweep(self, start: int, minima: Tensor, mirrored: Tensor | None) -> None:
-        """Pass 1: tile minima of a block of left rows; where mirrored, those of later rows in its tiles too."""
+        """Pass 1: tile minima of a block of left rows; where mirrored, of later rows in its tiles too."""
         rows = self.queries.query[start : start + BLOCK]
         product = torch.empty(BLOCK, BLOCK, dtype=rows.dtype)
         hides_own = int(self.own[start : start + BLOCK].max()) >= 0

@@ -1,0 +1,328 @@
+"""How good a selection provably is: a bound on the h_min of every selection of the same size.
+
+Cut the pool into k - 1 parts in any way. Of any k rows two lie in the same part, so no k rows have an h_min
+above the largest distance between two rows of one part. The parts that share a nearest of the first k - 1
+picks have diameters of at most twice the k-th radius (Gonzalez 1985; the greedy order therefore has at least
+half the best h_min in Euclidean distance), and their exact diameters are smaller. From there the largest
+diameter is lowered by moving one of its two end rows to a part that can take it, or to a part of its own
+where merging a single row into another part sets one free. Every state on the way is a proof, so the search
+may stop anywhere.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from evenly.checks import check_int, check_metric
+from evenly.measures.exact import RowSet, nearest_within
+from evenly.measures.images import BLOCK, ROUNDING, Images, integers, on_all_cores
+from evenly.measures.measure import row_set
+from evenly.measures.neighbours import nearest
+from evenly.measures.result import plain
+from evenly.selection.distance import squared_distances
+from evenly.types import Float64Array, Int64Array, Metric, Progress, VectorsLike, metric_distance, silent
+
+PAIRS_PER_ROUND = 20_000_000
+_WORST_AT_MOST = 512
+_EXACT_ROWS = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """What is proved of a selection. Distances in the metric's unit.
+
+    Attributes:
+        rows: k, the size of the selection and of every selection it is compared with.
+        h_min: of the selection; infinite for a single row.
+        upper_bound: no k rows of the pool have a larger h_min.
+        share_of_best: h_min / upper_bound, so the selection has at least this share of the best h_min; 1
+            where both are 0 or infinite.
+        euclidean_share: the same in Euclidean distance (its root where the metric is cosine).
+        radius_bound: what twice the k-th radius alone would prove.
+        method: how the bound was found.
+        moves: rows moved between parts to lower it.
+        parts: (N,) int64, the proof: fewer than k parts of the pool, none wider than the bound; empty for a
+            single row.
+    """
+
+    metric: Metric
+    rows: int
+    h_min: float
+    upper_bound: float
+    share_of_best: float
+    euclidean_share: float
+    radius_bound: float
+    method: str
+    moves: int
+    parts: Int64Array = field(metadata={"saved": False})
+
+    def __str__(self) -> str:
+        """The line to print."""
+        unit = " (1 - cos)" if self.metric == "cosine" else ""
+        line = (
+            f"h_min {self.h_min:.6g}{unit}; no selection of {self.rows} rows can exceed "
+            f"{self.upper_bound:.6g}; at least {_percent(self.share_of_best)} of the best"
+        )
+        if self.metric == "cosine":
+            line += f" ({_percent(self.euclidean_share)} in Euclidean distance)"
+        return line
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it, with the line as ``text``; infinite numbers as "inf"."""
+        return {**plain(self), "text": str(self)}
+
+
+def _percent(share: float) -> str:
+    """Rounded down: a proof must not promise more than it has."""
+    return f"{np.floor(share * 1000) / 10:g} %"
+
+
+def certificate(
+    vectors: VectorsLike,
+    rows: Any,
+    *,
+    metric: str = "cosine",
+    rounds: int = 20,
+    progress: Progress = silent,
+) -> Certificate:
+    """Bounds the best possible h_min of as many rows, and says what share of it a selection has.
+
+    Args:
+        vectors: (N, d) numbers, the pool.
+        rows: (k,) row numbers in the order of picking. Any set gives a valid bound; a greedy order a good
+            one.
+        metric: ``cosine`` or ``euclidean``.
+        rounds: how often to look for rows to move; 0 takes the diameters of the cells of the first k - 1
+            picks.
+
+    Returns:
+        The certificate. h_min is exact; the bound is exact where no part has more than 2,048 rows, and at
+        most a few per mille above the largest diameter otherwise. Cost: one low-precision product of pool and
+        selection, and for each round a float64 one of the pool with at most 1,500 rows.
+
+    Raises:
+        InputError: as `evenly.measures.measure`.
+    """
+    order = np.asarray(rows)
+    of = row_set(vectors, rows, check_metric(metric))
+    rounds = check_int(rounds, "rounds", at_least=0)
+    count = len(of.rows)
+    if count == 1:
+        method = "a single row has no other row near it"
+        no_parts = np.zeros(0, dtype=np.int64)
+        return Certificate(of.metric, 1, np.inf, np.inf, 1.0, 1.0, np.inf, method, 0, no_parts)
+    squared_h_min = float(nearest_within(of, progress)[1].min())
+    parts = _Parts.of_picks(of, order.astype(np.int64), progress)
+    squared_radius = parts.squared_radius
+    moves = _lower(parts, rounds, progress)
+    squared_bound = min(parts.largest(), 4 * squared_radius)
+    squared_bound = max(squared_bound, squared_h_min)
+    squares = np.array([squared_h_min, squared_bound, 4 * squared_radius])
+    h_min, bound, radius_bound = metric_distance(squares, of.metric).tolist()
+    share = 1.0 if squared_bound == 0 else squared_h_min / squared_bound
+    method = "largest distance between two rows sharing the nearest of the first k - 1 picks"
+    if moves:
+        method += f", after moving {moves} rows between those parts"
+    return Certificate(
+        metric=of.metric,
+        rows=count,
+        h_min=h_min,
+        upper_bound=bound,
+        share_of_best=share if of.metric == "cosine" else share**0.5,
+        euclidean_share=share**0.5,
+        radius_bound=radius_bound,
+        method=method,
+        moves=moves,
+        parts=parts.label[np.searchsorted(of.distinct, of.first_equal)],
+    )
+
+
+class _Parts:
+    """A pool of distinct rows cut into at most k - 1 parts, and the diameter of each."""
+
+    def __init__(self, images: Images, label: Int64Array, count: int, squared_radius: float) -> None:
+        self.images, self.label, self.squared_radius = images, label, squared_radius
+        order = np.argsort(label, kind="stable")
+        edges = np.searchsorted(label[order], np.arange(count + 1))
+        self.members = [order[edges[part] : edges[part + 1]] for part in range(count)]
+        self.ends = np.zeros((count, 2), dtype=np.int64)
+        self.squared = np.zeros(count)
+        self.measured = np.array([len(rows) < 2 for rows in self.members])
+
+    @staticmethod
+    def of_picks(of: RowSet, order: Int64Array, progress: Progress) -> _Parts:
+        """Each distinct row to the nearest of the first k - 1 picks."""
+        distinct = of.distinct
+        images = of.images_of(distinct)
+        picks = np.searchsorted(distinct, of.first_equal[order[:-1]])
+        centres = picks[np.sort(np.unique(picks, return_index=True)[1])]
+        found = nearest(images, images.take(torch.from_numpy(centres)), progress=progress, stage="parts")
+        squared = found.squared_distance[:, 0]
+        # Parts beyond the distinct picks (copies) are empty: they wait for rows that are moved out.
+        parts = _Parts(images, found.index[:, 0], len(order) - 1, float(squared.max()))
+        reach = np.sqrt(squared)
+        bounds = (
+            np.array([np.sort(reach[rows])[-2:].sum() if len(rows) else 0.0 for rows in parts.members]) ** 2
+        )
+        parts.squared = bounds * (1 + 1e-12)
+        parts.squared[parts.measured] = 0.0
+        return parts
+
+    def measure(self, part: int) -> None:
+        """Replaces the bound of a part by its diameter."""
+        self.squared[part], self.ends[part] = _diameter(self.images, self.members[part])
+        self.measured[part] = True
+
+    def worst(self, count: int) -> Int64Array:
+        """The ``count`` widest parts, widest first, measured; others keep a bound that is low enough."""
+        heap = [(-squared, part) for part, squared in enumerate(self.squared.tolist()) if squared > 0]
+        heapq.heapify(heap)
+        widest: list[int] = []
+        while heap and len(widest) < count:
+            _, part = heapq.heappop(heap)
+            if self.measured[part]:
+                widest.append(part)
+            else:
+                self.measure(part)
+                heapq.heappush(heap, (-float(self.squared[part]), part))
+        return np.array(widest, dtype=np.int64)
+
+    def largest(self) -> float:
+        """Squared diameter of the widest part."""
+        widest = self.worst(1)
+        return float(self.squared[widest[0]]) if len(widest) else 0.0
+
+    def move(self, row: int, part: int) -> None:
+        """Moves a row and measures the two parts anew."""
+        left = int(self.label[row])
+        self.members[left] = self.members[left][self.members[left] != row]
+        self.members[part] = np.append(self.members[part], row)
+        self.label[row] = part
+        self.measure(left)
+        self.measure(part)
+
+    def targets(self, rows: Int64Array) -> tuple[Int64Array, Float64Array]:
+        """The other part that can take each of some rows best, and the square to its farthest row."""
+        order = np.argsort(self.label, kind="stable")
+        labels, starts = np.unique(self.label[order], return_index=True)
+        pool = self.images.rows[torch.from_numpy(order)]
+
+        def work(some: Int64Array) -> tuple[Int64Array, Float64Array]:
+            squared, error = self.images.isometry.squared_distances(
+                self.images.rows[torch.from_numpy(some)], pool
+            )
+            farthest = np.maximum.reduceat((squared + error).numpy(), starts, axis=1)
+            farthest[np.arange(len(some)), np.searchsorted(labels, self.label[some])] = np.inf
+            best = farthest.argmin(axis=1)
+            return labels[best], farthest[np.arange(len(some)), best] / self.images.isometry.scale**2
+
+        found = on_all_cores(work, np.array_split(rows, -(-len(rows) // 64)))
+        return np.concatenate([part for part, _ in found]), np.concatenate([far for _, far in found])
+
+
+def _lower(parts: _Parts, rounds: int, progress: Progress) -> int:
+    """Lowers the largest diameter round by round; returns how many rows were moved."""
+    moves = 0
+    if len(parts.members) < 2:
+        return moves
+    at_once = int(np.clip(PAIRS_PER_ROUND // len(parts.label), 8, _WORST_AT_MOST))
+    for done in range(rounds):
+        progress("certificate", done, rounds)
+        moved = _lower_once(parts, parts.worst(at_once), at_once)
+        moves += moved
+        if not moved:
+            break
+    progress("certificate", rounds, rounds)
+    return moves
+
+
+def _lower_once(parts: _Parts, worst: Int64Array, singles: int) -> int:
+    """One round over the widest parts; stops at the first that cannot be made narrower."""
+    if not len(worst):
+        return 0
+    lone = [int(rows[0]) for rows in reversed(parts.members) if len(rows) == 1][:singles]
+    asked = np.concatenate([parts.ends[worst].ravel(), np.array(lone, dtype=np.int64)])
+    found, reach = parts.targets(asked)
+    target = dict(zip(asked.tolist(), zip(found.tolist(), reach.tolist(), strict=True), strict=True))
+    empty = [part for part, rows in enumerate(parts.members) if not len(rows)]
+    touched: set[int] = set()
+    moves = 0
+    for part in worst.tolist():
+        if part in touched:
+            continue
+        squared = float(parts.squared[part])
+        row = min(parts.ends[part].tolist(), key=lambda end: target[end][1])
+        to, farthest = target[row]
+        if not (farthest < squared and to not in touched):
+            if not empty and (freed := _free_part(parts, lone, target, touched, squared)) is not None:
+                empty.append(freed)
+                moves += 1
+            if not empty:
+                break
+            to = empty.pop()
+        parts.move(row, to)
+        touched |= {part, to}
+        moves += 1
+    return moves
+
+
+def _free_part(
+    parts: _Parts, lone: list[int], target: dict[int, tuple[int, float]], touched: set[int], squared: float
+) -> int | None:
+    """Merges a lone row into another part if that stays narrower than ``squared``; the part it left."""
+    while lone:
+        row = lone.pop(0)
+        part = int(parts.label[row])
+        to, farthest = target[row]
+        if farthest < squared and not {part, to} & touched:
+            parts.move(row, to)
+            touched |= {part, to}
+            return part
+    return None
+
+
+def _diameter(images: Images, members: Int64Array) -> tuple[float, Int64Array]:
+    """Largest squared distance of two rows of a part (just above it for many rows), and those rows."""
+    if len(members) < 2:
+        return 0.0, np.zeros(2, dtype=np.int64)
+    index = torch.from_numpy(members)
+    if len(members) > _EXACT_ROWS:
+        return _wide_diameter(images.take(index), members)
+    rows = images.rows.index_select(0, index)
+    squared, error = images.isometry.squared_distances(rows, rows)
+    squared.triu_(1)
+    near_top = (squared >= squared.max() - 2 * error.max()).triu(1)
+    where, which = near_top.nonzero(as_tuple=True)
+    exact = squared_distances(rows, where, rows, which)
+    top = int(exact.argmax())
+    return float(exact[top]), members[[int(where[top]), int(which[top])]]
+
+
+def _wide_diameter(images: Images, members: Int64Array) -> tuple[float, Int64Array]:
+    """Upper bound of the squared diameter by the low-precision product, and a pair about as far apart."""
+    padded = images.padded()
+    keys = padded.keys()
+    unit = ROUNDING[images.query.dtype]
+
+    def work(start: int) -> tuple[float, int, int]:
+        rows = slice(start, min(start + BLOCK, len(images)))
+        best = (-1.0, 0, 0)
+        for column in range(start, len(images), BLOCK):
+            columns = slice(column, min(column + BLOCK, len(images)))
+            product = torch.mm(padded.query[rows], keys[columns].T)
+            top = int(integers(product).argmax())
+            row, other = divmod(top, product.shape[1])
+            slack = images.product_error(padded.norm[rows].max(), padded.norm[columns].max())
+            reach = padded.error[rows].max() + padded.error[columns].max()
+            half = (float(product[row, other]) + float(slack)) * (1 + 4 * unit)
+            bound = (2 * half) ** 0.5 + float(reach)
+            best = max(best, (bound, start + row, column + other))
+        return best
+
+    bound, row, other = max(on_all_cores(work, list(range(0, len(images), BLOCK))))
+    return (bound / images.isometry.scale) ** 2, members[[row, other]]

@@ -1,0 +1,367 @@
+"""Checks a claimed order from the vectors alone, by another road than the one that made it.
+
+Nothing here is shared with the engine: plain numpy, float64 products, the definitions written down as they
+read. An order is greedy max-min if and only if every pick is as far from the earlier ones as its radius says,
+and no row was
+farther: for every row x and rank t, the distance of x to the nearest of the first t picks is at most the
+    radius of
+pick t. (A row that was picked before is at distance 0 from itself, so it needs no exception.)
+
+Products decide first; what they find wrong is computed again by subtraction before it is reported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from evenly.checks import check_metric, check_vectors
+from evenly.errors import InputError
+from evenly.types import Float64Array, Int64Array, Metric, VectorsLike, metric_distance, squared_euclidean
+
+TOLERANCE = 1e-6
+"""Relative to the largest radius. Rounding unit rows to float32 alone moves a distance by about 1e-7."""
+
+_ROWS = 2048
+_CENTRES = 512
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of a verification.
+
+    Attributes:
+        name: what was checked.
+        passed: whether it holds.
+        detail: what was found; where it failed, which row or rank, what was claimed and what is true.
+    """
+
+    name: str
+    passed: bool
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{'ok' if self.passed else 'FAILED'}  {self.name}: {self.detail}"
+
+
+def verify_order(
+    vectors: VectorsLike,
+    rows: Any,
+    radii: Any,
+    *,
+    start: int | None = None,
+    start_rule: str = "row",
+    metric: str = "cosine",
+    anchors: VectorsLike | None = None,
+    eligible: Any = None,
+    keeper: Any = None,
+    keeper_distance: Any = None,
+    h_min: float | None = None,
+    fill: float | None = None,
+    tolerance: float = TOLERANCE,
+) -> list[Check]:
+    """Checks an order line by line. Never raises for a wrong claim, only for input that cannot be read.
+
+    Args:
+        vectors: (N, d) numbers, the pool.
+        rows: (k,) row numbers in the order of picking, as claimed.
+        radii: (k,) claimed radii; that of a first pick without anchors may be infinite, NaN or None.
+        start: the row recorded as first pick; None where anchors stand in its place.
+        start_rule: ``nearest-mean`` also checks that no row lies nearer the mean of the pool.
+        metric: ``cosine`` or ``euclidean``; the unit of all distances.
+        anchors: (A, d) rows that counted as kept before the first pick.
+        eligible: (N,) bool, which rows could be picked; None for all.
+        keeper: (N,) claimed nearest kept row of every row, N + i for anchor i; None to leave it unchecked.
+        keeper_distance: (N,) claimed distance to it; with ``keeper``.
+        h_min: claimed smallest distance; None to leave it unchecked.
+        fill: claimed largest distance of a pool row to its keeper; None to leave it unchecked.
+        tolerance: how far distances may be off, as a share of the largest radius. Vectors from another
+            machine or device need more: what their own differences amount to.
+
+    Returns:
+        The checks, in order. Where the row numbers themselves are wrong, nothing beyond them is checked.
+        Cost: one float64 product of the pool with the picks; memory: tiles of 2,048 x 512.
+
+    Raises:
+        InputError: vectors or metric that cannot be used, or claims of the wrong length.
+    """
+    kind = check_metric(metric)
+    pool = _prepared(check_vectors(vectors), kind)
+    picks = np.asarray(rows, dtype=np.int64)
+    claimed = _as_distances(radii, "radii", len(picks))
+    first_check = _check_rows(picks, len(pool), eligible)
+    if not first_check.passed:
+        return [first_check]
+    fixed = (
+        np.empty((0, pool.shape[1]))
+        if anchors is None
+        else _prepared(check_vectors(anchors, name="anchors"), kind)
+    )
+    free_first = not len(fixed)
+    largest = float(np.max(claimed[1 if free_first else 0 :], initial=0.0))
+    slack = tolerance * (largest if largest > 0 else 1.0)
+    sweep = _Sweep(pool, fixed, picks, claimed, kind, slack, eligible)
+    sweep.run()
+    checks = [first_check]
+    if free_first:
+        checks.append(_check_start(pool, picks, start, start_rule, slack))
+    checks += [_check_falling(claimed, free_first, slack), sweep.radius_check(), sweep.farthest_check()]
+    if keeper is not None:
+        distances = _as_distances(keeper_distance, "keeper_distance", len(pool))
+        checks.append(sweep.keeper_check(np.asarray(keeper, dtype=np.int64), distances))
+    if h_min is not None:
+        checks.append(_check_number("h_min", h_min, sweep.smallest_radius(), slack))
+    if fill is not None:
+        checks.append(_check_number("fill", fill, float(sweep.distance().max()), slack))
+    return checks
+
+
+def verify_bound(
+    vectors: VectorsLike,
+    parts: Any,
+    count: int,
+    upper_bound: float,
+    *,
+    metric: str = "cosine",
+    tolerance: float = TOLERANCE,
+) -> list[Check]:
+    """Checks a certificate: the pool in fewer parts than rows are kept, none wider than the bound.
+
+    Args:
+        vectors: (N, d) numbers, the pool.
+        parts: (N,) the part of every row (`Certificate.parts`).
+        count: k, rows kept.
+        upper_bound: what no selection of k rows can exceed, in the metric's unit.
+        tolerance: as a share of the bound.
+
+    Returns:
+        Two checks. Cost: all pairs within parts, in float64.
+    """
+    kind = check_metric(metric)
+    pool = _prepared(check_vectors(vectors), kind)
+    label = np.asarray(parts, dtype=np.int64)
+    if label.shape != (len(pool),):
+        raise InputError(f"parts must name the part of each of {len(pool)} rows; got shape {label.shape}")
+    order = np.argsort(label, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
+    fewer = Check("number of parts", len(groups) < count, f"{len(groups)} parts for {count} rows")
+    widest, ends = 0.0, (0, 0)
+    for members in groups:
+        for at in range(0, len(members), _ROWS):
+            squared = _squared_product(pool[members[at : at + _ROWS]], pool[members])
+            top = int(squared.argmax())
+            row, other = members[at + top // len(members)], members[top % len(members)]
+            exact = float(np.square(pool[row] - pool[other]).sum())
+            if exact > widest:
+                widest, ends = exact, (int(row), int(other))
+    found = float(metric_distance(np.array([widest]), kind)[0])
+    detail = f"rows {ends[0]} and {ends[1]} of one part are {found:.9g} apart; the bound is {upper_bound:.9g}"
+    return [fewer, Check("widest part", found <= upper_bound * (1 + tolerance), detail)]
+
+
+def _prepared(rows: np.ndarray[Any, np.dtype[np.float32]], metric: Metric) -> Float64Array:
+    """Rows as float64; for cosine divided by their lengths and rounded to float32, as the definition says."""
+    wide = rows.astype(np.float64)
+    if metric == "cosine":
+        length = np.sqrt(np.square(wide).sum(axis=1, keepdims=True))
+        if not length.all():
+            raise InputError(
+                f"row {int(np.argmin(length))} of the vectors is zero and has no direction under cosine"
+            )
+        wide = (wide / length).astype(np.float32).astype(np.float64)
+    return wide
+
+
+def _as_distances(values: Any, name: str, count: int) -> Float64Array:
+    """Claimed distances as float64; None and NaN, which stand for no distance, as infinity."""
+    given = np.array([np.inf if value is None else value for value in values], dtype=np.float64)
+    if given.shape != (count,):
+        raise InputError(f"{name} must hold one distance for each of {count} rows; got {given.shape}")
+    return np.where(np.isnan(given), np.inf, given)
+
+
+def _squared_product(left: Float64Array, right: Float64Array) -> Float64Array:
+    """Squared distances of all pairs by |x|^2 + |y|^2 - 2 x.y; off by about 1e-15 of the squared lengths."""
+    squared = np.square(left).sum(axis=1)[:, None] + np.square(right).sum(axis=1)
+    squared -= 2.0 * (left @ right.T)
+    np.maximum(squared, 0.0, out=squared)
+    return cast(Float64Array, squared)
+
+
+def _check_rows(picks: Int64Array, pool_rows: int, eligible: Any) -> Check:
+    name = "row numbers"
+    outside = picks[(picks < 0) | (picks >= pool_rows)]
+    if len(outside):
+        return Check(name, False, f"row {outside[0]} is not in the pool of {pool_rows} rows")
+    values, counts = np.unique(picks, return_counts=True)
+    if (counts > 1).any():
+        return Check(name, False, f"row {values[counts > 1][0]} was picked more than once")
+    if not len(picks):
+        return Check(name, False, "no row was picked")
+    if eligible is not None and not np.asarray(eligible)[picks].all():
+        row = picks[~np.asarray(eligible)[picks]][0]
+        return Check(name, False, f"row {row} was picked although it was set aside")
+    return Check(name, True, f"{len(picks)} different rows of the pool of {pool_rows}")
+
+
+def _check_start(pool: Float64Array, picks: Int64Array, start: int | None, rule: str, slack: float) -> Check:
+    if start is not None and picks[0] != start:
+        return Check("start", False, f"the first pick is row {picks[0]}; the record says {start}")
+    if rule != "nearest-mean":
+        return Check("start", True, f"row {picks[0]}")
+    distance = np.sqrt(np.square(pool - pool.mean(axis=0)).sum(axis=1))
+    nearest = int(distance.argmin())
+    if distance[picks[0]] > distance[nearest] + slack:
+        return Check(
+            "start", False, f"row {nearest} is nearer the mean of the pool than the first pick, {picks[0]}"
+        )
+    return Check("start", True, f"row {picks[0]}, nearest the mean of the pool")
+
+
+def _check_falling(radii: Float64Array, free_first: bool, slack: float) -> Check:
+    name = "radii never increase"
+    counted = radii[1:] if free_first else radii
+    if not np.isfinite(counted).all() or (counted < 0).any():
+        rank = int(np.argmin(np.isfinite(counted) & (counted >= 0))) + int(free_first)
+        return Check(name, False, f"the radius at rank {rank} is {radii[rank]}")
+    rises = np.flatnonzero(np.diff(counted) > slack)
+    if len(rises):
+        rank = int(rises[0]) + 1 + int(free_first)
+        return Check(
+            name, False, f"the radius rises from {radii[rank - 1]:.9g} to {radii[rank]:.9g} at rank {rank}"
+        )
+    return Check(name, True, f"{len(counted)} radii")
+
+
+def _check_number(name: str, claimed: float, found: float, slack: float) -> Check:
+    close = claimed == found or abs(claimed - found) <= slack
+    return Check(name, close, f"{found:.9g}" if close else f"claimed {claimed:.9g}, found {found:.9g}")
+
+
+class _Sweep:
+    """Distances of all rows to the first t centres (anchors, then picks), for all t, tile by tile."""
+
+    def __init__(
+        self,
+        pool: Float64Array,
+        anchors: Float64Array,
+        picks: Int64Array,
+        radii: Float64Array,
+        metric: Metric,
+        slack: float,
+        eligible: Any,
+    ) -> None:
+        self.pool, self.picks, self.radii, self.metric, self.slack = pool, picks, radii, metric, slack
+        self.anchors = len(anchors)
+        self.centres = np.concatenate([anchors, pool[picks]])
+        self.eligible = (
+            np.ones(len(pool), dtype=bool) if eligible is None else np.asarray(eligible, dtype=bool)
+        )
+        # What a row's distance to the first t centres may be at most: the radius of the pick that comes next.
+        allowed = np.full(len(self.centres), np.inf)
+        allowed[max(self.anchors - 1, 0) : -1] = radii[0 if self.anchors else 1 :]
+        self.squared_allowed = squared_euclidean(allowed + slack, metric)
+        self.turn = np.full(len(pool), -1)  # the centre after which a row was picked
+        self.turn[picks] = np.arange(len(picks)) + self.anchors - 1
+        self.squared = np.full(len(pool), np.inf)
+        self.squared_radius = np.full(len(pool), np.inf)
+        self.flagged: list[int] = []
+
+    def run(self) -> None:
+        """Fills squared distances and squared radii, and notes rows that seem farther than a pick."""
+        middle = self.pool.mean(axis=0)
+        centres = self.centres - middle
+        for at in range(0, len(self.pool), _ROWS):
+            some = np.arange(at, min(at + _ROWS, len(self.pool)))
+            rows = self.pool[some] - middle
+            nearest, flagged = self.squared[some], np.zeros(len(some), dtype=bool)
+            for first in range(0, len(centres), _CENTRES):
+                last = min(first + _CENTRES, len(centres))
+                squared = _squared_product(rows, centres[first:last])
+                turn = self.turn[some]
+                # Rows nearer than every radius of this block need no closer look, unless picked in it.
+                picked = (turn >= first) & (turn < last)
+                open_rows = np.flatnonzero(picked | (nearest > self.squared_allowed[first:last].min()))
+                steps = np.minimum(
+                    np.minimum.accumulate(squared[open_rows], axis=1), nearest[open_rows, None]
+                )
+                flagged[open_rows] |= (steps > self.squared_allowed[first:last]).any(axis=1)
+                own = np.flatnonzero(picked[open_rows])
+                self.squared_radius[some[open_rows[own]]] = steps[own, turn[open_rows[own]] - first]
+                nearest = np.minimum(nearest, squared.min(axis=1))
+            self.squared[some] = nearest
+            self.flagged += some[flagged & self.eligible[some]].tolist()
+
+    def distance(self) -> Float64Array:
+        """Of every row to its nearest centre."""
+        return metric_distance(self.squared, self.metric)
+
+    def smallest_radius(self) -> float:
+        """Smallest true radius; infinite for a first pick alone."""
+        return float(metric_distance(self.squared_radius[self.picks], self.metric).min())
+
+    def _steps(self, row: int) -> Float64Array:
+        """Squared distances of one row to the nearest of the first 1, 2 … centres, by subtraction."""
+        return np.minimum.accumulate(np.square(self.centres - self.pool[row]).sum(axis=1))
+
+    def radius_check(self) -> Check:
+        """Every claimed radius is the distance to the nearest earlier pick."""
+        name = "radius of each pick"
+        counted = np.arange(0 if self.anchors else 1, len(self.picks))
+        found = metric_distance(self.squared_radius[self.picks], self.metric)
+        for rank in counted[~(np.abs(found - self.radii)[counted] <= self.slack)]:
+            before = self._steps(int(self.picks[rank]))[self.anchors + rank - 1]
+            true = float(metric_distance(np.array([before]), self.metric)[0])
+            if not abs(true - self.radii[rank]) <= self.slack:
+                row = self.picks[rank]
+                detail = f"rank {rank} (row {row}) claims {self.radii[rank]:.9g} and has {true:.9g}"
+                return Check(name, False, detail)
+        return Check(name, True, f"{len(counted)} radii within {self.slack:.2g}")
+
+    def farthest_check(self) -> Check:
+        """No row was ever farther than the row that was picked."""
+        name = "farthest row at each pick"
+        for row in self.flagged:
+            steps = self._steps(row)
+            late = np.flatnonzero(steps > self.squared_allowed)
+            if len(late):
+                rank = int(late[0]) + 1 - self.anchors
+                true = float(metric_distance(steps[late[:1]], self.metric)[0])
+                detail = f"at rank {rank}, row {row} was {true:.9g} away and the pick {self.radii[rank]:.9g}"
+                return Check(name, False, detail)
+        return Check(name, True, f"{len(self.pool)} rows at {len(self.picks)} picks within {self.slack:.2g}")
+
+    def keeper_check(self, keeper: Int64Array, claimed: Float64Array) -> Check:
+        """Every row's keeper is kept, is as far as claimed, and no kept row is nearer."""
+        name = "keeper of each row"
+        if keeper.shape != (len(self.pool),):
+            raise InputError(
+                f"keeper must name a row for each of {len(self.pool)} rows; got shape {keeper.shape}"
+            )
+        kept = np.concatenate([np.arange(len(self.pool), len(self.pool) + self.anchors), self.picks])
+        order = np.argsort(kept)
+        place = order[np.minimum(np.searchsorted(kept, keeper, sorter=order), len(kept) - 1)]
+        strangers = np.flatnonzero(kept[place] != keeper)
+        if len(strangers):
+            row = strangers[0]
+            return Check(name, False, f"the keeper of row {row}, {keeper[row]}, is not a kept row")
+        for at in range(0, len(self.pool), _ROWS):
+            some = slice(at, at + _ROWS)
+            squared = np.square(self.pool[some] - self.centres[place[some]]).sum(axis=1)
+            true, least = metric_distance(squared, self.metric), self.distance()[some]
+            wrong = np.flatnonzero(~(np.abs(true - claimed[some]) <= self.slack))
+            if len(wrong):
+                row = at + int(wrong[0])
+                detail = f"row {row} claims {claimed[row]:.9g} to its keeper {keeper[row]} and has {true[wrong[0]]:.9g}"
+                return Check(name, False, detail)
+            for far in np.flatnonzero(true > least + self.slack):
+                steps = self._steps(at + int(far))
+                if metric_distance(steps[-1:], self.metric)[0] < true[far] - self.slack:
+                    return Check(
+                        name,
+                        False,
+                        f"row {at + far} has a nearer kept row than its keeper {keeper[at + far]}",
+                    )
+        return Check(name, True, f"{len(self.pool)} rows within {self.slack:.2g}")
