@@ -6,7 +6,7 @@ diverges stops the call and is named with its step; a run short of a threshold i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from evenly.errors import InputError
 from evenly.lab.networks import Network
-from evenly.types import Float64Array, Progress, silent
+from evenly.types import Float64Array, Int64Array, Progress, silent
 
 Optimiser = Literal["gd", "adam"]
 LossName = Literal["squared", "logistic"]
@@ -57,12 +57,13 @@ def descend(
     steps: int,
     optimiser: Optimiser = "gd",
     loss: LossName = "squared",
+    batch: int | None = None,
     until: Float64Array | float = 0.0,
     watch: Callable[[int, Tensor], None] | None = None,
     progress: Progress = silent,
     stage: str = "train",
 ) -> Descent:
-    """Trains every run on its whole set for ``steps`` steps or until each is below ``until``.
+    """Trains every run on its set for ``steps`` steps or until each is below ``until``.
 
     Args:
         network: the architecture.
@@ -73,6 +74,7 @@ def descend(
         steps: most steps.
         optimiser: ``gd`` or ``adam`` (0.9, 0.999, 1e-8).
         loss: ``squared`` or ``logistic``.
+        batch: rows per step, shuffled anew each epoch; the whole set where None.
         until: a loss per run, or one for all, below which a run is finished.
         watch: called as ``watch(step, theta)`` before each step; keeps all runs in the batch.
         progress: told of every 50 steps.
@@ -82,40 +84,51 @@ def descend(
         InputError: a run diverged; names the run and the step.
     """
     theta = theta.detach().clone()
-    runs = len(theta)
-    losses = np.full((steps + 1, runs), np.nan)
-    goal = np.broadcast_to(np.asarray(until, dtype=np.float64), runs)
-    stepper = _stepper(optimiser, theta, rate)
-    active = np.arange(runs)
+    losses = np.full((steps + 1, len(theta)), np.nan)
+    goal = np.broadcast_to(np.asarray(until, dtype=np.float64), len(theta))
+    stepper = _Stepper(optimiser, theta, rate)
+    rows = _batches(x, batch) if batch is not None else None
+    active = torch.arange(len(theta), device=theta.device)
     live, live_x, live_y = theta.clone(), x, y
     for step in range(steps + 1):
         if watch is not None:
             watch(step, live)
-        live = live.requires_grad_()
+        live = live.detach().requires_grad_()
         value = batch_loss(network(live, live_x), live_y, loss)
-        losses[step, active] = value.detach().cpu().numpy()
-        _refuse_divergence(losses, step, active, rate)
+        running = active.cpu().numpy()
+        losses[step, running] = value.detach().cpu().numpy()
+        _refuse_divergence(losses, step, running, rate)
         if step == steps:
             break
+        if rows is not None:
+            chosen = next(rows)
+            some_x = live_x.take_along_dim(chosen.unsqueeze(-1), dim=1)
+            value = batch_loss(network(live, some_x), live_y.take_along_dim(chosen, dim=1), loss)
         (gradient,) = torch.autograd.grad(value.sum(), live)
         live = live.detach() - stepper.move(gradient)
         if step % PRUNE_EVERY == PRUNE_EVERY - 1:
             progress(stage, step + 1, steps)
-            going = losses[step, active] > goal[active]
-            if watch is None and not going.all():
-                keep = torch.as_tensor(np.flatnonzero(going), device=theta.device)
-                theta[torch.as_tensor(active, device=theta.device)] = live
-                live, live_x, live_y = live[keep], live_x[keep], live_y[keep]
-                active = active[going]
-                stepper.keep(keep)
+            theta[active] = live
+            going = torch.as_tensor(losses[step] > goal, device=theta.device)[active]
+            if watch is None and rows is None and not going.all():
+                active, live, live_x, live_y = active[going], live[going], live_x[going], live_y[going]
+                stepper.keep(going)
             if len(active) == 0:
                 break
-    theta[torch.as_tensor(active, device=theta.device)] = live.detach()
+    theta[active] = live.detach()
     progress(stage, steps, steps)
     return Descent(theta, _carry_forward(losses))
 
 
-class _stepper:
+def _batches(x: Tensor, batch: int) -> Iterator[Tensor]:
+    """Row numbers (runs, batch) of one step after another; each epoch is a new shuffle of each run's rows."""
+    generator = torch.Generator().manual_seed(0)
+    while True:
+        order = torch.rand(x.shape[:2], generator=generator).argsort(dim=1).to(x.device)
+        yield from order.split(batch, dim=1)
+
+
+class _Stepper:
     """The memory of the optimiser: moments for Adam, nothing for gradient descent."""
 
     def __init__(self, optimiser: Optimiser, theta: Tensor, rate: float) -> None:
@@ -140,14 +153,14 @@ class _stepper:
         self.mean, self.square = self.mean[rows], self.square[rows]
 
 
-def _refuse_divergence(losses: Float64Array, step: int, active: np.ndarray, rate: float) -> None:
-    now, first = losses[step, active], losses[0, active]
+def _refuse_divergence(losses: Float64Array, step: int, running: Int64Array, rate: float) -> None:
+    now, first = losses[step, running], losses[0, running]
     wild = ~np.isfinite(now) | (now > DIVERGED * np.maximum(first, 1.0))
     if wild.any():
-        run = int(active[np.argmax(wild)])
+        which = int(np.argmax(wild))
         raise InputError(
-            f"run {run} diverged at step {step}: its loss went from {losses[0, run]:.3g} to "
-            f"{losses[step, run]:.3g}; use a learning rate below {rate:g}"
+            f"run {running[which]} diverged at step {step}: its loss went from {first[which]:.3g} to "
+            f"{now[which]:.3g}; use a learning rate below {rate:g}"
         )
 
 

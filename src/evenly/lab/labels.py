@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -30,14 +31,36 @@ def smooth_target(random: Generator, dimension: int, *, waves: int = 6, frequenc
     return target
 
 
-def draw_labels(model: str, random: Generator, points: Float64Array) -> Float64Array:
-    """Labels (N,) of mean 0 and variance 1 over the points: smooth, independent normal, or half of each."""
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Labels on points, and the part of them that a function of the point can give.
+
+    Attributes:
+        values: (N,) labels of mean 0 and variance 1 over the points.
+        clean: maps any points (M, d) to their labels without the independent part; 0 for independent labels.
+    """
+
+    values: Float64Array
+    clean: Target
+
+
+def draw_labels(model: str, random: Generator, points: Float64Array) -> Labels:
+    """Labels of the points under a label model: smooth, independent normal, or half of the variance each."""
     if model not in LABEL_MODELS:
         raise InputError(f"label model {model!r} is not known; use {', '.join(LABEL_MODELS)}")
-    smooth = standardise(smooth_target(random, points.shape[1])(points))
+    target = smooth_target(random, points.shape[1])
     noise = standardise(random.standard_normal(len(points)))
     share = {"smooth": 0.0, "mixed": 0.5, "independent": 1.0}[model]
-    return standardise(np.sqrt(1.0 - share) * smooth + np.sqrt(share) * noise)
+    on_points = target(points)
+    slope = np.sqrt(1.0 - share) / on_points.std()
+    drawn = slope * (on_points - on_points.mean()) + np.sqrt(share) * noise
+    scale = drawn.std()  # not 1 where target and noise happen to correlate
+
+    def clean(places: Float64Array) -> Float64Array:
+        values: Float64Array = slope / scale * (target(places) - on_points.mean())
+        return values
+
+    return Labels(drawn / scale, clean)
 
 
 def standardise(values: Float64Array) -> Float64Array:

@@ -74,7 +74,7 @@ def run(
         },
         tables=(_run_table(followed), _growth_table(exponents)),
         verdict="the PL ratio stays inside the eigenvalue range at every measured step and above 0 (least "
-        f"{numbers['PL ratio, least']:.1e}); kernel drift runs from {lazy.last_drift:.3f} (width {WIDTHS[-1]}) "
+        f"{numbers['PL ratio, least']:.1e}); drift runs from {lazy.last_drift:.3f} (width {WIDTHS[-1]}) "
         f"to {active.last_drift:.2f} (width {WIDTHS[0]}); norms grow at most "
         f"{max(each.norm for each in followed.values()):.2f}x; sharpness passes 2/eta "
         f"({max(sharpness.values()):.2f} of it) and the loss falls all the same; tau "
@@ -120,7 +120,7 @@ def _problem(seed: int, device: str) -> tuple[Tensor, Tensor]:
     random = designs.generator(71, seed)
     pool = designs.uniform(random, 8 * POINTS, DIMENSION)
     x = pool[designs.max_min(pool, POINTS)]
-    y = labels.draw_labels("smooth", random, x)
+    y = labels.draw_labels("smooth", random, x).values
     return torch.tensor(x, device=device), torch.tensor(y, device=device)
 
 

@@ -121,7 +121,7 @@ def _data(seeds: int, device: str) -> tuple[Tensor, Tensor]:
                 designs.generator(11, seed), POINTS, DIMENSION, pairs=pairs, distance=DISTANCE
             )
             points.append(x)
-            targets.append(labels.draw_labels("independent", designs.generator(12, seed), x))
+            targets.append(labels.draw_labels("independent", designs.generator(12, seed), x).values)
     return torch.tensor(np.array(points), device=device), torch.tensor(np.array(targets), device=device)
 
 
