@@ -87,7 +87,7 @@ def measures_of(vectors: np.ndarray, picks: np.ndarray, h_min: float, draws: int
             },
             "nearest": histogram(random[0]),
         },
-        "certificate": {"h_min": h_min, "upper_bound": 1.6 * h_min, "share": 1 / 1.6},
+        "certificate": {"h_min": h_min, "upper_bound": 1.6 * h_min, "share_of_best": 1 / 1.6},
         "knee": max(2, len(picks) // 8),
     }
 
@@ -120,6 +120,7 @@ def write_folder(
                 "radius": pa.array(radius, mask=~np.isfinite(radius)),
                 "keeper": keeper,
                 "keeper_distance": distance,
+                "part": np.zeros(pool_rows, dtype=np.int64),
             },
             schema=ORDER_SCHEMA,
         ),

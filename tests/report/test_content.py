@@ -58,6 +58,14 @@ def test_kept_copies_and_a_pool_that_ran_out_are_said(saved: SavedSelection) -> 
     assert "The kept rows hold exact copies." in said
 
 
+def test_the_certificate_is_rounded_down_and_said_in_both_units() -> None:
+    proof = {"upper_bound": 0.5, "share_of_best": 0.409, "euclidean_share": 0.6399}
+    said = sentence(content._certificate(proof, "cosine"))
+    assert "at least 40 % of the best possible (63 % in Euclidean distance). " in said
+    assert "Euclidean" not in sentence(content._certificate(proof, "euclidean"))
+    assert content._certificate({**proof, "upper_bound": "inf"}, "cosine") == []
+
+
 def test_random_sets_that_hold_copies_give_words_instead_of_a_ratio(saved: SavedSelection) -> None:
     words = content._evenness(saved.manifest, {"draws": 20, "h_min": {"median": 0.0}})
     assert "the median of 20 random sets of this size holds exact copies" in sentence(words)

@@ -383,6 +383,7 @@ def test_print_shows_the_content_without_the_controls(visit: Callable[..., Any])
     assert page.locator(".tools").first.is_hidden()
     assert page.locator("#picks-title").is_visible()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert pixels_like(page, "--paper") > 10_000  # the map, too, is printed on white
 
 
 @slow

@@ -102,7 +102,7 @@ def lead(saved: SavedSelection) -> list[Words]:
         )
     if manifest.h_min is not None:
         words += _evenness(manifest, saved.measures.get("random", {}))
-    words += _certificate(saved.measures.get("certificate", {}))
+    words += _certificate(saved.measures.get("certificate", {}), manifest.metric)
     if manifest.seconds:
         words += [Words("It took "), Words(duration(sum(manifest.seconds.values())), strong=True), Words(".")]
     return words
@@ -117,7 +117,7 @@ def _evenness(manifest: Manifest, random: dict[str, Any]) -> list[Words]:
         Words(quantity(h_min), strong=True),
         Words(f" ({manifest.metric} distance)"),
     ]
-    median = random.get("h_min", {}).get("median")
+    median = _number(random.get("h_min", {}).get("median"))
     draws = random.get("draws")
     if median is None or not draws:
         return [*words, Words(". ")]
@@ -131,16 +131,28 @@ def _evenness(manifest: Manifest, random: dict[str, Any]) -> list[Words]:
     ]
 
 
-def _certificate(certificate: dict[str, Any]) -> list[Words]:
-    bound, share = certificate.get("upper_bound"), certificate.get("share")
+def _certificate(certificate: dict[str, Any], metric: str) -> list[Words]:
+    bound, share = _number(certificate.get("upper_bound")), _number(certificate.get("share_of_best"))
     if bound is None or share is None:
         return []
-    return [
+    words = [
         Words(f"Proven: no selection of this size can exceed {quantity(bound)}, so this one reaches "),
-        # Rounded down: a certificate must not promise more than it proves.
-        Words(f"at least {np.floor(100.0 * share):.0f} % of the best possible", strong=True),
-        Words(". "),
+        Words(f"at least {_floored(share)} of the best possible", strong=True),
     ]
+    euclidean = _number(certificate.get("euclidean_share"))
+    if metric == "cosine" and euclidean is not None:
+        words.append(Words(f" ({_floored(euclidean)} in Euclidean distance)"))
+    return [*words, Words(". ")]
+
+
+def _number(value: Any) -> float | None:
+    """A finite number of the measures; they write infinite ones as text."""
+    return float(value) if isinstance(value, int | float) and np.isfinite(value) else None
+
+
+def _floored(share: float) -> str:
+    """A percentage rounded down: a certificate must not promise more than it proves."""
+    return f"{np.floor(100.0 * share):.0f} %"
 
 
 def row(saved: SavedSelection, number: int) -> Row:

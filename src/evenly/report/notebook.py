@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from evenly.measures.exact import RowSet
 
-KEPT, DROPPED, RANDOM = "#0072b2", "#a3a39d", "#1a1a19"
+KEPT, DROPPED, RANDOM = "#0072b2", "#94948e", "#1a1a19"
 BINS = 60
 
 

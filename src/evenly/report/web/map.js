@@ -7,16 +7,16 @@ function css(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
-// How to colour: a list of colours and labels, and the colour number of each row.
+// How to colour: a list of colours, which of them lies below the others, labels, and the colour number of each row.
 function colouring(rows, choice) {
   const grey = css("dropped");
   if (choice === "kept") {
-    return { colours: [grey, css("kept")], labels: ["dropped", "kept"], of: (i) => (rows.kept(i) ? 1 : 0) };
+    return { colours: [grey, css("kept")], below: 0, labels: ["dropped", "kept"], of: (i) => (rows.kept(i) ? 1 : 0) };
   }
   const field = rows.fields[Number(choice.slice(6))];
   if (choice.startsWith("field:") && field.kind === "category") {
     const others = field.others ? ["other values"] : [];
-    return { colours: [...CATEGORY.slice(0, field.values.length), grey], labels: [...field.values, ...others], of: (i) => field.codes[i] };
+    return { colours: [...CATEGORY.slice(0, field.values.length), grey], below: field.values.length, labels: [...field.values, ...others], of: (i) => field.codes[i] };
   }
   const values = choice === "radius" ? rows.radius : choice === "characters" ? rows.characters : choice === "distance" ? rows.distance : field.numbers;
   return ramp(rows, values, choice === "characters", choice === "radius" ? "dropped, or first" : "no value");
@@ -30,7 +30,7 @@ function ramp(rows, values, log, missing) {
   const from = matchMedia("(prefers-color-scheme: dark)").matches ? 0.2 : 0.02; // violet is lost on dark paper
   const colours = d3.range(STEPS).map((step) => d3.interpolateViridis(from + ((0.95 - from) * step) / (STEPS - 1)));
   return {
-    colours: [...colours, css("dropped")], ramp: [low, high], missing: sorted.length < rows.mapped ? missing : null,
+    colours: [...colours, css("dropped")], below: STEPS, ramp: [low, high], missing: sorted.length < rows.mapped ? missing : null,
     of: (i) => (values[i] == null ? STEPS : Math.round(scale(Math.max(values[i], log ? 1 : -Infinity)))),
   };
 }
@@ -59,9 +59,10 @@ function createMap(rows, box, onChoose) {
   const tooltip = box.querySelector("#tooltip");
   const context = canvas.getContext("2d");
   const mapped = d3.range(rows.mapped);
+  const shuffled = d3.shuffler(d3.randomLcg(0.5))([...mapped]);
   const tree = d3.quadtree(mapped, (i) => rows.x[i], (i) => rows.y[i]);
   const state = { transform: d3.zoomIdentity, matches: null, chosen: null, keyboard: false, colour: "kept" };
-  let width = 0, height = 0, ratio = 1, scale = 1, offset = [0, 0], layers = [], how = null;
+  let width = 0, height = 0, ratio = 1, scale = 1, offset = [0, 0], order = [], shades = [], palette = [], how = null;
 
   const toScreen = (i) => [state.transform.applyX(rows.x[i] * scale + offset[0]), state.transform.applyY(-rows.y[i] * scale + offset[1])];
   const base = rows.mapped > 20000 ? 1.35 : rows.mapped > 3000 ? 2 : 3;
@@ -80,13 +81,13 @@ function createMap(rows, box, onChoose) {
     draw();
   }
 
-  // Rows by colour; dropped rows first, so that kept ones lie on top.
+  // Grey rows below the others; the others in no order, so that no colour hides another.
   function layer() {
     how = colouring(rows, state.colour);
-    const groups = how.colours.map(() => []);
-    for (const i of mapped) groups[how.of(i)].push(i);
-    layers = how.colours.map((colour, c) => ({ colour, points: groups[c] }));
-    if (state.colour !== "kept") layers.unshift(layers.pop()); // grey, for rows without a value, below the others
+    const grey = shuffled.filter((i) => how.of(i) === how.below);
+    order = [...grey, ...shuffled.filter((i) => how.of(i) !== how.below)];
+    shades = Uint8Array.from(mapped, how.of);
+    palette = how.colours.map((colour) => d3.rgb(colour));
     drawLegend();
     draw();
   }
@@ -114,8 +115,7 @@ function createMap(rows, box, onChoose) {
   }
 
   // Blends dots into the image by hand: as fast without a graphics processor as with one.
-  function paint(image, margin, points, colour, radius, alpha) {
-    const { r, g, b } = d3.rgb(colour);
+  function paint(image, margin, points, colourOf, radius, alpha) {
     const { data: pixels, width: across } = image;
     const disc = stamp(radius * ratio).map(({ dx, dy, covered }) => [4 * (dy * across + dx), covered * alpha]);
     const { k, x: tx, y: ty } = state.transform;
@@ -125,6 +125,7 @@ function createMap(rows, box, onChoose) {
     for (const i of points) {
       const x = Math.round(rows.x[i] * ax + bx), y = Math.round(rows.y[i] * ay + by);
       if (x < 0 || y < 0 || x >= right || y >= bottom) continue;
+      const { r, g, b } = colourOf(i);
       const centre = 4 * ((y + margin) * across + x + margin);
       for (const [step, share] of disc) {
         const at = centre + step;
@@ -135,22 +136,26 @@ function createMap(rows, box, onChoose) {
     }
   }
 
-  let waiting = false;
+  let waiting = 0;
   function draw() {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      if (!width) return;
-      const radius = dotRadius();
-      const lit = Math.max(radius * 1.35, 2.2);
-      const margin = Math.ceil(lit * ratio);
-      const image = blank(margin);
-      for (const { colour, points } of layers) paint(image, margin, points, colour, radius, state.matches ? 0.16 : 0.8);
-      if (state.matches) paint(image, margin, state.matches, css("match"), lit, 1);
-      context.putImageData(image, -margin, -margin);
-      drawChosen(radius);
-    });
+    waiting ||= requestAnimationFrame(drawNow);
+  }
+
+  function drawNow() {
+    cancelAnimationFrame(waiting);
+    waiting = 0;
+    if (!width) return;
+    const radius = dotRadius();
+    const lit = Math.max(radius * 1.35, 2.2);
+    const margin = Math.ceil(lit * ratio);
+    const image = blank(margin);
+    paint(image, margin, order, (i) => palette[shades[i]], radius, state.matches ? 0.16 : 0.8);
+    if (state.matches) {
+      const bright = d3.rgb(css("match"));
+      paint(image, margin, state.matches, () => bright, lit, 1);
+    }
+    context.putImageData(image, -margin, -margin);
+    drawChosen(radius);
   }
 
   function ring([x, y], radius, colour) {
@@ -239,7 +244,8 @@ function createMap(rows, box, onChoose) {
   canvas.addEventListener("keydown", key);
   canvas.addEventListener("blur", () => { state.keyboard = false; draw(); });
   new ResizeObserver(fit).observe(canvas);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", layer);
+  const recolour = () => { layer(); drawNow(); }; // at once: paper does not wait for the next frame
+  for (const change of ["(prefers-color-scheme: dark)", "print"]) matchMedia(change).addEventListener("change", recolour);
   layer();
 
   return {
