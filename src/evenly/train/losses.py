@@ -16,7 +16,7 @@ predicted.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 
@@ -66,19 +66,41 @@ TOKEN_LOSSES: dict[LossName, TokenLoss] = {
 }
 
 
-def response_logits(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Picks the logits that predict response tokens.
+def predict_responses(
+    model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Runs a causal language model and returns the logits that predict response tokens.
+
+    The output head is applied to those positions alone: prompts and padding never become rows of V logits,
+    which is what most of the time and memory of a small model with a large vocabulary goes to.
 
     Args:
-        logits: (B, T, V) as the model returns them; position t predicts token t + 1.
-        labels: (B, T) int64, `IGNORED` outside the loss.
+        model: the model, bare or wrapped for several devices or adapters.
+        input_ids, attention_mask: (B, T) int64.
+        labels: (B, T) int64, `IGNORED` outside the loss; the model's position t predicts label t + 1.
 
     Returns:
         (M, V) float32 logits and their (M,) labels, in row order.
     """
     following = labels[:, 1:]
     predicted = following != IGNORED
-    return logits[:, :-1][predicted].float(), following[predicted]
+
+    def select(_: Any, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        return (arguments[0][:, :-1][predicted], *arguments[1:])
+
+    hook = _bare(model).get_output_embeddings().register_forward_pre_hook(select)
+    try:
+        logits = model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
+    finally:
+        hook.remove()
+    return logits.float(), following[predicted]
+
+
+def _bare(model: Any) -> Any:
+    """The model inside the wrappers that data-parallel training puts around it."""
+    while not hasattr(model, "get_output_embeddings"):
+        model = model.module
+    return model
 
 
 def training_loss(
@@ -88,12 +110,9 @@ def training_loss(
 
     Args:
         name: the loss.
-        logits: (B, T, V).
-        labels: (B, T) int64, `IGNORED` outside the loss.
+        logits: (M, V) float32, predicting response tokens.
+        labels: (M,) int64.
         tokens: response tokens of the whole step, over all its micro-batches and devices; parts add up to the
             mean over the step, so that splitting a step changes nothing.
     """
-    chosen, targets = response_logits(logits, labels)
-    if len(targets) == 0:
-        return logits.sum() * 0.0  # keeps the graph, for devices whose share holds no response
-    return TOKEN_LOSSES[name](chosen, targets).sum() / tokens
+    return TOKEN_LOSSES[name](logits, labels).sum() / tokens

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from evenly.train.examples import Examples
-from evenly.train.losses import IGNORED, TOKEN_LOSSES, LossName
+from evenly.train.losses import IGNORED, TOKEN_LOSSES, LossName, predict_responses
 from evenly.train.models import Precision
 from evenly.types import Float64Array, Int64Array, Progress, silent
 
@@ -150,13 +150,10 @@ def _one_pass(
 ) -> dict[int, tuple[float, int]]:
     batch = {name: tensor.to(device) for name, tensor in pad_batch(examples, rows, pad_id).items()}
     with torch.no_grad(), autocast(device, precision):
-        logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-    following = batch["labels"][:, 1:]
-    predicted = following != IGNORED
-    chosen, targets = logits[:, :-1][predicted].float(), following[predicted]
-    losses = TOKEN_LOSSES[loss](chosen, targets).double()
-    right = (chosen.argmax(-1) == targets).double()
-    place = predicted.nonzero()[:, 0]
+        logits, targets = predict_responses(model, **batch)
+    losses = TOKEN_LOSSES[loss](logits, targets).double()
+    right = (logits.argmax(-1) == targets).double()
+    place = (batch["labels"][:, 1:] != IGNORED).nonzero()[:, 0]
     sums = torch.zeros(len(rows), 2, dtype=torch.float64, device=device)
     sums.index_add_(0, place, torch.stack([losses, right], dim=1))
     return {

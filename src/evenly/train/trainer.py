@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from trl import SFTConfig, SFTTrainer
 
 from evenly.train.curves import CurveWriter
 from evenly.train.examples import Examples
-from evenly.train.losses import training_loss
+from evenly.train.losses import predict_responses, training_loss
 from evenly.train.models import choose_precision, load_model
 from evenly.train.order import sorted_within_steps, step_rows
 from evenly.train.row_losses import RowLosses, pad_batch, row_losses
@@ -89,6 +90,8 @@ def train_run(run: Run, examples: Examples, tokenizer: Any, *, progress: Progres
     finally:
         if trainer.is_world_process_zero():
             trainer.writer.write()
+    for path in run.folder.glob("checkpoint-*"):
+        shutil.rmtree(path, ignore_errors=True)
     if run.save_model:
         trainer.save_model(str(run.folder / "model"))
         if trainer.is_world_process_zero():
@@ -192,15 +195,17 @@ class ArmTrainer(SFTTrainer):  # type: ignore[misc]
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        labels = inputs["labels"]
-        outputs = model(
-            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
+        logits, labels = predict_responses(
+            model, inputs["input_ids"], inputs["attention_mask"], inputs["labels"]
         )
-        tokens = (labels[:, 1:] != -100).sum() if num_items_in_batch is None else num_items_in_batch
-        loss = training_loss(self.run.training.loss, outputs.logits, labels, tokens)
+        tokens = len(labels) if num_items_in_batch is None else num_items_in_batch
+        loss = training_loss(self.run.training.loss, logits, labels, tokens)
         # Devices average their gradients while the loss is a sum over all of them.
         loss = loss * self.accelerator.num_processes
-        return (loss, outputs) if return_outputs else loss
+        return (loss, {"logits": logits}) if return_outputs else loss
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Writes none: a checkpoint of a comparison is no model to publish."""
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss: torch.Tensor = super().training_step(*args, **kwargs)
