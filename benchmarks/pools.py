@@ -7,7 +7,13 @@ import numpy.typing as npt
 
 
 def clustered_pool(
-    rows: int, dimension: int = 384, *, intrinsic: int = 20, clusters: int = 200, copies: float = 0.01, seed: int = 0
+    rows: int,
+    dimension: int = 384,
+    *,
+    intrinsic: int = 20,
+    clusters: int = 200,
+    copies: float = 0.01,
+    seed: int = 0,
 ) -> npt.NDArray[np.float32]:
     """Unit rows that lie like sentence embeddings do: unequal clusters, few true dimensions, some exact copies.
 

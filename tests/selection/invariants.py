@@ -16,7 +16,11 @@ relaxed = settings(
     deadline=None,
     max_examples=25,
     derandomize=True,
-    suppress_health_check=[HealthCheck.differing_executors, HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[
+        HealthCheck.differing_executors,
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+    ],
 )
 
 
@@ -28,7 +32,9 @@ class PoolInvariants:
     def make(self, rows: np.ndarray) -> Pool:
         raise NotImplementedError
 
-    def run(self, rows: np.ndarray, count: int, start: int, picked: list[int] | None = None) -> tuple[Order, Pool]:
+    def run(
+        self, rows: np.ndarray, count: int, start: int, picked: list[int] | None = None
+    ) -> tuple[Order, Pool]:
         pool = self.make(rows)
         order = Order([start], [np.inf])
         if picked is not None:

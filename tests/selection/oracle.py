@@ -36,7 +36,9 @@ def unit_rows(rows: np.ndarray) -> np.ndarray:
     return (wide / np.sqrt(halving_sum(wide * wide))[:, None]).astype(np.float32)
 
 
-def textbook_order(rows: np.ndarray, count: int, start: int | None, anchors: np.ndarray | None = None) -> Textbook:
+def textbook_order(
+    rows: np.ndarray, count: int, start: int | None, anchors: np.ndarray | None = None
+) -> Textbook:
     """Greedy max-min: lowest row number among equals, picks stop at distance 0, the earlier keeper stays."""
     number = len(rows)
     squared = np.full(number, np.inf)

@@ -12,7 +12,9 @@ def hard_pools(draw: st.DrawFn, most_rows: int = 120, most_dimensions: int = 400
     number = draw(st.integers(1, most_rows))
     dimension = draw(st.one_of(st.integers(1, 8), st.integers(1, most_dimensions)))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    kind = draw(st.sampled_from(["normal", "grid", "negative", "offset", "tiny", "huge", "clusters", "line", "signs"]))
+    kind = draw(
+        st.sampled_from(["normal", "grid", "negative", "offset", "tiny", "huge", "clusters", "line", "signs"])
+    )
     rows = rng.standard_normal((number, dimension))
     if kind == "grid":
         rows = rng.integers(-2, 3, (number, dimension)).astype(float)

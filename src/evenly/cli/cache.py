@@ -8,7 +8,9 @@ import typer
 
 
 def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="Remove all vectors and picks that are kept.")] = False,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Remove all vectors and picks that are kept.")
+    ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Say where vectors are kept between runs and how many, or clear them."""

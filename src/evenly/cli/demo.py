@@ -9,7 +9,9 @@ import typer
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the pool, the kept rows and the page.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="Folder for the pool, the kept rows and the page.")] = Path(
+        "demo"
+    ),
     rows: Annotated[int, typer.Option(help="Documentation strings to collect at most.", min=2)] = 5000,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:

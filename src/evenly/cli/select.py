@@ -24,15 +24,20 @@ def select(
     ],
     text: Annotated[
         str | None,
-        typer.Option(help="Fields that hold the text (FIELD or FIELD,FIELD; the last is the response), or a Jinja template."),
+        typer.Option(
+            help="Fields that hold the text (FIELD or FIELD,FIELD; the last is the response), or a Jinja template."
+        ),
     ] = None,
-    part: Annotated[Literal["all", "prompt", "response"], typer.Option(help="Which part of a row is embedded.")] = "all",
+    part: Annotated[
+        Literal["all", "prompt", "response"], typer.Option(help="Which part of a row is embedded.")
+    ] = "all",
     split: Annotated[str | None, typer.Option(help="Split of a dataset.")] = None,
     metric: Annotated[
         Literal["cosine", "euclidean"], typer.Option(help="cosine is 1 - cos of the vectors.")
     ] = "cosine",
     start: Annotated[
-        str | None, typer.Option(help="First pick: a row number from 0, or random. Default: the row nearest the mean.")
+        str | None,
+        typer.Option(help="First pick: a row number from 0, or random. Default: the row nearest the mean."),
     ] = None,
     seed: Annotated[int, typer.Option(help="For --start random and the random sets of the summary.")] = 0,
     encoder: Annotated[
@@ -45,7 +50,9 @@ def select(
     allow_copies: Annotated[
         bool, typer.Option("--allow-copies", help="Go on with exact copies once distinct rows run out.")
     ] = False,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Neither read nor keep vectors and picks.")] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Neither read nor keep vectors and picks.")
+    ] = False,
     device: Annotated[str | None, typer.Option(help="Device to embed on, as torch names it.")] = None,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Let the encoder folder's own Python code run.")
@@ -111,7 +118,9 @@ def print_summary(outcome: Any) -> None:
         column.justify = "right"
     kept, pool, random = measures["kept"], measures["pool"], measures.get("random")
     for name, of in (("kept", kept), ("pool", pool)):
-        mesh = quantity(of["mesh_ratio"], 3) if isinstance(of["mesh_ratio"], float) and name == "kept" else "-"
+        mesh = (
+            quantity(of["mesh_ratio"], 3) if isinstance(of["mesh_ratio"], float) and name == "kept" else "-"
+        )
         table.add_row(
             name,
             f"{of['rows']:,}",
@@ -127,12 +136,19 @@ def print_summary(outcome: Any) -> None:
             table.add_row(label, f"{of['rows']:,}", quantity(h_min), quantity(fill), ratio, "-")
     console.print(table)
     unit = "1 - cos" if manifest.metric == "cosine" else "euclidean"
-    console.print(f"distances are {unit}; h_min: closest pair of the set; fill: farthest any row is from a kept one")
+    console.print(
+        f"distances are {unit}; h_min: closest pair of the set; fill: farthest any row is from a kept one"
+    )
+    console.print(f"certificate: {measures['certificate']['text']}")
     for name, (distance, first, second) in outcome.pairs.items():
-        console.print(f"closest pair of the {'kept rows' if name == 'kept' else 'pool'}, {quantity(distance)} apart:")
+        console.print(
+            f"closest pair of the {'kept rows' if name == 'kept' else 'pool'}, {quantity(distance)} apart:"
+        )
         console.print(f"  {printable(first)}\n  {printable(second)}", style="dim")
     seconds = "  ".join(f"{stage} {spent:.1f} s" for stage, spent in manifest.seconds.items())
     console.print(f"took {seconds}")
     for output in manifest.outputs:
         console.print(f"wrote {output.name} ({output.rows:,} rows)")
-    console.print(f"record and page: {outcome.folder}/report.html; check it with: evenly verify {outcome.folder}")
+    console.print(
+        f"record and page: {outcome.folder}/report.html; check it with: evenly verify {outcome.folder}"
+    )

@@ -12,6 +12,7 @@ A selection folder ``kept.evenly/`` holds
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -31,11 +32,15 @@ REPORT_FILE = "report.html"
 ORDER_SCHEMA = pa.schema(
     [
         ("row", pa.int64()),  # pool row number: 0 … N-1 over all sources in the order given
-        ("id", pa.string()),  # the record's own id where it has one, else "SOURCE NAME:line"
+        ("id", pa.string()),  # the record's own id where it has one, else "NAME:NUMBER" (see Rows.ids)
         ("rank", pa.int64()),  # order of picking, null where not kept
-        ("radius", pa.float64()),  # metric's distance to the nearest earlier pick, null for rank 0 and where not kept
+        ("radius", pa.float64()),  # distance to the nearest earlier pick; null for rank 0 and where not kept
         ("keeper", pa.int64()),  # nearest kept row; a kept row's own number; N + i for anchor i
         ("keeper_distance", pa.float64()),  # metric's distance to it
+        (
+            "part",
+            pa.int64(),
+        ),  # the certificate's proof: fewer parts than kept rows, none wider than its bound
     ]
 )
 
@@ -108,10 +113,17 @@ class Manifest(Frozen):
     h_min: float | None  # None for a single kept row
     fill: float
     order_sha256: str  # of order.parquet
-    vectors_sha256: str  # of the float32 rows the order was made on (after normalising), little-endian, row-major
+    vectors_sha256: str  # of the float32 rows the order was made on (after normalising), little-endian by row
     seconds: dict[str, float]  # per stage
     versions: dict[str, str]  # python and the libraries that matter
     options: dict[str, Any] = {}  # controls beyond the above, by name
+    files: dict[str, str] = {}  # SHA-256 of the other files of the folder, by name
+    digest: str = ""  # SHA-256 of this record with an empty digest; write_manifest fills it
+
+    def own_digest(self) -> str:
+        """What ``digest`` should be: another value means that the record was changed since."""
+        content = self.model_copy(update={"digest": ""}).model_dump_json()
+        return hashlib.sha256(content.encode()).hexdigest()
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -128,7 +140,9 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
-    write_atomically(folder / MANIFEST_FILE, manifest.model_dump_json(indent=2) + "\n")
+    """Writes ``folder/manifest.json`` with its own digest in it."""
+    sealed = manifest.model_copy(update={"digest": manifest.own_digest()})
+    write_atomically(folder / MANIFEST_FILE, sealed.model_dump_json(indent=2) + "\n")
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -141,7 +155,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise InputError(f"{folder} holds no {MANIFEST_FILE}; name the folder that select wrote, e.g. kept.evenly/") from None
+        raise InputError(
+            f"{folder} holds no {MANIFEST_FILE}; name the folder that select wrote, e.g. kept.evenly/"
+        ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not JSON ({error}); it was changed since select wrote it") from None
     except ValidationError as error:

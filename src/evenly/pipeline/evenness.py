@@ -16,7 +16,12 @@ _BINS = 60
 
 
 def evenness(
-    vectors: Float32Array, selection: Selection, *, draws: int = RANDOM_DRAWS, seed: int = 0, progress: Progress = silent
+    vectors: Float32Array,
+    selection: Selection,
+    *,
+    draws: int = RANDOM_DRAWS,
+    seed: int = 0,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Measures the kept rows, random sets of their size, and the pool.
 
@@ -32,7 +37,13 @@ def evenness(
     """
     metric: Metric = selection.metric
     kept = measure(
-        vectors, selection.rows, metric=metric, random_draws=draws, seed=seed, diversity=False, progress=progress
+        vectors,
+        selection.rows,
+        metric=metric,
+        random_draws=draws,
+        seed=seed,
+        diversity=False,
+        progress=progress,
     )
     pool = measure(vectors, metric=metric, random_draws=0, seed=seed, diversity=False, progress=progress)
     highest = max(_highest(kept.exact), _highest(pool.exact), selection.fill)
@@ -48,7 +59,10 @@ def evenness(
         found["random"] = {
             "draws": kept.random.draws,
             **{
-                name: {"median": float(np.median(standings[name].random)), "values": list(standings[name].random)}
+                name: {
+                    "median": float(np.median(standings[name].random)),
+                    "values": list(standings[name].random),
+                }
                 for name in ("h_min", "fill")
             },
             "nearest": {"edges": edges.tolist(), "counts": (np.diff(share) * kept.rows).round(1).tolist()},

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +19,7 @@ import torch
 from evenly.data.manifest import MANIFEST_FILE, ORDER_SCHEMA, VIEW_CHARACTERS, VIEW_SCHEMA
 from evenly.data.rows import Rows
 from evenly.errors import InputError
-from evenly.types import Float32Array, Selection
+from evenly.types import Float32Array, Int64Array, Selection
 
 COLOUR_FIELDS = 12
 """At most this many fields of the records go into the view."""
@@ -25,8 +27,14 @@ COLOUR_FIELDS = 12
 _SAMPLE_ROWS = 20_000
 
 
-def order_table(selection: Selection, ids: list[str]) -> pa.Table:
-    """order.parquet: rank and radius of the kept rows, keeper and distance of all, in pool order."""
+def order_table(selection: Selection, ids: list[str], parts: Int64Array) -> pa.Table:
+    """order.parquet: rank and radius of the kept rows, keeper and distance of all, in pool order.
+
+    Args:
+        selection: the order.
+        ids: N row ids.
+        parts: (N,) int64, the certificate's parts; empty where it has none.
+    """
     count = selection.pool_rows
     rank = np.full(count, -1, dtype=np.int64)
     rank[selection.rows] = np.arange(len(selection))
@@ -40,6 +48,7 @@ def order_table(selection: Selection, ids: list[str]) -> pa.Table:
             pa.array(radius, mask=(rank < 0) | ~np.isfinite(radius)),
             pa.array(selection.keeper),
             pa.array(selection.keeper_distance),
+            pa.array(parts) if len(parts) else pa.nulls(count, pa.int64()),
         ],
         schema=ORDER_SCHEMA,
     )
@@ -135,3 +144,18 @@ def one_line_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"{path} cannot be written: {reason}; make room or name another place") from None
+
+
+def read_measures(path: Path) -> dict[str, Any]:
+    """measures.json of a selection folder.
+
+    Raises:
+        InputError: it is missing or was changed.
+    """
+    try:
+        measures = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}); select again") from None
+    if not isinstance(measures, dict):
+        raise InputError(f"{path} must hold a JSON object; found a {type(measures).__name__}; select again")
+    return measures

@@ -31,14 +31,22 @@ from evenly.data.rows import Rows
 from evenly.data.sources import read_rows
 from evenly.data.writing import check_output
 from evenly.embed import Cache
+from evenly.measures.certificate import certificate
 from evenly.measures.result import plain
 from evenly.pipeline.evenness import RANDOM_DRAWS, evenness
-from evenly.pipeline.folder import check_folder, order_table, replaced_folder, view_table, write_table
+from evenly.pipeline.folder import (
+    check_folder,
+    file_sha256,
+    order_table,
+    replaced_folder,
+    view_table,
+    write_table,
+)
 from evenly.pipeline.vectors import PoolVectors, pool_vectors, vectors_sha256
 from evenly.report.page import write_report
 from evenly.selection.greedy import pool_tensor, select_prepared
 from evenly.selection.saved_order import SavedOrder
-from evenly.types import Metric, Progress, Selection, silent
+from evenly.types import Int64Array, Metric, Progress, Selection, silent
 
 Start = int | Literal["random"] | None
 LIBRARIES = ("numpy", "torch", "transformers", "datasets", "pyarrow")
@@ -164,7 +172,9 @@ def select_sources(
         measures = evenness(
             vectors, selection, draws=request.random_draws, seed=request.seed, progress=progress
         )
-    manifest = _write(request, rows, found, selection, vectors, hashed, measures, watch)
+        proof = certificate(vectors, selection.rows, metric=metric, progress=progress)
+        measures["certificate"] = proof.to_dict()
+    manifest = _write(request, rows, found, selection, vectors, hashed, measures, proof.parts, watch)
     folder = selection_folder(request.out)
     return SelectOutcome(
         manifest, folder, measures, _notes(rows, found, manifest), _closest_texts(rows, measures)
@@ -207,6 +217,7 @@ def _write(
     vectors: Any,
     hashed: str,
     measures: dict[str, Any],
+    parts: Int64Array,
     watch: Stopwatch,
 ) -> Manifest:
     """Fills the folder under a temporary name, writes the kept rows, then puts the folder in its place.
@@ -214,14 +225,17 @@ def _write(
     The disk is most likely to fill, and the user to press Ctrl-C, before anything has its own name.
     """
     started = time.perf_counter()
-    order, view = order_table(selection, rows.ids), view_table(rows, vectors)
+    order, view = order_table(selection, rows.ids, parts), view_table(rows, vectors)
     with replaced_folder(selection_folder(request.out)) as folder:
         order_sha256 = write_table(order, folder / ORDER_FILE)
-        write_table(view, folder / VIEW_FILE)
         write_atomically(folder / MEASURES_FILE, json.dumps(measures, indent=1, allow_nan=False) + "\n")
+        files = {
+            VIEW_FILE: write_table(view, folder / VIEW_FILE),
+            MEASURES_FILE: file_sha256(folder / MEASURES_FILE),
+        }
         outputs: list[OutputRecord] = rows.write(selection.sorted_rows(), request.out)
         watch.seconds["write"] = round(time.perf_counter() - started, 3)
-        manifest = _manifest(request, rows, found, selection, hashed, order_sha256, outputs, watch)
+        manifest = _manifest(request, rows, found, selection, hashed, order_sha256, files, outputs, watch)
         write_manifest(manifest, folder)
         write_report(folder)
     return manifest
@@ -234,6 +248,7 @@ def _manifest(
     selection: Selection,
     hashed: str,
     order_sha256: str,
+    files: dict[str, str],
     outputs: list[OutputRecord],
     watch: Stopwatch,
 ) -> Manifest:
@@ -263,6 +278,7 @@ def _manifest(
         seconds=dict(watch.seconds),
         versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
         options={"split": request.split} if request.split else {},
+        files=files,
     )
 
 
@@ -273,7 +289,9 @@ def _notes(rows: Rows, found: PoolVectors, manifest: Manifest) -> list[str]:
     if manifest.exhausted:
         distinct = manifest.kept
         if manifest.allow_copies:
-            notes.append(f"asked {manifest.asked:,}: distinct rows ran out, the rest are exact copies (radius 0)")
+            notes.append(
+                f"asked {manifest.asked:,}: distinct rows ran out, the rest are exact copies (radius 0)"
+            )
         else:
             notes.append(f"asked {manifest.asked:,}, only {distinct:,} distinct rows, kept {distinct:,}")
     return notes

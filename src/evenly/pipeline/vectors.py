@@ -62,7 +62,9 @@ def pool_vectors(
         check_finite_rows(vectors, name=encoder)
         return _given(vectors, encoder)
     if not encoder:
-        raise InputError("the encoder has no name; use minilm, a folder, a hub id, vectors:FILE or column:NAME")
+        raise InputError(
+            "the encoder has no name; use minilm, a folder, a hub id, vectors:FILE or column:NAME"
+        )
     model = load_encoder(encoder, device=device, trust_remote_code=trust_remote_code)
     embedded = embed_texts(rows.texts(), model, cache=cache, long=long, progress=progress)
     record = EncoderRecord(
@@ -91,5 +93,5 @@ def vectors_sha256(vectors: Float32Array) -> str:
     """Hash of (N, d) float32 rows, little-endian and row-major."""
     digest = hashlib.sha256()
     for start in range(0, len(vectors), 65536):
-        digest.update(np.ascontiguousarray(vectors[start : start + 65536], dtype="<f4"))
+        digest.update(np.ascontiguousarray(vectors[start : start + 65536], dtype="<f4").data)
     return digest.hexdigest()

@@ -84,7 +84,9 @@ class MemoryPool:
         for far in (~near).nonzero().flatten():
             self._cover_exactly(picks[far], names[far])
         if bool(near.any()):
-            self._cover_filtered(codes, image.scale, PickSide.of(pick_codes[near], image.columns), picks[near], names[near])
+            self._cover_filtered(
+                codes, image.scale, PickSide.of(pick_codes[near], image.columns), picks[near], names[near]
+            )
         own = names[names < self.count]
         self._squared_distance[own] = 0.0
         self._keeper[own] = own
@@ -103,7 +105,9 @@ class MemoryPool:
 
         self.tiles.over(self.count, work)
 
-    def _cover_filtered(self, codes: Codes, scale: float, side: PickSide, picks: Tensor, labels: Tensor) -> None:
+    def _cover_filtered(
+        self, codes: Codes, scale: float, side: PickSide, picks: Tensor, labels: Tensor
+    ) -> None:
         """Lowers the distances of all active rows; see `evenly.selection.filter` for the bound.
 
         Args:
