@@ -26,7 +26,15 @@ def test_nothing_heavy_is_loaded(code: str) -> None:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    code = "import sys; sys.argv = ['evenly', '--help']\nfrom evenly.cli import main\ntry:\n    main()\nexcept SystemExit: pass"
+    code = """
+import sys
+from evenly.cli import main
+sys.argv = ["evenly", "--help"]
+try:
+    main()
+except SystemExit:
+    pass
+"""
     assert loaded_after(code) == set()
 
 
