@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from evenly.types import Float64Array
 
 
@@ -31,3 +33,60 @@ def nearest_distances(points: Float64Array, neighbour: int = 1) -> Float64Array:
 
     distances: Float64Array = cKDTree(points).query(points, k=neighbour + 1)[0][:, neighbour]
     return distances
+
+
+def riesz_energy(points: Float64Array) -> float:
+    """The mean of 1 / distance^2 over all pairs (Riesz energy of order 2); infinite where two points are equal."""
+    from scipy.spatial.distance import pdist
+
+    with np.errstate(divide="ignore"):
+        return float(np.mean(1.0 / pdist(points, "sqeuclidean")))
+
+
+def kernel_eigenvalues(points: Float64Array) -> Float64Array:
+    """Eigenvalues of the arc-cosine tangent kernel of the points, largest first, scaled to a mean of 1.
+
+    The kernel is that of an infinitely wide ReLU network with one hidden layer, <x, y> k0 + |x| |y| k1 with the
+    arc-cosine kernels k0, k1 of order 0 and 1 (Cho and Saul, 2009), on points centred, scaled to a mean squared
+    norm of 1, and given a constant coordinate 1.
+    """
+    centred = points - points.mean(axis=0)
+    scaled = centred / np.sqrt(np.mean(np.sum(centred**2, axis=1)))
+    rows = np.column_stack([scaled, np.ones(len(scaled))])
+    norm = np.linalg.norm(rows, axis=1)
+    product = rows @ rows.T
+    cosine = np.clip(product / np.outer(norm, norm), -1.0, 1.0)
+    angle = np.arccos(cosine)
+    order_0 = (np.pi - angle) / np.pi
+    order_1 = (np.sin(angle) + (np.pi - angle) * cosine) / np.pi
+    eigenvalues = np.linalg.eigvalsh(product * order_0 + np.outer(norm, norm) * order_1)[::-1]
+    clean: Float64Array = np.maximum(eigenvalues, 0.0) * len(points) / eigenvalues.sum()
+    return clean
+
+
+def spectral_time(eigenvalues: Float64Array, roughness: float, share: float) -> float:
+    """When gradient flow of a kernel leaves ``share`` of the loss, if labels are as rough as said (ours).
+
+    A part ``roughness`` of the label variance lies on all eigenvectors alike (independent labels), the rest as the
+    kernel's own Gaussian process has it, in proportion to the eigenvalues; component i decays as exp(-2 l_i t).
+
+    Args:
+        eigenvalues: (N,) of the kernel, of mean 1.
+        roughness: rho, in [0, 1].
+        share: of the first loss that is left, in (0, 1).
+
+    Returns:
+        The time t in units of 1 / (mean eigenvalue); infinite where null directions hold more than the share.
+    """
+    part = roughness / len(eigenvalues) + (1.0 - roughness) * eigenvalues / eigenvalues.sum()
+    low, high = -10.0, 40.0  # of log t: the answer is bisected between them
+    if _left(eigenvalues, part, high) > share:
+        return float("inf")
+    for _ in range(60):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if _left(eigenvalues, part, middle) > share else (low, middle)
+    return float(np.exp(high))
+
+
+def _left(eigenvalues: Float64Array, part: Float64Array, log_time: float) -> float:
+    return float(np.sum(part * np.exp(-2.0 * eigenvalues * np.exp(log_time))))

@@ -1,0 +1,94 @@
+"""`evenly lab`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from evenly.lab.result import Result
+
+
+def lab(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="trap, law, spectrum, train, approx, trajectory, depth, coverage or forecast; all if left out."
+        ),
+    ] = None,
+    source: Annotated[
+        list[str] | None, typer.Argument(help="With forecast: training files, to forecast on your own data.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="How many seeds; default: as many as each experiment needs.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer seeds, steps and networks.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for the JSON, the figures and the page.")] = Path("lab"),
+    device: Annotated[str, typer.Option(help="Where to compute, as torch names it.")] = "cpu",
+    model: Annotated[
+        str | None, typer.Option(help="With spectrum: a causal language model, a folder or hub id.")
+    ] = None,
+    data: Annotated[
+        list[str] | None, typer.Option(help="With spectrum and --model: its training file; may be repeated.")
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=2, help="With your own data: how many rows to draw from it at most.")
+    ] = None,
+    encoder: Annotated[str, typer.Option(help="With forecast: what turns texts into vectors.")] = "minilm",
+    json_output: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Measure the theory: every claim as an experiment with its figure, its numbers and a verdict."""
+    from evenly.cli.screen import shown_progress
+    from evenly.errors import InputError
+    from evenly.lab.running import run_all, run_one
+
+    if source and name != "forecast":
+        raise InputError(f"experiment {name!r} takes no source ({source[0]}); only forecast reads your data")
+    if bool(model) != bool(data) or (model and name != "spectrum"):
+        raise InputError("--model and --data belong together: evenly lab spectrum --model PATH --data SOURCE")
+    with shown_progress(json_output=json_output) as progress:
+        if source:
+            from evenly.lab.userdata import forecast_source
+
+            results = [
+                forecast_source(
+                    source, out, encoder=encoder, rows=rows or 1000, device=device, progress=progress
+                )
+            ]
+        elif model and data:
+            from evenly.lab.language_model import spectrum_of_model
+
+            results = [spectrum_of_model(model, data, out, rows=rows or 32, device=device, progress=progress)]
+        elif name:
+            results = [run_one(name, out, seeds=seeds, quick=quick, device=device, progress=progress)]
+        else:
+            results = run_all(out, seeds=seeds, quick=quick, device=device, progress=progress)
+    if json_output:
+        joined = ",\n".join(result.as_json() for result in results)
+        typer.echo(joined if name else f"[\n{joined}\n]")
+    else:
+        _print(results, out, whole=name is None)
+
+
+def _print(results: list[Result], out: Path, *, whole: bool) -> None:
+    """Tables of one experiment, or the verdicts of all; then where the files are."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from evenly.lab.result import show
+
+    console = Console()
+    for result in results:
+        for table in () if whole else result.tables:
+            shown = Table(title=Text(table.title), title_justify="left", title_style="bold")
+            for index, column in enumerate(table.columns):
+                shown.add_column(Text(column), justify="left" if index == 0 else "right")
+            for row in table.rows:
+                shown.add_row(*[Text(show(cell)) for cell in row])
+            console.print(shown)
+        console.print(Text(f"{result.name}: {result.outcome}: {result.verdict}\n"), soft_wrap=not whole)
+    where = out / "index.html" if whole else out / f"{results[0].name}.png"
+    console.print(Text(f"written: {where}"))
