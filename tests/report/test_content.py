@@ -41,14 +41,14 @@ def test_the_lead_says_kept_even_certified_and_cost(saved: SavedSelection) -> No
     assert " times the " in said
     assert "of a random set of this size (median of 20)" in said
     assert "at least 62 % of the best possible" in said  # 1/1.6, rounded down
-    assert said.endswith("It took 23 s.")
+    assert said.endswith("It took 23\u00a0s.")
 
 
 def test_the_lead_promises_nothing_that_was_not_measured(tmp_path: Path) -> None:
     one = np.array([0]), np.array([np.nan]), np.array([0, 0]), np.array([0.0, 2.0])
     folder = write_folder(tmp_path / "one", order=one, texts=[("a", ""), ("b", "")], coordinates=np.eye(2))
     said = sentence(content.lead(read_selection(folder)))
-    assert said == "Kept 1 of 2 rows (50 %). It took 23 s."
+    assert said == "Kept 1 of 2 rows (50 %). It took 23\u00a0s."
 
 
 def test_kept_copies_and_a_pool_that_ran_out_are_said(saved: SavedSelection) -> None:

@@ -13,6 +13,8 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
 from evenly.report.notebook import plot
 
+slow = pytest.mark.slow  # vectors need torch, which takes seconds to load
+
 
 def selected(vectors: np.ndarray, keep: int, metric: Metric = "euclidean") -> Selection:
     rows, radii, keeper, distance = textbook_order(vectors, keep)
@@ -29,6 +31,7 @@ def test_the_curve_is_the_radii() -> None:
     assert sum(bar.get_height() for bar in cover.patches) == 40
 
 
+@slow
 def test_with_vectors_the_map_and_the_neighbours_are_drawn() -> None:
     vectors = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
     selection = selected(vectors.astype(np.float64), 20)
@@ -44,12 +47,14 @@ def test_with_vectors_the_map_and_the_neighbours_are_drawn() -> None:
     assert nearest.get_xlim()[1] >= nearest_distances(vectors[selection.rows]).max()
 
 
+@slow
 def test_a_single_row_and_rows_of_one_number_have_figures() -> None:
     vectors = np.arange(5.0)[:, None]
     assert len(plot(selected(vectors, 1), vectors).axes) == 4
     assert len(plot(selected(vectors, 5), vectors).axes) == 4
 
 
+@slow
 def test_vectors_of_another_pool_are_refused() -> None:
     vectors = np.random.default_rng(0).normal(size=(10, 3))
     with pytest.raises(InputError, match="vectors hold 9 rows, the selection was made from 10"):

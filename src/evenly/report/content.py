@@ -104,7 +104,11 @@ def lead(saved: SavedSelection) -> list[Words]:
         words += _evenness(manifest, saved.measures.get("random", {}))
     words += _certificate(saved.measures.get("certificate", {}), manifest.metric)
     if manifest.seconds:
-        words += [Words("It took "), Words(duration(sum(manifest.seconds.values())), strong=True), Words(".")]
+        words += [
+            Words("It took "),
+            Words(_unbroken(duration(sum(manifest.seconds.values()))), strong=True),
+            Words("."),
+        ]
     return words
 
 
@@ -143,6 +147,11 @@ def _certificate(certificate: dict[str, Any], metric: str) -> list[Words]:
     if metric == "cosine" and euclidean is not None:
         words.append(Words(f" ({_floored(euclidean)} in Euclidean distance)"))
     return [*words, Words(". ")]
+
+
+def _unbroken(text: str) -> str:
+    """Keeps a number and its unit on one line."""
+    return text.replace(" ", "\u00a0")
 
 
 def _number(value: Any) -> float | None:
@@ -224,7 +233,7 @@ def provenance(manifest: Manifest) -> list[tuple[str, str]]:
         *[("Written", f"{output.name}: {output.rows:,} rows") for output in manifest.outputs],
         ("Encoder", f"{encoder.name}, {encoder.dimension} dimensions"),
         (
-            "Rows cut to the encoder's window",
+            "Rows longer than the encoder's window",
             f"{encoder.long_rows:,} ({encoder.long})" if encoder.long_rows else "none",
         ),
         ("Text", manifest.text or f"{manifest.part} of each record"),

@@ -30,6 +30,7 @@ from evenly.report.points import (
     mapped_rows,
     row_columns,
     script_json,
+    visible,
 )
 from evenly.report.saved import SavedSelection, read_selection
 from evenly.types import Float64Array
@@ -77,10 +78,11 @@ def render(saved: SavedSelection, limit_points: int, map_name: str, coordinates:
         data=Markup(script_json(data)),
         libraries=libraries,
         manifest=saved.manifest,
+        sources=", ".join(visible(source.name) for source in saved.manifest.sources),
         sample=data["sample"],
         map_description=MAP_NAMES[map_name],
         excerpt=data["rows"]["excerpt"],
-        unmapped_fields=list(saved.fields)[COLOUR_FIELDS:],
+        unmapped_fields=[visible(name) for name in list(saved.fields)[COLOUR_FIELDS:]],
         lead=content.lead(saved),
         curve=data["curve"],
         nearest=data["nearest"],

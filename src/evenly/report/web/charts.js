@@ -132,7 +132,7 @@ function drawComparison(id, title, data) {
     const short = (value) => (value.length > 18 ? `${value.slice(0, 17)}…` : value);
     const points = data.values.map((value, at) => ({ value, pool: data.pool[at], kept: data.kept[at] }));
     return Plot.plot({
-      ...chart, width, marginLeft: 130, marginTop: 10, height: 60 + 24 * points.length, ariaLabel: `${title}: shares of its values among kept rows and in the pool`,
+      ...chart, width, marginLeft: 140, marginTop: 10, height: 60 + 24 * points.length, ariaLabel: `${title}: shares of its values among kept rows and in the pool`,
       ariaDescription: points.map(({ value, pool, kept }) => `${value}: ${(100 * pool).toFixed(1)} % of the pool, ${(100 * kept).toFixed(1)} % of the kept rows.`).join(" "),
       x: { label: "share of rows (%)", percent: true, zero: true, grid: true, ticks: 5 },
       y: { label: null, domain: data.values, tickFormat: short, tickSize: 0 },
