@@ -311,7 +311,7 @@ class _Sweep:
         name = "radius of each pick"
         counted = np.arange(0 if self.anchors else 1, len(self.picks))
         found = metric_distance(self.squared_radius[self.picks], self.metric)
-        for rank in counted[~(np.abs(found - self.radii)[counted] <= self.slack)]:
+        for rank in counted[~(np.abs(found[counted] - self.radii[counted]) <= self.slack)]:
             before = self._steps(int(self.picks[rank]))[self.anchors + rank - 1]
             true = float(metric_distance(np.array([before]), self.metric)[0])
             if not abs(true - self.radii[rank]) <= self.slack:
@@ -354,7 +354,8 @@ class _Sweep:
             wrong = np.flatnonzero(~(np.abs(true - claimed[some]) <= self.slack))
             if len(wrong):
                 row = at + int(wrong[0])
-                detail = f"row {row} claims {claimed[row]:.9g} to its keeper {keeper[row]} and has {true[wrong[0]]:.9g}"
+                found = f"{claimed[row]:.9g} to its keeper {keeper[row]} and has {true[wrong[0]]:.9g}"
+                detail = f"row {row} claims {found}"
                 return Check(name, False, detail)
             for far in np.flatnonzero(true > least + self.slack):
                 steps = self._steps(at + int(far))
