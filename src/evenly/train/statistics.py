@@ -7,6 +7,7 @@ is wide, and rightly so.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -114,6 +115,7 @@ def t_cdf(value: float, degrees: int) -> float:
     return 0.5 + (angle + math.sin(angle) * math.cos(angle) * total) / math.pi
 
 
+@functools.cache
 def t_quantile(probability: float, degrees: int) -> float:
     """The inverse of `t_cdf` for probabilities of at least one half, by bisection."""
     low, high = 0.0, 1.0

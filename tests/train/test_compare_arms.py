@@ -1,0 +1,109 @@
+"""Test parts and arms on vectors alone: what the comparison's fairness rests on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from evenly.errors import InputError
+from evenly.pipeline.arms import ArmMaker, nearest_cosine_distance, set_tests_aside
+from evenly.train.plan import EVEN_TEST, RANDOM_TEST
+
+
+@pytest.fixture(scope="module")
+def vectors() -> np.ndarray:
+    """600 rows: three blobs of very different size, and 60 near-copies of other rows."""
+    random = np.random.default_rng(0)
+    centres = np.repeat(random.normal(size=(3, 16)), [400, 120, 20], axis=0)
+    rows = centres + 0.4 * random.normal(size=(540, 16))
+    copies = rows[random.permutation(540)[:60]] + 1e-3
+    return random.permutation(np.concatenate([rows, copies])).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def maker(vectors: np.ndarray) -> ArmMaker:
+    random = np.random.default_rng(1)
+    tests = set_tests_aside(vectors, 20, 0.01)
+    count = len(tests.candidates)
+    return ArmMaker(
+        tests.candidates,
+        vectors[tests.candidates],
+        random.normal(3, 1, count),
+        random.integers(1, 50, count),
+        150,
+        2.0,
+    )
+
+
+def test_no_test_row_or_near_copy_is_in_any_arm(vectors: np.ndarray) -> None:
+    tests = set_tests_aside(vectors, 20, 0.01)
+    held = np.concatenate(list(tests.parts.values()))
+    assert len(np.unique(held)) == 40
+    assert len(tests.left_out) > 0
+    assert nearest_cosine_distance(vectors[tests.candidates], vectors[held]).min() > 0.01
+    everything = np.concatenate([held, tests.left_out, tests.candidates])
+    np.testing.assert_array_equal(np.sort(everything), np.arange(len(vectors)))
+
+
+def test_even_test_is_more_even_than_the_random_one(vectors: np.ndarray) -> None:
+    parts = set_tests_aside(vectors, 20, 0.01).parts
+
+    def closest(rows: np.ndarray) -> float:
+        unit = vectors[rows] / np.linalg.norm(vectors[rows], axis=1, keepdims=True)
+        distance = 1 - unit @ unit.T
+        return float(distance[np.triu_indices(len(rows), 1)].min())
+
+    assert closest(parts[EVEN_TEST]) > closest(parts[RANDOM_TEST])
+
+
+def test_arms_have_their_rows(maker: ArmMaker) -> None:
+    arms = {
+        (arm.name, arm.seed): arm
+        for arm in maker.make(("full", "random", "uniform", "clumped", "matched"), 2)
+    }
+    allowed = set(maker.candidates.tolist())
+    for (name, _), arm in arms.items():
+        assert set(arm.rows.tolist()) <= allowed
+        assert len(arm.rows) == (len(allowed) if name == "full" else 150)
+        assert (arm.cost_seconds >= 2.0) == (name in ("uniform", "clumped"))
+    for name in ("random", "uniform", "clumped", "matched"):
+        assert set(arms[name, 0].rows) != set(arms[name, 1].rows)
+    again = maker.make(("random", "uniform"), 1)
+    np.testing.assert_array_equal(again[0].rows, arms["random", 0].rows)
+    np.testing.assert_array_equal(again[1].rows, arms["uniform", 0].rows)
+
+
+def test_matched_arm_has_the_loss_and_length_of_the_uniform_one(maker: ArmMaker) -> None:
+    # Loss and length that go with the rows: uneven ones are longer and harder.
+    unit = maker.vectors / np.linalg.norm(maker.vectors, axis=1, keepdims=True)
+    loneliness = np.sort(1 - unit @ unit.T, axis=1)[:, 5]
+    hard = ArmMaker(
+        maker.candidates, maker.vectors, loneliness, (1 + 90 * loneliness).astype(np.int64), 100, 0.0
+    )
+    arms = {
+        arm.name: np.searchsorted(hard.candidates, arm.rows)
+        for arm in hard.make(("random", "uniform", "matched"), 1)
+    }
+    for measure in (hard.row_loss, hard.response_tokens):
+        means = {name: float(measure[rows].mean()) for name, rows in arms.items()}
+        assert abs(means["matched"] - means["uniform"]) < 0.3 * abs(means["random"] - means["uniform"])
+
+
+def test_clumped_arm_is_less_even_than_a_random_one(maker: ArmMaker) -> None:
+    def median_nearest(rows: np.ndarray) -> float:
+        chosen = maker.vectors[np.searchsorted(maker.candidates, rows)]
+        unit = chosen / np.linalg.norm(chosen, axis=1, keepdims=True)
+        distance = 1 - unit @ unit.T + 2 * np.eye(len(rows))
+        return float(np.median(distance.min(axis=1)))
+
+    arms = {arm.name: arm.rows for arm in maker.make(("random", "uniform", "clumped"), 1)}
+    assert median_nearest(arms["clumped"]) < median_nearest(arms["random"]) < median_nearest(arms["uniform"])
+
+
+def test_what_cannot_be_made_is_one_line(maker: ArmMaker, vectors: np.ndarray) -> None:
+    with pytest.raises(InputError, match="arm 'lucky' is not known"):
+        maker.make(("lucky",), 1)
+    with pytest.raises(InputError, match="too small for tests of 200 rows; use --test 60 or fewer"):
+        set_tests_aside(vectors, 200, 0.01)
+    with pytest.raises(InputError, match="lower --near-copy"):
+        set_tests_aside(vectors, 20, 3.0)

@@ -1,0 +1,124 @@
+"""Every loss against the plain formula, value and gradient, alone and through the trainer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evenly.errors import InputError
+from evenly.train.examples import encode
+from evenly.train.losses import IGNORED, LOSSES, TOKEN_LOSSES, check_loss, predict_responses
+from evenly.train.models import load_model, load_tokenizer
+from evenly.train.row_losses import pad_batch, row_losses
+from evenly.train.settings import Training
+
+
+def plain(name: str, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The definition: build the one-hot label, take the mean over the vocabulary."""
+    one_hot = torch.nn.functional.one_hot(labels, logits.shape[-1]).to(logits.dtype)
+    if name == "cross-entropy":
+        return -(one_hot * torch.log_softmax(logits, -1)).sum(-1)
+    values = torch.softmax(logits, -1) if name == "l2-probabilities" else logits
+    return ((values - one_hot) ** 2).mean(-1)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    tokens=st.integers(1, 9),
+    vocabulary=st.integers(2, 40),
+    scale=st.floats(0.1, 30),
+)
+def test_loss_equals_its_formula(name: str, seed: int, tokens: int, vocabulary: int, scale: float) -> None:
+    torch.manual_seed(seed)
+    logits = (scale * torch.randn(tokens, vocabulary, dtype=torch.float64)).requires_grad_()
+    labels = torch.randint(vocabulary, (tokens,))
+    ours, expected = TOKEN_LOSSES[check_loss(name)](logits, labels), plain(name, logits, labels)
+    torch.testing.assert_close(ours, expected, rtol=1e-9, atol=1e-9)
+    gradients = [torch.autograd.grad(loss.mean(), logits, retain_graph=True)[0] for loss in (ours, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-9)
+
+
+def test_unknown_loss_names_the_known_ones() -> None:
+    with pytest.raises(InputError, match="cross-entropy, l2"):
+        check_loss("l3")
+
+
+def test_head_on_responses_alone_changes_nothing(model_folder: Path, rows: list) -> None:
+    tokenizer, model = load_tokenizer(str(model_folder)), load_model(str(model_folder))
+    batch = pad_batch(encode(rows, tokenizer, 64), range(7), tokenizer.pad_token_id)
+    logits, labels = predict_responses(model, **batch)
+    whole = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits[:, :-1]
+    chosen = batch["labels"][:, 1:] != IGNORED
+    torch.testing.assert_close(logits, whole[chosen])
+    assert labels.equal(batch["labels"][:, 1:][chosen])
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_trainer_steps_along_the_formulas_gradient(
+    name: str, model_folder: Path, rows: list, tmp_path: Path
+) -> None:
+    """One SGD step of the whole machinery moves the weights by -rate times the plain gradient."""
+    from evenly.train.trainer import Run, train_run
+
+    tokenizer = load_tokenizer(str(model_folder))
+    examples = encode(rows, tokenizer, 64)
+    numbers = np.arange(10)
+    training = Training(
+        loss=check_loss(name),
+        optimizer="sgd",
+        rate=0.5,
+        clip=0.0,
+        warmup_steps=0,
+        micro_batch=4,
+        precision="fp32",
+    )
+    run = Run(
+        "one",
+        str(model_folder),
+        numbers,
+        0,
+        10,
+        1,
+        training,
+        (0,),
+        (1,),
+        {"own": numbers},
+        tmp_path,
+        save_model=True,
+    )
+    train_run(run, examples, tokenizer)
+    start, moved = load_model(str(model_folder)), load_model(str(tmp_path / "model"))
+    batch = pad_batch(examples, numbers, tokenizer.pad_token_id)
+    logits = start(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits[:, :-1]
+    chosen = batch["labels"][:, 1:] != IGNORED
+    expected = plain(name, logits[chosen], batch["labels"][:, 1:][chosen]).mean()
+    expected.backward()
+    loss = expected.item()
+    for before, after in zip(start.parameters(), moved.parameters(), strict=True):
+        torch.testing.assert_close(before.data - 0.5 * before.grad, after.data, rtol=0, atol=1e-6)
+
+    import pyarrow.parquet as pq
+
+    curve = pq.read_table(tmp_path / "curve.parquet").to_pylist()
+    assert curve[1]["part"] == "batch"
+    assert curve[1]["loss"] == pytest.approx(loss, abs=1e-6)
+    assert curve[0]["part"] == "own"
+    assert curve[0]["loss"] == pytest.approx(loss, abs=1e-6)
+
+
+def test_row_losses_do_not_depend_on_company(model_folder: Path, rows: list) -> None:
+    tokenizer, model = load_tokenizer(str(model_folder)), load_model(str(model_folder))
+    examples = encode(rows, tokenizer, 64)
+    numbers = np.array([5, 80, 3, 41])
+    together = row_losses(model, examples, numbers, "cross-entropy", "fp32", 0)
+    alone = [row_losses(model, examples, numbers[at : at + 1], "cross-entropy", "fp32", 0) for at in range(4)]
+    np.testing.assert_allclose(together.loss_sum, [float(one.loss_sum[0]) for one in alone], rtol=1e-5)
+    assert together.tokens.tolist() == examples.response_tokens[numbers].tolist()
+    assert together.mean() == pytest.approx(together.loss_sum.sum() / together.tokens.sum())
