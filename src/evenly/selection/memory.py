@@ -20,6 +20,7 @@ class MemoryPool:
 
     Args:
         vectors: (N, d) float32, kept as they are and never copied.
+        first_row: pool row number of the first of them, where the rows are part of a larger pool.
         dtype: precision of the filter; None takes what this device multiplies faster.
         components: leading directions the filter keeps; None decides from a sample.
         tiles: how the work is cut; None for what suits the device.
@@ -31,11 +32,13 @@ class MemoryPool:
         self,
         vectors: Tensor,
         *,
+        first_row: int = 0,
         dtype: torch.dtype | None = None,
         components: int | None = None,
         tiles: Tiles | None = None,
     ) -> None:
         self.vectors = vectors
+        self.first_row = first_row
         self.device = vectors.device
         self.tiles = tiles or default_tiles(self.device)
         self._dtype = dtype or torch.bfloat16
@@ -57,10 +60,10 @@ class MemoryPool:
     def nearest(self, point: Tensor) -> tuple[float, int]:
         squared = squared_distances_to(self.vectors, point.to(self.device))
         row = int((squared == squared.min()).nonzero()[0])
-        return float(squared[row]), row
+        return float(squared[row]), self.first_row + row
 
-    def vector(self, row: int) -> Tensor:
-        return self.vectors[row : row + 1].cpu()
+    def take(self, rows: Int64Array) -> Tensor:
+        return self.vectors[torch.from_numpy(rows - self.first_row).to(self.device)].cpu()
 
     def farthest(self, count: int) -> Candidates:
         order = farthest_order(self._squared_distance, count + 1)
@@ -68,9 +71,10 @@ class MemoryPool:
         rows = order[:count]
         rest = None
         if len(order) > count:
-            rest = (float(self._squared_distance[order[count]]), int(order[count]))
+            rest = (float(self._squared_distance[order[count]]), self.first_row + int(order[count]))
         squared = self._squared_distance[rows]
-        return Candidates(rows.cpu().numpy(), squared.cpu().numpy(), self.vectors[rows].cpu(), rest)
+        numbers = (rows + self.first_row).cpu().numpy()
+        return Candidates(numbers, squared.cpu().numpy(), self.vectors[rows].cpu(), rest)
 
     def cover(self, vectors: Tensor, labels: Int64Array) -> None:
         picks = vectors.to(self.device)
@@ -87,9 +91,9 @@ class MemoryPool:
             self._cover_filtered(
                 codes, image.scale, PickSide.of(pick_codes[near], image.columns), picks[near], names[near]
             )
-        own = names[names < self.count]
-        self._squared_distance[own] = 0.0
-        self._keeper[own] = own
+        own = names[(names >= self.first_row) & (names < self.first_row + self.count)]
+        self._squared_distance[own - self.first_row] = 0.0
+        self._keeper[own - self.first_row] = own
 
     def cover_result(self) -> tuple[Int64Array, Float64Array]:
         return self._keeper.cpu().numpy(), self._squared_distance.cpu().numpy()

@@ -44,11 +44,11 @@ class Pool(Protocol):
     def nearest(self, point: Tensor) -> tuple[float, int]:
         """Squared distance and number of the row nearest to a (d,) float32 point, lowest number among equals."""
 
-    def vector(self, row: int) -> Tensor:
-        """(1, d) float32, one row."""
+    def take(self, rows: Int64Array) -> Tensor:
+        """(R, d) float32 on the processor: the vectors of (R,) int64 row numbers."""
 
     def farthest(self, count: int) -> Candidates:
-        """The ``count`` rows farthest from the picks so far (fewer where fewer are farther than 0)."""
+        """The rows farthest from the picks so far: about ``count``, and at least one where any is farther than 0."""
 
     def cover(self, vectors: Tensor, labels: Int64Array) -> None:
         """Lowers each row's distance to its nearest pick.
