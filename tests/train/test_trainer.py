@@ -12,7 +12,8 @@ import pytest
 from evenly.errors import InputError
 from evenly.train.examples import Examples, encode
 from evenly.train.models import load_model, load_tokenizer
-from evenly.train.settings import Lora, Training, make_training
+from evenly.train.recipes import make_request
+from evenly.train.settings import Lora, Training
 from evenly.train.trainer import DivergedError, Run, last_checkpoint, train_run
 
 
@@ -129,7 +130,7 @@ def test_checkpoint_without_its_last_file_is_passed_over(tmp_path: Path) -> None
 )
 def test_options_that_cannot_be_are_one_line(values: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        make_training(**values)
+        make_request({}, **values)
 
 
 def test_no_model_there(tmp_path: Path) -> None:

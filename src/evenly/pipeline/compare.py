@@ -45,6 +45,10 @@ class Pool:
 
 def open_pool(sources: Sequence[str], pool_rows: int | None, progress: Progress = silent) -> Pool:
     """Reads sources and draws the pool from them, always the same for the same sources and size."""
+    if not sources:
+        raise InputError(
+            "no source was named; name a file, a folder or a dataset id, or put sources into the recipe"
+        )
     rows = read_rows(sources, progress=progress)
     count = len(rows) if pool_rows is None else pool_rows
     if not 1 <= count <= len(rows):
@@ -75,8 +79,10 @@ def compare(
     from evenly.train.compare import conclude, open_folder, prepare, run_all
     from evenly.train.rate import find_rate
 
-    open_folder(folder, request)
     pool = open_pool(request.sources, request.pool, progress)
+    hashes = tuple(source.sha256 for source in pool.rows.sources)
+    request = request.model_copy(update={"sources_sha256": hashes})
+    open_folder(folder, request)
     model = request.model or str(_proxy(pool, folder, request, progress))
     prepared = prepare(folder, pool.messages(pool.members), model, request.training, progress)
     arms, tests = _arms(request, pool, prepared, progress)

@@ -34,8 +34,8 @@ class Request(Frozen):
     """What a user asked a comparison to do; ``request.json``. The same request goes on where it was left."""
 
     format: int = 1
-    sources: tuple[str, ...]
-    sources_sha256: tuple[str, ...]
+    sources: tuple[str, ...] = ()
+    sources_sha256: tuple[str, ...] = ()  # filled in when they are read
     model: str | None = None  # None: the proxy
     training: Training = Training()
     keep: str = "50%"

@@ -35,7 +35,7 @@ def make_proxy(
     warm_up: Sequence[Messages],
     *,
     window: int = 512,
-    tokens: int = WARM_UP_TOKENS,
+    tokens: int | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Path:
@@ -47,7 +47,7 @@ def make_proxy(
         warm_up: rows outside all arms to train it on first, so that arms start from a model that has seen
             language; few or none are made up with the documentation strings of Python on this machine.
         window: tokens of a row.
-        tokens: how much to warm up on, about.
+        tokens: how much to warm up on, about; None takes `WARM_UP_TOKENS`.
         seed: of weights and shuffles.
 
     Returns:
@@ -56,15 +56,13 @@ def make_proxy(
     model = folder / "model"
     if model.exists():
         return model
-    cold = folder / "cold"
-    tokenizer = _train_tokenizer(texts)
-    torch.manual_seed(seed)
-    _cold_model(tokenizer).save_pretrained(cold)
-    tokenizer.save_pretrained(cold)
+    cold, tokenizer = make_cold_proxy(folder, texts, seed)
     rows = list(warm_up) if len(warm_up) >= ENOUGH_ROWS else [*warm_up, *_documentation()]
     examples = encode(rows, tokenizer, window)
     usable = np.flatnonzero(~examples.dropped)
-    steps = max(1, round(tokens / (WARM_UP_BATCH * float(examples.lengths()[usable].mean()))))
+    steps = max(
+        1, round((tokens or WARM_UP_TOKENS) / (WARM_UP_BATCH * float(examples.lengths()[usable].mean())))
+    )
 
     from evenly.train.trainer import Run, train_run
 
@@ -86,6 +84,15 @@ def make_proxy(
     train_run(run, examples, tokenizer, progress=progress)
     (folder / "warm-up" / "model").rename(model)
     return model
+
+
+def make_cold_proxy(folder: Path, texts: Iterable[str], seed: int = 0) -> tuple[Path, Any]:
+    """Makes the proxy without its warm-up: its folder, and its tokenizer."""
+    tokenizer = _train_tokenizer(texts)
+    torch.manual_seed(seed)
+    _cold_model(tokenizer).save_pretrained(folder / "cold")
+    tokenizer.save_pretrained(folder / "cold")
+    return folder / "cold", tokenizer
 
 
 def _documentation() -> list[Messages]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from evenly.data.manifest import Frozen
-from evenly.errors import InputError
 from evenly.train.losses import LossName
 from evenly.train.order import Schedule
 
@@ -53,15 +52,3 @@ class Training(Frozen):
         if self.rate != "auto" and not self.rate > 0:
             raise ValueError(f"rate must be above 0, got {self.rate}")
         return self
-
-
-def make_training(**values: Any) -> Training:
-    """Makes the record from what a user gave, with one line where it cannot be used."""
-    try:
-        return Training.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise InputError(
-            f"training option {name or 'combination'}: {first['msg'].removeprefix('Value error, ')}"
-        ) from None

@@ -1,0 +1,52 @@
+"""Recipes: a comparison written down as YAML, with any of its values overruled by what a user names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from evenly.errors import InputError
+from evenly.train.plan import Request
+from evenly.train.settings import Training
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """Reads a recipe: the fields of `Request`, those of its training under ``training``.
+
+    Raises:
+        InputError: no such file, not YAML, or not a mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"recipe {path} cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"recipe {path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"recipe {path} must hold names and values, such as keep: 50%")
+    return values
+
+
+def make_request(recipe: dict[str, Any], **named: Any) -> Request:
+    """Makes a request from a recipe and the options that a user named, which win.
+
+    Args:
+        recipe: from `read_recipe`, or empty.
+        named: fields of `Request` and of `Training`; None where the user named nothing.
+
+    Raises:
+        InputError: a field that is not known or a value that cannot be used.
+    """
+    given = {name: value for name, value in named.items() if value is not None}
+    training = {name: value for name, value in given.items() if name in Training.model_fields}
+    values = {**recipe, **{name: value for name, value in given.items() if name not in training}}
+    values["training"] = {**recipe.get("training", {}), **training}
+    try:
+        return Request.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{place or 'options'}: {first['msg'].removeprefix('Value error, ')}") from None
