@@ -71,9 +71,12 @@ class _Counter:
         unit, reach = ROUNDING[dtype], self.error[block] + self.error[other]
         slack = self.images.product_error(self.norm[block], self.norm[other])
         distance = torch.from_numpy(np.sqrt(self.limits) * self.images.isometry.scale)
-        within = ((distance - reach).clamp(min=0.0).square() / 2 - slack).clamp(min=0.0) * (1 - 4 * unit)
+        within = ((distance - reach).clamp(min=0.0).square() / 2 - slack) * (1 - 4 * unit)
         possible = (((distance + reach).square() / 2 + slack) * (1 + 4 * unit)).clamp(max=FAR / 2)
-        return integers(within.to(dtype)).tolist(), integers(possible.to(dtype)).tolist()
+        # A product below 0 proves nothing where the limit itself drowns in the error: there nothing is sure.
+        sure = integers(within.to(dtype))
+        sure[within <= 0] = torch.iinfo(sure.dtype).min
+        return sure.tolist(), integers(possible.to(dtype)).tolist()
 
     def _count_unsure(self, unsure: Int64Array, start: int, column: int, squared_limit: float) -> int:
         """How many of some pairs of a block, given as flat positions, are within the limit."""

@@ -89,7 +89,7 @@ def verify_order(
     """
     kind = check_metric(metric)
     pool = _prepared(check_vectors(vectors), kind)
-    picks = np.asarray(rows, dtype=np.int64)
+    picks = _as_rows(rows, "row numbers")
     claimed = _as_distances(radii, "radii", len(picks))
     first_check = _check_rows(picks, len(pool), eligible)
     if not first_check.passed:
@@ -110,7 +110,7 @@ def verify_order(
     checks += [_check_falling(claimed, free_first, slack), sweep.radius_check(), sweep.farthest_check()]
     if keeper is not None:
         distances = _as_distances(keeper_distance, "keeper_distance", len(pool))
-        checks.append(sweep.keeper_check(np.asarray(keeper, dtype=np.int64), distances))
+        checks.append(sweep.keeper_check(_as_rows(keeper, "keeper"), distances))
     if h_min is not None:
         checks.append(_check_number("h_min", h_min, sweep.smallest_radius(), slack))
     if fill is not None:
@@ -141,7 +141,7 @@ def verify_bound(
     """
     kind = check_metric(metric)
     pool = _prepared(check_vectors(vectors), kind)
-    label = np.asarray(parts, dtype=np.int64)
+    label = _as_rows(parts, "parts")
     if label.shape != (len(pool),):
         raise InputError(f"parts must name the part of each of {len(pool)} rows; got shape {label.shape}")
     order = np.argsort(label, kind="stable")
@@ -172,6 +172,14 @@ def _prepared(rows: np.ndarray[Any, np.dtype[np.float32]], metric: Metric) -> Fl
             )
         wide = (wide / length).astype(np.float32).astype(np.float64)
     return wide
+
+
+def _as_rows(values: Any, name: str) -> Int64Array:
+    """Claimed row numbers as int64."""
+    given = np.asarray(values)
+    if len(given) and given.dtype.kind not in "iu":
+        raise InputError(f"{name} must be whole numbers; got {given.dtype}")
+    return given.astype(np.int64)
 
 
 def _as_distances(values: Any, name: str, count: int) -> Float64Array:

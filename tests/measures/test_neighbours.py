@@ -1,0 +1,101 @@
+"""Exact nearest neighbours and pair counts against all pairs, in both precisions of the product."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from evenly.measures import neighbours
+from evenly.measures.images import Images
+from evenly.measures.neighbours import nearest
+from evenly.measures.pairs import count_within
+from evenly.selection.distance import squared_distances
+from tests.measures.oracle import as_rows, hard_pools
+
+POOLS = hard_pools()
+DTYPES = [torch.bfloat16, torch.float32]
+
+
+def exact_squares(left: torch.Tensor, right: torch.Tensor) -> np.ndarray:
+    """All squared distances by the definition's own sums, so that ties are ties."""
+    where, which = (index.ravel() for index in np.indices((len(left), len(right))))
+    squared = squared_distances(left, torch.from_numpy(where), right, torch.from_numpy(which))
+    return squared.reshape(len(left), len(right)).numpy()
+
+
+def check_nearest(images: Images, left: torch.Tensor, right: torch.Tensor, count: int, *, own: bool) -> None:
+    queries, keys = images.take(left), images.take(right)
+    squared = exact_squares(queries.rows, keys.rows)
+    own_column = None
+    if own:
+        own_column = np.array([int((right == row).nonzero()[0]) if row in right else -1 for row in left])
+        hidden = own_column >= 0
+        squared[np.flatnonzero(hidden), own_column[hidden]] = np.inf
+        assert hidden.any()
+    order = np.lexsort((np.broadcast_to(np.arange(len(right)), squared.shape), squared), axis=1)[:, :count]
+    found = nearest(queries, keys, count, own=own_column)
+    np.testing.assert_array_equal(found.squared_distance, np.take_along_axis(squared, order, 1))
+    reachable = np.isfinite(found.squared_distance)
+    np.testing.assert_array_equal(found.index[reachable], order[reachable])
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", POOLS)
+def test_nearest_is_the_definition(name: str, dtype: torch.dtype) -> None:
+    images = Images.of(as_rows(POOLS[name]), dtype)
+    rows = torch.arange(len(images))
+    check_nearest(images, rows[::3], rows[1::3], 1, own=False)
+    check_nearest(images, rows[::3], rows[:200], 4, own=True)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", ["plain", "wide", "tight clusters", "grid with ties", "one far row"])
+def test_a_set_with_itself_is_the_definition(name: str, dtype: torch.dtype) -> None:
+    images = Images.of(as_rows(POOLS[name]), dtype)
+    squared = exact_squares(images.rows, images.rows)
+    np.fill_diagonal(squared, np.inf)
+    order = np.lexsort((np.broadcast_to(np.arange(len(images)), squared.shape), squared), axis=1)[:, :3]
+    found = nearest(images, images, 3, own=np.arange(len(images)))
+    np.testing.assert_array_equal(found.index, order)
+    np.testing.assert_array_equal(found.squared_distance, np.take_along_axis(squared, order, 1))
+
+
+def test_several_blocks_of_minima_agree_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = as_rows(np.random.default_rng(1).normal(size=(2500, 66)))
+    images = Images.of(rows)
+    whole = nearest(images, images, 2, own=np.arange(len(rows)))
+    monkeypatch.setattr(neighbours, "_MINIMA_BYTES", 1)
+    parts = nearest(images, images, 2, own=np.arange(len(rows)))
+    np.testing.assert_array_equal(whole.index, parts.index)
+    np.testing.assert_array_equal(whole.squared_distance, parts.squared_distance)
+
+
+def test_fewer_rows_than_neighbours_asked_for() -> None:
+    images = Images.of(as_rows([[0.0, 0], [1, 0], [3, 0]]))
+    found = nearest(images, images, 4, own=np.arange(3))
+    assert found.index.tolist() == [[1, 2, -1, -1], [0, 2, -1, -1], [1, 0, -1, -1]]
+    assert np.isinf(found.squared_distance[:, 2:]).all()
+
+
+@settings(deadline=None, max_examples=25)
+@given(arrays(np.float32, (12, 3), elements=st.floats(-4, 4, width=16)), st.integers(1, 5))
+def test_nearest_with_copies_and_ties(vectors: np.ndarray, count: int) -> None:
+    images = Images.of(as_rows(vectors))
+    check_nearest(images, torch.arange(12), torch.arange(12), count, own=True)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", POOLS)
+def test_pairs_within_is_the_definition(
+    name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evenly.measures.pairs._CROWDED", 50)
+    rows = as_rows(POOLS[name][:1100])
+    squared = exact_squares(rows, rows)[np.triu_indices(len(rows), 1)]
+    limits = np.unique(np.r_[0.0, np.quantile(squared, [0, 0.001, 0.3, 0.9, 1.0], method="lower")])
+    counts = count_within(Images.of(rows, dtype), limits)
+    assert counts.tolist() == [(squared <= limit).sum() for limit in limits]
