@@ -48,7 +48,7 @@ class Selection:
     Attributes:
         rows: (k,) int64, the picked row numbers in the order of picking.
         radii: (k,) float64, each pick's distance to the nearest earlier pick or anchor when it was picked;
-            infinite for a first pick without anchors. Never increases.
+            infinite for a first pick without anchors. Never increases along a greedy max-min order.
         keeper: (N,) int64, for every pool row the row number of its nearest kept row (the earliest pick among
             equals; a kept row is its own keeper). Row numbers from N on stand for anchors: N + anchor number.
         keeper_distance: (N,) float64, the distance to it.
@@ -75,8 +75,11 @@ class Selection:
 
     @property
     def h_min(self) -> float:
-        """Smallest distance between two kept rows (and anchors): the last radius. Infinite for a single row."""
-        return float(self.radii[-1])
+        """Smallest distance between two kept rows (and anchors). Infinite for a single row.
+
+        For a greedy max-min order this is the last radius.
+        """
+        return float(self.radii.min())
 
     @property
     def fill(self) -> float:
