@@ -5,19 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenly.errors import InputError
 from evenly.selection.budgets import affordable
-from evenly.selection.controlled import Controls, cover_in_order, priority_of, select_controlled
+from evenly.selection.controlled import Controls, priority_of, select_controlled
 from evenly.selection.greedy import select_prepared
 from evenly.selection.memory import MemoryPool
+from evenly.selection.orders import cover_in_order
 from evenly.selection.quotas import OpenGroups, Quotas, quotas_for
 from evenly.types import metric_distance
-from tests.selection.invariants import relaxed
-from tests.selection.oracle import squared_distances_to, textbook_order
+from tests.selection.invariants import relaxed as invariant_settings
+from tests.selection.oracle import squared_distances_to
 from tests.selection.pools import hard_pools
+
+
+relaxed = settings(invariant_settings, max_examples=12)
 
 
 def textbook(

@@ -29,6 +29,7 @@ from evenly.selection.loop import (
     order_arrays,
 )
 from evenly.selection.memory import MemoryPool
+from evenly.selection.orders import cover_in_order
 from evenly.selection.pool import Candidates, Pool
 from evenly.selection.quotas import OpenGroups, Quotas
 from evenly.selection.saved_order import SavedOrder
@@ -340,7 +341,8 @@ class _Run:
                 "nothing was picked: every eligible row is a copy of an anchor or too near to one; loosen a control"
             )
         rows, squared_radii = order_arrays(self.order)
-        keeper, squared = (part.copy() for part in self.pool.cover_result())
+        keeper, squared = self.pool.cover_result()
+        keeper, squared = keeper.copy(), squared.copy()
         copies = rows[squared_radii == 0]
         keeper[copies], squared[copies] = copies, 0.0
         return Selection(
@@ -380,43 +382,3 @@ def largest(keys: Float64Array, count: int) -> Int64Array:
     equal = np.flatnonzero(keys == least)[: count - len(above)]
     chosen = np.concatenate([above, equal])
     return chosen[np.lexsort((chosen, -keys[chosen]))]
-
-
-def cover_in_order(pool: Pool, rows: Tensor, picks: Int64Array) -> Float64Array:
-    """Covers a pool with rows in any order; returns each one's squared distance to the nearest covered before it.
-
-    Args:
-        pool: of ``rows``; what covered it before counts as earlier.
-        rows: (N, d) float32.
-        picks: (k,) int64, different rows.
-
-    Returns:
-        (k,) float64, exact; infinite for a first without any earlier. Cost: one product of the pool with the picks.
-    """
-    squared_radii = np.empty(len(picks))
-    for at in range(0, len(picks), MOST_CANDIDATES):
-        part = picks[at : at + MOST_CANDIDATES]
-        _, squared = pool.cover_result()
-        squared_radii[at : at + len(part)] = _radii_within(rows, part, squared[part])
-        pool.cover(rows[torch.from_numpy(part)].cpu(), part)
-    return squared_radii
-
-
-def _radii_within(rows: Tensor, part: Int64Array, squared: Float64Array) -> Float64Array:
-    """Lowers squared distances of some rows by those to the earlier ones among them."""
-    vectors = rows[torch.from_numpy(part)].cpu()
-    found = squared.copy()
-    if not np.isfinite(found).all():  # nothing is covered yet: the distances to the first bound all others
-        found = np.minimum(found, squared_distances_to(vectors, vectors[0]).numpy())
-        found[0] = squared[0]
-    reach = np.where(np.isfinite(found), found, found[np.isfinite(found)].max(initial=0.0))
-    order = np.lexsort((part, -reach))
-    neighbours = close_neighbours(
-        Candidates(part[order], reach[order], vectors[torch.from_numpy(order)], None)
-    )
-    for index, place in enumerate(order.tolist()):
-        others, distances = neighbours.of(index)
-        for other, distance in zip(order[others].tolist(), distances, strict=True):
-            if other < place and distance < found[place]:
-                found[place] = distance
-    return found

@@ -1,0 +1,108 @@
+"""Orders made elsewhere, and distances to rows from outside: exact radii and keepers for both."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evenly.selection.distance import squared_distances_to
+from evenly.selection.loop import MOST_CANDIDATES, close_neighbours
+from evenly.selection.memory import MemoryPool
+from evenly.selection.pool import Candidates, Pool
+from evenly.selection.tiles import calm_main_thread
+from evenly.types import Float64Array, Int64Array, Metric, Selection, metric_distance
+
+
+def selection_of(
+    rows: Tensor,
+    picks: Int64Array,
+    metric: Metric,
+    *,
+    asked: int | None = None,
+    exhausted: bool = False,
+    anchors: Tensor | None = None,
+) -> Selection:
+    """The selection that an order makes, whatever made the order.
+
+    Args:
+        rows: (N, d) float32 from `evenly.selection.greedy.pool_tensor`.
+        picks: (k,) int64, different rows.
+        metric: of the distances.
+        asked: picks asked for; None for as many as there are.
+        exhausted: whether rows ran out.
+        anchors: (A, d) float32 rows that count as kept before the first pick.
+
+    Returns:
+        The selection, exact: radii to the nearest earlier pick or anchor, keepers of all rows. Cost: one
+        low-precision product of the pool with the picks.
+    """
+    with calm_main_thread():
+        pool = MemoryPool(rows)
+        if anchors is not None and len(anchors):
+            pool.cover(anchors, np.arange(len(anchors)) + len(rows))
+        squared_radii = cover_in_order(pool, rows, picks)
+        keeper, squared = pool.cover_result()
+    return Selection(
+        rows=np.asarray(picks, dtype=np.int64),
+        radii=metric_distance(squared_radii, metric),
+        keeper=keeper,
+        keeper_distance=metric_distance(squared, metric),
+        metric=metric,
+        asked=len(picks) if asked is None else asked,
+        exhausted=exhausted,
+    )
+
+
+def nearest_of(rows: Tensor, others: Tensor, metric: Metric) -> tuple[Int64Array, Float64Array]:
+    """For every row the nearest of some rows from outside: (N,) int64 their numbers, (N,) float64 distances.
+
+    Exact; the lowest number among equals. Cost: one low-precision product of the two.
+    """
+    with calm_main_thread():
+        pool = MemoryPool(rows)
+        for at in range(0, len(others), MOST_CANDIDATES):
+            part = others[at : at + MOST_CANDIDATES]
+            pool.cover(part, np.arange(at, at + len(part)) + len(rows))
+        keeper, squared = pool.cover_result()
+    return keeper - len(rows), metric_distance(squared, metric)
+
+
+def cover_in_order(pool: Pool, rows: Tensor, picks: Int64Array) -> Float64Array:
+    """Covers a pool with rows in any order; returns each one's squared distance to the nearest covered before it.
+
+    Args:
+        pool: of ``rows``; what covered it before counts as earlier.
+        rows: (N, d) float32.
+        picks: (k,) int64, different rows.
+
+    Returns:
+        (k,) float64, exact; infinite for a first without any earlier. Cost: one product of the pool with the picks.
+    """
+    squared_radii = np.empty(len(picks))
+    for at in range(0, len(picks), MOST_CANDIDATES):
+        part = picks[at : at + MOST_CANDIDATES]
+        _, squared = pool.cover_result()
+        squared_radii[at : at + len(part)] = _radii_within(rows, part, squared[part])
+        pool.cover(rows[torch.from_numpy(part)].cpu(), part)
+    return squared_radii
+
+
+def _radii_within(rows: Tensor, part: Int64Array, squared: Float64Array) -> Float64Array:
+    """Lowers squared distances of some rows by those to the earlier ones among them."""
+    vectors = rows[torch.from_numpy(part)].cpu()
+    found = squared.copy()
+    if not np.isfinite(found).all():  # nothing is covered yet: the distances to the first bound all others
+        found = np.minimum(found, squared_distances_to(vectors, vectors[0]).numpy())
+        found[0] = squared[0]
+    reach = np.where(np.isfinite(found), found, found[np.isfinite(found)].max(initial=0.0))
+    order = np.lexsort((part, -reach))
+    neighbours = close_neighbours(
+        Candidates(part[order], reach[order], vectors[torch.from_numpy(order)], None)
+    )
+    for index, place in enumerate(order.tolist()):
+        others, distances = neighbours.of(index)
+        for other, distance in zip(order[others].tolist(), distances, strict=True):
+            if other < place and distance < found[place]:
+                found[place] = distance
+    return found
