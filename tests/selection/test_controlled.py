@@ -20,7 +20,6 @@ from tests.selection.invariants import relaxed as invariant_settings
 from tests.selection.oracle import squared_distances_to
 from tests.selection.pools import hard_pools
 
-
 relaxed = settings(invariant_settings, max_examples=12)
 
 

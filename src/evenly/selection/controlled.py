@@ -23,13 +23,12 @@ from evenly.selection.greedy import Start, resolve_start
 from evenly.selection.loop import (
     EDGES_PER_CANDIDATE,
     FIRST_CANDIDATES,
-    MOST_CANDIDATES,
     Order,
     close_neighbours,
     order_arrays,
 )
 from evenly.selection.memory import MemoryPool
-from evenly.selection.orders import cover_in_order
+from evenly.selection.orders import PICKS_AT_ONCE, cover_in_order
 from evenly.selection.pool import Candidates, Pool
 from evenly.selection.quotas import OpenGroups, Quotas
 from evenly.selection.saved_order import SavedOrder
@@ -233,7 +232,7 @@ class _Run:
                 self.pool.cover(candidates.vectors[torch.from_numpy(picks)], candidates.rows[picks])
                 after_round(self.order)
             if edges <= EDGES_PER_CANDIDATE * wanted:
-                wanted = min(4 * wanted, MOST_CANDIDATES)
+                wanted = min(4 * wanted, PICKS_AT_ONCE)
             else:
                 wanted = max(wanted // 2, FIRST_CANDIDATES)
 

@@ -7,11 +7,14 @@ import torch
 from torch import Tensor
 
 from evenly.selection.distance import squared_distances_to
-from evenly.selection.loop import MOST_CANDIDATES, close_neighbours
+from evenly.selection.loop import close_neighbours
 from evenly.selection.memory import MemoryPool
 from evenly.selection.pool import Candidates, Pool
 from evenly.selection.tiles import calm_main_thread
 from evenly.types import Float64Array, Int64Array, Metric, Selection, metric_distance
+
+PICKS_AT_ONCE = 2048
+"""Picks per block: their own pairs are millions at most."""
 
 
 def selection_of(
@@ -61,8 +64,8 @@ def nearest_of(rows: Tensor, others: Tensor, metric: Metric) -> tuple[Int64Array
     """
     with calm_main_thread():
         pool = MemoryPool(rows)
-        for at in range(0, len(others), MOST_CANDIDATES):
-            part = others[at : at + MOST_CANDIDATES]
+        for at in range(0, len(others), PICKS_AT_ONCE):
+            part = others[at : at + PICKS_AT_ONCE]
             pool.cover(part, np.arange(at, at + len(part)) + len(rows))
         keeper, squared = pool.cover_result()
     return keeper - len(rows), metric_distance(squared, metric)
@@ -80,8 +83,8 @@ def cover_in_order(pool: Pool, rows: Tensor, picks: Int64Array) -> Float64Array:
         (k,) float64, exact; infinite for a first without any earlier. Cost: one product of the pool with the picks.
     """
     squared_radii = np.empty(len(picks))
-    for at in range(0, len(picks), MOST_CANDIDATES):
-        part = picks[at : at + MOST_CANDIDATES]
+    for at in range(0, len(picks), PICKS_AT_ONCE):
+        part = picks[at : at + PICKS_AT_ONCE]
         _, squared = pool.cover_result()
         squared_radii[at : at + len(part)] = _radii_within(rows, part, squared[part])
         pool.cover(rows[torch.from_numpy(part)].cpu(), part)
