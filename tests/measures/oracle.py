@@ -53,7 +53,7 @@ def hard_pools() -> dict[str, np.ndarray]:
     opposed = np.eye(70)[np.arange(300) % 70] * np.where(np.arange(300) < 150, 1, -1)[:, None]
     return {
         "plain": plain,
-        "wide": random.normal(size=(1100, 70)),
+        "two blocks": random.normal(size=(1100, 12)),
         "far from the origin": plain + 1e4,
         "one far row": np.vstack([plain, np.full((1, 70), 1e3)]),
         "tight clusters": cluster,

@@ -22,7 +22,7 @@ def bare(vectors: np.ndarray, rows: object = None, **options: object):  # type: 
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("name", [name for name in POOLS if name != "wide"])
+@pytest.mark.parametrize("name", [name for name in POOLS if name != "two blocks"])
 def test_exact_measures_are_the_definition(name: str, metric: Metric) -> None:
     vectors = POOLS[name]
     distance = all_distances(vectors, metric)
@@ -73,7 +73,7 @@ def test_the_order_of_rows_does_not_matter() -> None:
 
 
 def test_long_sets_are_sampled_with_stated_errors() -> None:
-    vectors = POOLS["wide"]
+    vectors = POOLS["two blocks"]
     pairs = all_distances(vectors, "euclidean")[np.triu_indices(len(vectors), 1)]
     found = bare(vectors, metric="euclidean").exact.pair_distances
     assert found is not None

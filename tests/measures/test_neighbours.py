@@ -53,7 +53,7 @@ def test_nearest_is_the_definition(name: str, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("name", ["plain", "wide", "tight clusters", "grid with ties", "one far row"])
+@pytest.mark.parametrize("name", ["plain", "two blocks", "tight clusters", "grid with ties", "one far row"])
 def test_a_set_with_itself_is_the_definition(name: str, dtype: torch.dtype) -> None:
     images = Images.of(as_rows(POOLS[name]), dtype)
     squared = exact_squares(images.rows, images.rows)
@@ -65,7 +65,7 @@ def test_a_set_with_itself_is_the_definition(name: str, dtype: torch.dtype) -> N
 
 
 def test_several_blocks_of_minima_agree_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = as_rows(np.random.default_rng(1).normal(size=(2500, 66)))
+    rows = as_rows(np.random.default_rng(1).normal(size=(2100, 10)))
     images = Images.of(rows)
     whole = nearest(images, images, 2, own=np.arange(len(rows)))
     monkeypatch.setattr(neighbours, "_MINIMA_BYTES", 1)
@@ -81,7 +81,7 @@ def test_fewer_rows_than_neighbours_asked_for() -> None:
     assert np.isinf(found.squared_distance[:, 2:]).all()
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(arrays(np.float32, (12, 3), elements=st.floats(-4, 4, width=16)), st.integers(1, 5))
 def test_nearest_with_copies_and_ties(vectors: np.ndarray, count: int) -> None:
     images = Images.of(as_rows(vectors))

@@ -117,7 +117,7 @@ def test_energy_uniformity_and_novelsum_are_the_definition() -> None:
 
 
 def test_sums_over_some_rows_are_within_their_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    vectors = POOLS["wide"]
+    vectors = POOLS["two blocks"]
     whole = measure(vectors, random_draws=0).diversity
     monkeypatch.setattr("evenly.measures.diversity.PAIRS", 300_000)
     part = measure(vectors, random_draws=0).diversity

@@ -200,6 +200,12 @@ class _Parts:
         widest = self.worst(1)
         return float(self.squared[widest[0]]) if len(widest) else 0.0
 
+    def reach(self, row: int, part: int) -> float:
+        """Squared distance from a row to the farthest row of a part."""
+        members = torch.from_numpy(self.members[part])
+        rows = self.images.rows
+        return float(squared_distances(rows, torch.full_like(members, row), rows, members).max())
+
     def move(self, row: int, part: int) -> None:
         """Moves a row and measures the two parts anew."""
         left = int(self.label[row])
@@ -212,7 +218,7 @@ class _Parts:
     def targets(self, rows: Int64Array) -> tuple[Int64Array, Float64Array]:
         """The other part that can take each of some rows best, and the square to its farthest row.
 
-        The squares come from a float32 product: good enough to choose by, and every chosen part is measured.
+        The squares come from a float32 product: good enough to choose by, not to rely on.
         """
         order = np.argsort(self.label, kind="stable")
         labels, starts = np.unique(self.label[order], return_index=True)
@@ -265,7 +271,7 @@ def _lower_once(parts: _Parts, worst: Int64Array, singles: int) -> int:
         squared = float(parts.squared[part]) * _WORTHWHILE
         row = min(parts.ends[part].tolist(), key=lambda end: target[end][1])
         to, farthest = target[row]
-        if not (farthest < squared and to not in touched):
+        if to in touched or farthest >= squared or parts.reach(row, to) >= squared:
             if not empty and (freed := _free_part(parts, lone, target, touched, squared)) is not None:
                 empty.append(freed)
                 moves += 1
@@ -286,7 +292,7 @@ def _free_part(
         row = lone.pop(0)
         part = int(parts.label[row])
         to, farthest = target[row]
-        if farthest < squared and not {part, to} & touched:
+        if farthest < squared and not {part, to} & touched and parts.reach(row, to) < squared:
             parts.move(row, to)
             touched |= {part, to}
             return part

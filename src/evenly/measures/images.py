@@ -47,8 +47,12 @@ def on_all_cores(
     work: Callable[[T], R], tasks: list[T], progress: Progress = silent, stage: str = ""
 ) -> list[R]:
     """Results of ``work`` over tasks, in their order, one single-threaded task per core at a time."""
+    if len(tasks) == 1:
+        results = [work(tasks[0])]
+        progress(stage, 1, 1)
+        return results
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    results: list[R] = []
+    results = []
     with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as workers:
         for result in workers.map(work, tasks):
             results.append(result)

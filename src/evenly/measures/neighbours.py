@@ -100,11 +100,13 @@ class _Search:
         on_all_cores(sweep, list(range(first, last, BLOCK)), progress, stage)
         starts = range(first, last, BLOCK)
         limits = torch.cat([self._limits(minima[at - first : at - first + BLOCK], at) for at in starts])
-        hits = [(minima[:, tile] <= limits[:, tile]).nonzero().flatten() for tile in range(self.tiles)]
-        found = on_all_cores(
-            lambda tile: self._look(tile, hits[tile] + first, limits[hits[tile], tile]),
-            list(range(self.tiles)),
-        )
+        under = (minima <= limits).T.contiguous()
+
+        def look(tile: int) -> tuple[Tensor, Tensor, Tensor]:
+            rows = under[tile].nonzero().flatten()
+            return self._look(tile, rows + first, limits[rows, tile])
+
+        found = on_all_cores(look, under.any(1).nonzero().flatten().tolist())
         return _merge(found, first, last, self.count)
 
     def _sweep(self, start: int, minima: Tensor, mirrored: Tensor | None) -> None:
