@@ -29,7 +29,7 @@ def two_nn(distance: Float64Array) -> Estimate | None:
     """Intrinsic dimension from the ratio mu of the second to the first nearest distance.
 
     ln mu is exponential with rate d where the density is constant over two neighbours (Facco et al. 2017,
-    Scientific Reports 7:12140, equation 3). This is the unbiased form (n - 1) / sum(ln mu) of the likelihood
+    Scientific Reports 7:12140). This is the unbiased form (n - 1) / sum(ln mu) of the likelihood
     estimate rather than the fitted line of the paper; the interval is the normal approximation 1.96 d /
     sqrt(n).
 
@@ -51,7 +51,7 @@ def two_nn(distance: Float64Array) -> Estimate | None:
 def likelihood_dimension(distance: Float64Array) -> Estimate | None:
     """Intrinsic dimension by maximum likelihood over K neighbours.
 
-    Each row's inverse dimension is the mean of ln(T_K / T_j) over j < K (Levina & Bickel 2004, equation 8);
+    Each row's inverse dimension is the mean of ln(T_K / T_j) over j < K (Levina & Bickel 2004);
     the inverses are averaged before inverting (MacKay & Ghahramani 2005). The interval is 1.96 standard
     errors of that mean over rows, carried through the inverse.
 
