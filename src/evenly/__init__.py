@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evenly.errors import EvenlyError as EvenlyError
+    from evenly.measures import Measures as Measures
+    from evenly.measures import measure as measure
+    from evenly.pipeline.rows import select_rows as select_rows
     from evenly.selection import select as select
     from evenly.types import Selection as Selection
 
@@ -21,11 +24,14 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "EvenlyError": "evenly.errors",
+    "Measures": "evenly.measures",
     "Selection": "evenly.types",
+    "measure": "evenly.measures",
     "select": "evenly.selection",
+    "select_rows": "evenly.pipeline.rows",
 }
 
-__all__ = ["EvenlyError", "Selection", "__version__", "select"]
+__all__ = ["EvenlyError", "Measures", "Selection", "__version__", "measure", "select", "select_rows"]
 
 
 def __getattr__(name: str) -> Any:

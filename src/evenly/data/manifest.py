@@ -87,6 +87,7 @@ class EncoderRecord(Frozen):
     dimension: int
     long_rows: int = 0  # rows longer than the encoder's window
     long: str = "cut"  # cut | mean
+    precision: str = "auto"  # float32 or bfloat16 as used; auto where vectors were given
 
 
 class Manifest(Frozen):

@@ -7,7 +7,9 @@ import hashlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import pyarrow as pa
 
 from evenly.data.compression import decompress
 from evenly.data.forms import Form, Part, recognise
@@ -18,6 +20,9 @@ from evenly.data.templates import form_of_text
 from evenly.data.textfiles import Csv, JsonArray, JsonLines
 from evenly.errors import InputError
 from evenly.types import Progress, silent
+
+if TYPE_CHECKING:
+    import datasets
 
 STANDARD_INPUT = "-"
 _PROGRESS_ROWS = 4096
@@ -74,6 +79,33 @@ def read_rows(
         ],
         part,
     )
+
+
+def rows_of(
+    records: datasets.Dataset | Sequence[dict[str, Any]], *, text: str | None = None, part: Part = "all"
+) -> Rows:
+    """Makes a pool of records that are in memory already.
+
+    Args:
+        records: a ``datasets.Dataset``, or dictionaries with equal fields.
+        text, part: as in `read_rows`.
+
+    Raises:
+        InputError: as `read_rows`, or the records are something else.
+    """
+    if part not in ("all", "prompt", "response"):
+        raise InputError(f"part {part!r} is not known; use all, prompt or response")
+    if hasattr(records, "with_format"):
+        table = records.with_format("arrow")[:]
+    else:
+        try:
+            table = pa.Table.from_pylist(list(records))
+        except (TypeError, AttributeError, pa.ArrowException):
+            given = type(records).__name__
+            raise InputError(f"rows must be a datasets.Dataset or a list of dictionaries; got {given}") from None
+    named = form_of_text(text) if text is not None else None
+    source = _check("dataset", None, "", Table("dataset", table, "dataset"), named, part, silent)
+    return Rows([source], part)
 
 
 def _expand(sources: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from evenly.measures import measure
 from evenly.measures.result import Exact, Measures, plain
+from evenly.selection.knee import knee
 from evenly.types import Float32Array, Float64Array, Metric, Progress, Selection, silent
 
 RANDOM_DRAWS = 5
@@ -32,8 +33,9 @@ def evenness(
         seed: of the draws.
 
     Returns:
-        What JSON holds: ``pool``, ``kept``, each with h_min, fill, mesh_ratio, closest_pairs and a histogram
-        ``nearest``; ``random`` with draws, h_min and fill (median and values) and ``nearest``.
+        What JSON holds: ``pool`` and ``kept``, each with h_min, fill, mesh_ratio, closest_pairs and a
+        histogram ``nearest``; ``random`` with draws, h_min and fill (median and values) and ``nearest``;
+        ``knee``, the size at which h_min(k) bends.
     """
     metric: Metric = selection.metric
     kept = measure(
@@ -49,6 +51,7 @@ def evenness(
     highest = max(_highest(kept.exact), _highest(pool.exact), selection.fill)
     edges = np.linspace(0.0, highest if highest > 0 else 1.0, _BINS + 1)
     found: dict[str, Any] = {
+        "knee": knee(selection.radii),
         "pool": _set(pool, edges),
         "kept": _set(kept, edges),
     }

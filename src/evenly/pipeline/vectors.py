@@ -41,6 +41,7 @@ def pool_vectors(
     long: Literal["cut", "mean"] = "cut",
     cache: Cache | None,
     device: str | None = None,
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
     trust_remote_code: bool = False,
     progress: Progress = silent,
 ) -> PoolVectors:
@@ -52,6 +53,7 @@ def pool_vectors(
         long: what happens to texts beyond the encoder's window.
         cache: where vectors are kept between runs, or None.
         device: as torch names it; None for what there is.
+        precision: of the encoder; ``auto`` takes what the device multiplies fast.
         trust_remote_code: lets an encoder folder's own code run.
         progress: called as texts are embedded.
     """
@@ -65,7 +67,7 @@ def pool_vectors(
         raise InputError(
             "the encoder has no name; use minilm, a folder, a hub id, vectors:FILE or column:NAME"
         )
-    model = load_encoder(encoder, device=device, trust_remote_code=trust_remote_code)
+    model = load_encoder(encoder, device=device, precision=precision, trust_remote_code=trust_remote_code)
     embedded = embed_texts(rows.texts(), model, cache=cache, long=long, progress=progress)
     record = EncoderRecord(
         name=encoder,
@@ -73,6 +75,7 @@ def pool_vectors(
         dimension=model.dimension,
         long_rows=embedded.long_rows,
         long=long,
+        precision=model.precision,
     )
     note = f"{embedded.embedded:,} texts embedded in {model.precision} on {model.device}"
     if embedded.cached:

@@ -77,7 +77,9 @@ def verify_folder(
     checks += _source_checks(manifest, rows)
     if len(rows) != manifest.pool_rows:
         return Verification(checks, same_vectors=False)
-    vectors = _vectors(manifest, rows, encoder, use_cache, progress)
+    vectors = read_vectors(
+        manifest, folder, rows=rows, encoder=encoder, use_cache=use_cache, progress=progress
+    )
     same = vectors_sha256(vectors) == manifest.vectors_sha256
     checks.append(_vectors_check(same))
     checks += _order_checks(manifest, order, vectors, same)
@@ -145,13 +147,21 @@ def _source_checks(manifest: Manifest, rows: Rows) -> list[Check]:
     return checks
 
 
-def _vectors(
-    manifest: Manifest, rows: Rows, encoder: str | None, use_cache: bool, progress: Progress
+def read_vectors(
+    manifest: Manifest,
+    folder: Path,
+    *,
+    rows: Rows | None = None,
+    encoder: str | None = None,
+    use_cache: bool = True,
+    progress: Progress = silent,
 ) -> Float32Array:
+    """The rows that a selection was made on, from the cache or embedded anew, as its metric takes them."""
     found = pool_vectors(
-        rows,
+        rows or _read_sources(manifest, folder, None),
         encoder or manifest.encoder.name,
         long=cast(Any, manifest.encoder.long),
+        precision=cast(Any, manifest.encoder.precision),
         cache=Cache.open() if use_cache else None,
         progress=progress,
     )

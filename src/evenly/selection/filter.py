@@ -36,6 +36,12 @@ _TINY = 1e-30
 """Covers what matrix units lose by treating denormal numbers as zero."""
 
 
+REST_SHARE = 0.02
+"""How much of a neighbour's squared distance the left-out directions may hide."""
+
+COMPONENT_SHARE = 0.6
+"""Keeping more of the dimensions than this saves less time than turning the rows costs."""
+
 _ROWS_AT_ONCE = 256
 
 _LONGEST = 2.0**40
@@ -127,7 +133,7 @@ class FilterMap:
             slack: Tensor | float = _TINY
         else:
             leading = centred @ self.basis
-            squared_length = centred.square().sum(1)
+            squared_length = centred.square_().sum(1)
             rest = (squared_length - leading.square().sum(1)).clamp_(min=0.0).sqrt_()
             image = torch.cat([leading, rest[:, None]], dim=1)
             # A root of a difference of squares: float64 rounding of 1e-13 of the square becomes 1e-6 of the length.
@@ -138,6 +144,26 @@ class FilterMap:
         image -= rounded
         error = image.square_().sum(1).sqrt_() * (1 + 1e-9) + slack
         return Codes(codes, rounded.square_().sum(1), error, rest)
+
+
+def worthwhile_components(sample: Tensor) -> int | None:
+    """How many leading directions make the filter cheaper without making it blunt; None to keep all coordinates.
+
+    What the leading directions leave out makes image distances too short, by about twice the mean square of
+    the rest. It should be small beside the distances that decide: those between neighbours.
+
+    Args:
+        sample: (S, d) float32 rows, spread over the pool.
+    """
+    centred = sample - sample.mean(0)
+    eigenvalues = torch.linalg.eigvalsh(centred.T.double() @ centred.double()).flip(0) / len(sample)
+    squared_norm = centred.square().sum(1)
+    squared = squared_norm[:, None] + squared_norm - 2 * centred @ centred.T
+    neighbours = squared.fill_diagonal_(torch.inf).clamp_(min=0.0).amin(1).median()
+    left_out = eigenvalues.sum() - eigenvalues.cumsum(0)
+    enough = (2 * left_out <= REST_SHARE * float(neighbours)).nonzero()
+    components = int(enough[0]) + 1 if len(enough) else sample.shape[1]
+    return components if components <= COMPONENT_SHARE * sample.shape[1] else None
 
 
 def fit_map(
@@ -231,17 +257,20 @@ class PickSide:
         Returns:
             Index into ``hit`` and pick number of each pair, (M,) int64 both; every row of ``hit`` is there.
         """
-        value = product.index_select(0, hit).float()
+        where, which = true_pairs(_as_integers(product.index_select(0, hit)) >= 0)
+        rows = hit[where]
+        value = product[rows, which].double()
+        best = torch.zeros(len(hit), dtype=torch.float64, device=hit.device)
+        best.scatter_reduce_(0, where, value, "amax")
         squared_norm, carried = codes.squared_norm[hit], threshold[hit]
-        best = value.amax(1).double()
         error = self.product_error(squared_norm, carried)
         # Beside the error of its sum, a bfloat16 product is rounded by up to 2^-8 of its size.
         least_best = best * (1 - 2.0**-8) - error
         squared_reach = squared_norm - 2 * (least_best + carried) + 4 * self.rest * codes.rest[hit]
         reach = squared_reach.clamp_(min=0.0).sqrt_() + 2 * (codes.error[hit] + self.error)
         least = (squared_norm - reach * reach) * 0.5 - carried - error
-        least = torch.minimum(least * (1 - 2.0**-7), best).clamp_(min=0.0)
-        return true_pairs(value >= least.float()[:, None])
+        possible = value >= torch.minimum(least * (1 - 2.0**-7), best)[where]
+        return where[possible], which[possible]
 
 
 def true_pairs(mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,10 @@ from evenly.selection.tiles import default_tiles
 from evenly.types import Float64Array, Int64Array
 
 FIRST_CANDIDATES = 64
-MOST_CANDIDATES = 2048
+LEAST_AT_MOST = 512
+MOST_AT_MOST = 8192
+ROWS_PER_CANDIDATE = 24
+"""A round asks for at most a 24th of the pool: among more candidates, their own pairs cost more than they save."""
 EDGES_PER_CANDIDATE = 24
 """A round with more close pairs among its candidates than this wastes exact distances: ask for fewer next time."""
 
@@ -69,6 +72,7 @@ def extend_order(
     Cost: one product of the pool with the picks, plus tens of passes over the distances.
     """
     wanted = FIRST_CANDIDATES
+    most_wanted = min(max(pool.count // ROWS_PER_CANDIDATE, LEAST_AT_MOST), MOST_AT_MOST)
     while len(order) < count:
         candidates = pool.farthest(wanted)
         if not len(candidates.rows):
@@ -82,7 +86,7 @@ def extend_order(
         pool.cover(candidates.vectors[torch.from_numpy(picks)], rows)
         after_round(order)
         if edges <= EDGES_PER_CANDIDATE * wanted:
-            wanted = min(4 * wanted, MOST_CANDIDATES)
+            wanted = min(4 * wanted, most_wanted)
         else:
             wanted = max(wanted // 2, FIRST_CANDIDATES)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from evenly.selection.distance import block_sums, squared_distances, squared_distances_to
-from evenly.selection.filter import Codes, FilterMap, PickSide, fit_map, passing_rows
+from evenly.selection.filter import Codes, FilterMap, PickSide, fit_map, passing_rows, worthwhile_components
 from evenly.selection.pool import Candidates
 from evenly.selection.tiles import Tiles, default_tiles, even_chunk
 from evenly.types import Float64Array, Int64Array
@@ -159,9 +159,12 @@ class MemoryPool:
         """The map and the codes of the active rows; picked and copied rows leave once they are one in eight."""
         if self._map is None or self._codes is None:
             sample = self.vectors[:: max(1, self.count // SAMPLE_ROWS)]
+            components = self._components
+            if components is None and self.count >= SAMPLE_ROWS:
+                components = worthwhile_components(sample)
             least, most = self.vectors.aminmax()
             largest = max(float(most), -float(least))
-            self._map = fit_map(sample, largest, dtype=self._dtype, components=self._components)
+            self._map = fit_map(sample, largest, dtype=self._dtype, components=components)
             self._codes = self._map.encode(self.vectors, self.tiles)
         above = self._squared_distance[self._active] > 0
         if int(above.sum()) < 0.875 * len(self._active):

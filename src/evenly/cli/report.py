@@ -1,0 +1,24 @@
+"""`evenly report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="The folder that select wrote, e.g. kept.evenly/")],
+    map: Annotated[Literal["pca", "umap"], typer.Option(help="How rows are laid out on the map.")] = "pca",
+    points: Annotated[
+        int | None, typer.Option(help="Show a random sample of at most this many rows.")
+    ] = None,
+) -> None:
+    """Write the page of a selection again: one HTML file that opens from disk."""
+    from evenly.cli.screen import shown_progress
+    from evenly.pipeline.page import report_folder
+
+    with shown_progress() as progress:
+        path = report_folder(folder, map=map, limit_points=points, progress=progress)
+    typer.echo(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
