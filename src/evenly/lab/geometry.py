@@ -36,11 +36,15 @@ def nearest_distances(points: Float64Array, neighbour: int = 1) -> Float64Array:
 
 
 def riesz_energy(points: Float64Array) -> float:
-    """The mean of 1 / distance^2 over all pairs (Riesz energy of order 2); infinite where two points are equal."""
+    """Riesz energy of order 2 without a scale: mean squared distance times mean 1 / squared distance of the pairs.
+
+    At least 1, and 1 only where all distances are equal; infinite where two points are equal.
+    """
     from scipy.spatial.distance import pdist
 
+    squared_distance = pdist(points, "sqeuclidean")
     with np.errstate(divide="ignore"):
-        return float(np.mean(1.0 / pdist(points, "sqeuclidean")))
+        return float(np.mean(squared_distance) * np.mean(1.0 / squared_distance))
 
 
 def kernel_eigenvalues(points: Float64Array) -> Float64Array:

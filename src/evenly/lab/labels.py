@@ -71,8 +71,17 @@ def standardise(values: Float64Array) -> Float64Array:
 
 
 def roughness(points: Float64Array, labels: Float64Array) -> float:
-    """rho = mean (y_i - y_nn(i))^2 / (2 var y): near 0 for smooth labels, near 1 for independent ones."""
+    """rho = mean |y_i - y_nn(i)|^2 / (2 var y): near 0 for smooth labels, near 1 for independent ones.
+
+    Args:
+        points: (N, d).
+        labels: (N,) numbers, or (N, e) vectors such as embedded responses; var y is then their total variance.
+    """
     from scipy.spatial import cKDTree
 
-    neighbour = cKDTree(points).query(points, k=2)[1][:, 1]
-    return float(np.mean((labels - labels[neighbour]) ** 2) / (2.0 * np.var(labels)))
+    rows = labels.reshape(len(labels), -1)
+    found = cKDTree(points).query(points, k=2)[1]
+    # Where copies tie at distance 0, the row itself may come second.
+    neighbour = np.where(found[:, 1] == np.arange(len(points)), found[:, 0], found[:, 1])
+    gap = np.sum((rows - rows[neighbour]) ** 2, axis=1)
+    return float(np.mean(gap) / (2.0 * np.var(rows, axis=0).sum()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -91,6 +91,13 @@ def show(cell: Cell) -> str:
     if size != 0 and (size < 1e-3 or size >= 1e6):
         return f"{cell:.1e}"
     return f"{cell:,.0f}" if size >= 100 else f"{cell:.3g}"
+
+
+def span(values: Iterable[float], form: str = ".2f") -> str:
+    """The range of the values as a sentence says it: "0.85–0.91", or one number where they read the same."""
+    given = list(values)
+    low, high = f"{min(given):{form}}", f"{max(given):{form}}"
+    return low if low == high else f"{low}–{high}"
 
 
 def _plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ from evenly.lab import descent, designs, kernel, labels, networks
 from evenly.lab.figures import COLOURS, INK, MARKERS, panels
 from evenly.lab.geometry import rank_correlation, separation
 from evenly.lab.networks import Network
-from evenly.lab.result import Cell, Result, Table
+from evenly.lab.result import Cell, Result, Table, span
 from evenly.types import Float64Array, Progress, silent
 
 if TYPE_CHECKING:
@@ -86,9 +86,9 @@ def run(
             ),
             _price_table(price, 800 if quick else 3000),
         ),
-        verdict=f"the pair bound was never broken; analytic networks fall as h^{min(analytic):.2f} to "
-        f"h^{max(analytic):.2f}; across random sets h_min alone orders lambda_min poorly (rank correlation "
-        f"{min(correlations):.2f} to {max(correlations):.2f}); steps rise only where labels differ.",
+        verdict=f"the pair bound was never broken; analytic networks fall as h^{span(analytic)}; "
+        f"across random sets h_min alone orders lambda_min poorly (rank correlation "
+        f"{span(correlations)}); steps rise only where labels differ.",
         outcome="holds" if holds else "holds in part",
         numbers=numbers,
         series={f"lambda_min: {name}": np.median(each[0], axis=0) for name, each in collapse.items()}

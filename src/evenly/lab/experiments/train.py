@@ -13,7 +13,7 @@ from evenly.lab import descent, designs, labels, networks
 from evenly.lab.figures import ARM_COLOURS, COLOURS, INK, panels
 from evenly.lab.labels import LABEL_MODELS
 from evenly.lab.networks import Network
-from evenly.lab.result import Cell, Result, Table
+from evenly.lab.result import Cell, Result, Table, span
 from evenly.types import Float64Array, Int64Array, Progress, silent
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def run(
             _quality_table(quality),
         ),
         verdict="the labels decide: random / max-min in steps to 3 % of the loss is "
-        + ", ".join(f"{min(each):.2f}–{max(each):.2f} for {model} labels" for model, each in gain.items())
+        + ", ".join(f"{span(each)} for {model} labels" for model, each in gain.items())
         + "; error on the pool at equal steps, smooth labels: "
         + ", ".join(f"{arm} {error:.2g}" for arm, error in tested.items())
         + ".",

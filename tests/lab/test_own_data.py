@@ -1,0 +1,124 @@
+"""The forecast and the spectrum on one's own data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from evenly.errors import InputError
+from evenly.lab import designs, kernel, language_model, userdata
+
+WORDS = ["the", "cat", "dog", "sat", "ran", "on", "mat", "log", "a", "red", "blue", "big"]
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Llama with random weights and a tokenizer of whole words."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("model")
+    words = Tokenizer(models.WordLevel({w: i for i, w in enumerate(["[UNK]", *WORDS])}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]").save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(WORDS) + 1, hidden_size=16, intermediate_size=16, num_hidden_layers=2,
+        num_attention_heads=2, max_position_embeddings=64,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def training_file(tmp_path: Path) -> Path:
+    random = designs.generator(0)
+    path = tmp_path / "train.jsonl"
+    with path.open("w") as stream:
+        for _ in range(12):
+            prompt, response = (" ".join(random.choice(WORDS, 4)) for _ in range(2))
+            stream.write(json.dumps({"prompt": prompt, "completion": response}) + "\n")
+    return path
+
+
+@pytest.mark.slow
+def test_spectrum_of_a_model_keeps_the_theorems(
+    model_folder: Path, training_file: Path, tmp_path: Path
+) -> None:
+    result = language_model.spectrum_of_model(
+        str(model_folder), [str(training_file)], tmp_path / "out", rows=6
+    )
+    assert result.outcome == "holds"
+    assert result.settings["gradients"] == "whole"
+    assert result.numbers["lambda_min"] <= result.numbers["least pair bound"]
+    assert len(result.tables[2].rows) == 3  # the embedding and two layers
+    assert (tmp_path / "out" / "spectrum-model.png").exists()
+
+
+@pytest.mark.slow
+def test_sketched_gradients_keep_distances(
+    model_folder: Path, training_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, tokenizer = language_model._load(str(model_folder), "cpu")
+    texts = [json.loads(line) for line in training_file.read_text().splitlines()]
+    examples, long = language_model._examples(
+        tokenizer, [t["prompt"] for t in texts], [t["completion"] for t in texts], np.arange(12), 5
+    )
+    assert long == 0
+    whole, losses, error = language_model.gradients(network, examples)
+    assert error == 0.0
+    assert (losses > 0).all()
+    monkeypatch.setattr(language_model, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(language_model, "SKETCH", 4096)
+    sketched, _, error = language_model.gradients(network, examples)
+    assert sketched.shape == (5, 4096)
+    ratio = kernel.pair_bounds(sketched) / kernel.pair_bounds(whole)
+    assert np.abs(ratio - 1).max() < 5 * error
+
+
+@pytest.mark.slow
+def test_models_that_cannot_be_used(
+    training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match="holds no causal language model"):
+        language_model.spectrum_of_model(str(tmp_path), [str(training_file)], tmp_path)
+    monkeypatch.setattr(language_model.os, "sysconf", lambda name: 1)
+    with pytest.raises(
+        InputError, match=r"a gradient of big \(1,000 parameters, float64\) needs .* GB are free"
+    ):
+        language_model._refuse_too_large(1000, "big")
+
+
+def test_trapped_share_of_mutual_pairs() -> None:
+    prompts = np.array([[0.0], [0.001], [1.0], [2.0], [3.0], [10.0]])
+    responses = np.array([[1.0], [-1.0], [0.5], [0.5], [0.0], [-1.0]])
+    rows = userdata.trapped_shares(prompts, responses)
+    total = responses.var() * len(responses)
+    assert rows[0] == ("copies", 0, 0.0, 0.0)
+    assert rows[1][1:3] == (1, 1 / 6)
+    assert rows[1][3] == pytest.approx(2.0 / total)
+
+
+@pytest.mark.slow
+def test_forecast_from_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(userdata, "POOLS", 1)
+    monkeypatch.setattr(userdata, "STEPS", 200)
+    random = designs.generator(0)
+    prompts = designs.clusters(random, 60, 5, 6, 0.2)
+    result = userdata.forecast_vectors(prompts, random.standard_normal((60, 3)))
+    assert 0.8 < result.numbers["roughness"] < 1.2
+    assert {f"forecast, {name}" for name in ("MLP", "residual MLP", "transformer")} <= set(result.numbers)
+    same = prompts.copy()
+    same[1] = same[0]
+    assert userdata.trapped_shares(same, random.standard_normal((60, 3)))[0][1] == 1
+
+
+def test_forecast_needs_prompts_and_responses(tmp_path: Path) -> None:
+    path = tmp_path / "plain.jsonl"
+    path.write_text('{"text": "only one part"}\n' * 9)
+    with pytest.raises(InputError, match="holds 0 rows with both a prompt and a response"):
+        userdata.forecast_source([str(path)], tmp_path)
