@@ -81,8 +81,12 @@ class ShardedPool:
         return taken
 
     def farthest(self, count: int) -> Candidates:
-        share = min(count, 2 * -(-count // len(self._starts[:-1])) + 32)
+        share = self._share(count)
         return join_candidates(self._ask(lambda shard: shard.farthest(share)), count)
+
+    def _share(self, count: int) -> int:
+        """How many rows each shard offers: twice its part, for shards are not equally far."""
+        return min(count, 2 * -(-count // (len(self._starts) - 1)) + 32)
 
     def cover(self, vectors: Tensor, labels: Int64Array) -> None:
         self._ask(lambda shard: shard.cover(vectors, labels))
