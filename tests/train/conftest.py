@@ -53,7 +53,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory, rows: list[Messages])
         num_hidden_layers=1,
         num_attention_heads=2,
         num_key_value_heads=2,
-        max_position_embeddings=128,
+        max_position_embeddings=512,
         pad_token_id=0,
         bos_token_id=1,
         eos_token_id=2,

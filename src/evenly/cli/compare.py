@@ -225,11 +225,11 @@ def print_result(result: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from evenly.train.tables import answer_rows, arm_rows
+    from evenly.report.comparison_tables import answer_rows, arm_rows
 
     console = Console(highlight=False)
-    for variant in result.variants:
-        console.print(variant.variant, style="bold")
+    for variant in result.model_dump(mode="json")["variants"]:
+        console.print(variant["variant"], style="bold")
         for rows in (arm_rows(variant), answer_rows(variant)):
             table = Table(*rows[0], box=None, pad_edge=False)
             for row in rows[1:]:

@@ -92,7 +92,7 @@ def dry_run(request: Request, *, workers: int = 1, progress: Progress = silent) 
                 batch=record.batch,
                 steps=record.steps,
                 tokens=round(trained),
-                measured_tokens=measured,
+                measured_tokens=round(measured),
             )
         )
     return DryRun(

@@ -1,0 +1,183 @@
+"""Evaluating a model with lm-evaluation-harness: its tasks by name, or the same tests from local files."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from evenly.data.manifest import Frozen, write_atomically
+from evenly.errors import InputError, MissingExtraError
+from evenly.train.models import load_tokenizer, model_identity
+from evenly.train.questions import Questions, read_questions
+
+BATCH_SIZE = 8
+"""Pinned: padding changes the last bits of a score, so the same batches are needed for the same numbers."""
+
+
+class Score(Frozen):
+    """One number of one task."""
+
+    task: str
+    metric: str
+    value: float
+    standard_error: float | None
+    questions: int
+
+    def line(self) -> str:
+        """The score as one line of text."""
+        error = "" if self.standard_error is None else f" ± {self.standard_error:.4f}"
+        return f"{self.task} {self.metric} {self.value:.4f}{error} ({self.questions} questions)"
+
+
+class Evaluation(Frozen):
+    """The scores of a model, tied to its bytes."""
+
+    model: str
+    identity: str  # hash of the model folder's files
+    batch_size: int
+    limit: int | None  # questions per task, None for all
+    scores: list[Score]
+    versions: dict[str, str]
+
+
+def evaluate_model(
+    model: str,
+    tasks: Sequence[str],
+    *,
+    batch_size: int = BATCH_SIZE,
+    limit: int | None = None,
+    out: Path | None = None,
+) -> Evaluation:
+    """Evaluates a model.
+
+    Args:
+        model: folder or hub id of a causal language model.
+        tasks: names that lm-evaluation-harness knows (arc_challenge, truthfulqa_mc1, mmlu, gsm8k: their data
+            come from the hub), or files as `read_questions` takes them.
+        batch_size: questions per pass.
+        limit: take only so many questions of each task, from the start.
+        out: where to write the result as JSON.
+
+    Raises:
+        MissingExtraError: without the extra ``eval``.
+        InputError: no tokenizer, a task that is no file and not known, a file without answers.
+    """
+    try:
+        import lm_eval
+        from lm_eval.tasks import TaskManager
+    except ImportError:
+        raise MissingExtraError("evenly evaluate", "eval") from None
+    load_tokenizer(model)  # says in one line what the harness would say in thirty
+    manager = TaskManager()
+    with tempfile.TemporaryDirectory() as place:
+        wanted = [_task(task.strip(), Path(place), manager) for task in tasks]
+        found = lm_eval.simple_evaluate(
+            model="hf",
+            model_args={"pretrained": model, "dtype": "float32", "device": _device()},
+            tasks=wanted,
+            batch_size=batch_size,
+            limit=limit,
+            task_manager=manager,
+            log_samples=False,
+            bootstrap_iters=1000,  # standard errors of means are exact; 0 would leave them out
+        )
+    evaluation = Evaluation(
+        model=model,
+        identity=model_identity(model),
+        batch_size=batch_size,
+        limit=limit,
+        scores=_scores(found),
+        versions={name: version(name) for name in ("lm-eval", "transformers", "torch")},
+    )
+    if out is not None:
+        write_atomically(out, evaluation.model_dump_json(indent=2) + "\n")
+    return evaluation
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _task(task: str, folder: Path, manager: Any) -> str | dict[str, Any]:
+    if Path(task).is_file():
+        return _local_task(read_questions(Path(task)), folder)
+    if task in manager.all_tasks:
+        return task
+    raise InputError(
+        f"task {task!r} is neither a file nor a task of lm-evaluation-harness; see: lm_eval ls tasks"
+    )
+
+
+def _local_task(questions: Questions, folder: Path) -> dict[str, Any]:
+    """The harness's configuration of a test whose questions are written to a file in ``folder``."""
+    path = folder / f"{questions.name}.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in questions.rows), encoding="utf-8")
+    common = {
+        "task": questions.name,
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(path)}, "cache_dir": str(folder / "cache")},
+        "test_split": "test",
+        "num_fewshot": 0,
+        "doc_to_text": "Question: {{question}}\nAnswer:",
+    }
+    if questions.kind == "choice":
+        metrics = [
+            {"metric": name, "aggregation": "mean", "higher_is_better": True} for name in ("acc", "acc_norm")
+        ]
+        return {
+            **common,
+            "output_type": "multiple_choice",
+            "doc_to_target": "label",
+            "doc_to_choice": "choices",
+            "metric_list": metrics,
+        }
+    return {
+        **common,
+        "output_type": "generate_until",
+        "doc_to_target": "{{answer.split('####')[-1].strip()}}",
+        "generation_kwargs": {"until": ["Question:"], "do_sample": False, "max_gen_toks": 256},
+        "filter_list": [
+            {
+                "name": "last-number",
+                "filter": [
+                    {
+                        "function": "regex",
+                        "group_select": -1,
+                        "regex_pattern": "(-?[0-9][0-9,]*(?:\\.[0-9]+)?)",
+                    },
+                    {"function": "take_first"},
+                ],
+            }
+        ],
+        "metric_list": [
+            {
+                "metric": "exact_match",
+                "aggregation": "mean",
+                "higher_is_better": True,
+                "regexes_to_ignore": [",", "\\$"],
+            }
+        ],
+    }
+
+
+def _scores(found: dict[str, Any]) -> list[Score]:
+    scores = []
+    for task, values in found["results"].items():
+        questions = found["n-samples"].get(task, {}).get("effective", 0)
+        for key, value in values.items():
+            metric, _, name = key.partition(",")
+            if not name or metric.endswith("_stderr") or not isinstance(value, float | int):
+                continue
+            error = values.get(f"{metric}_stderr,{name}")
+            known = float(error) if isinstance(error, float | int) else None
+            label = metric if name == "none" else f"{metric} ({name})"
+            scores.append(
+                Score(task=task, metric=label, value=float(value), standard_error=known, questions=questions)
+            )
+    return scores

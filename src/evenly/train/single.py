@@ -1,0 +1,95 @@
+"""Training one model on one set of rows, apart from any comparison: `evenly train`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from evenly.errors import InputError
+from evenly.train.examples import Messages, encode
+from evenly.train.models import load_tokenizer
+from evenly.train.settings import Training
+from evenly.types import Progress, silent
+
+SAMPLE = 128
+MEASURES = 10
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to.
+
+    Attributes:
+        rows: rows trained on.
+        truncated, dropped: rows cut at the window; rows left out for having no response inside it.
+        steps: optimiser steps.
+        loss: per response token, over all rows, at the end.
+    """
+
+    rows: int
+    truncated: int
+    dropped: int
+    steps: int
+    loss: float
+
+
+def train_rows(
+    rows: Sequence[Messages],
+    model: str,
+    training: Training,
+    folder: Path,
+    *,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Trained:
+    """Trains a model on rows; the same call goes on where an earlier one was interrupted.
+
+    Args:
+        rows: N conversations.
+        model: folder or hub id.
+        training: how; its rate must be a number.
+        folder: gets ``curve.parquet``, ``rows.parquet``, checkpoints, and ``model`` at the end.
+        seed: of shuffles and fresh adapters.
+
+    Raises:
+        InputError: no model or tokenizer there, no row with a response inside the window, or a loss that
+            diverges.
+    """
+    from evenly.train.trainer import DivergedError, Run, train_run
+
+    if training.rate == "auto":
+        raise InputError("evenly train needs a rate (--lr); evenly compare can find one")
+    tokenizer = load_tokenizer(model, plain_template=training.plain_template)
+    examples = encode(rows, tokenizer, training.window, progress=progress)
+    usable = np.flatnonzero(~examples.dropped)
+    steps = math.ceil(training.epochs * len(usable) / training.batch)
+    measured = tuple(sorted({round(steps * k / MEASURES) for k in range(MEASURES + 1)}))
+    sample = np.random.default_rng([seed, 1]).permutation(usable)[:SAMPLE]
+    run = Run(
+        key=folder.name,
+        model=model,
+        rows=usable,
+        seed=seed,
+        batch=training.batch,
+        steps=steps,
+        training=training,
+        measure_at=measured,
+        arm_at=(steps,),
+        samples={"own": sample},
+        folder=folder,
+        save_model=True,
+    )
+    if not (folder / "model").exists():
+        try:
+            train_run(run, examples, tokenizer, progress=progress)
+        except DivergedError as error:
+            raise InputError(f"{error}; the curve up to there is in {folder / 'curve.parquet'}") from None
+    curve = pq.read_table(folder / "curve.parquet").filter(pc.field("part") == "arm")
+    loss = float(curve["loss"][-1].as_py())
+    return Trained(len(usable), int(examples.truncated.sum()), int(examples.dropped.sum()), steps, loss)

@@ -1,0 +1,85 @@
+"""Test questions in their public forms, and a score that belongs to a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evenly.errors import InputError
+from evenly.train.questions import read_questions
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_every_form_of_a_choice_gives_question_choices_and_label(tmp_path: Path) -> None:
+    expected = [{"question": "2 + 2?", "choices": ["3", "4"], "label": 1}]
+    lists = [{"question": "2 + 2?", "choices": ["3", "4"], "answer": answer} for answer in ("B", 1, "4", "b")]
+    lists.append(
+        {"question": "2 + 2?", "choices": {"text": ["3", "4"], "label": ["1", "2"]}, "answerKey": "2"}
+    )
+    numbered = "Please choose the correct answer to the question: 2 + 2?\n\nAnswer1: 3 Answer2: 4\n\nAnswer format: x"
+    lists.append({"instruction": numbered, "answer": "answer2"})
+    for number, record in enumerate(lists):
+        path = write(tmp_path / f"{number}.json", json.dumps([record]))
+        assert read_questions(path).rows == expected
+    assert read_questions(write(tmp_path / "mmlu.csv", "2 + 2?,3,4,B\n")).rows == expected
+    truthful = "Type,Question,Best Answer,Correct Answers,Incorrect Answers\nx,2 + 2?,4,4; four,3; 5\n"
+    rows = read_questions(write(tmp_path / "truthful.csv", truthful)).rows
+    assert rows == [{"question": "2 + 2?", "choices": ["4", "3", "5"], "label": 0}]
+
+
+def test_generated_answers(tmp_path: Path) -> None:
+    line = json.dumps({"question": "2 + 2?", "answer": "It is 4.\n#### 4"})
+    found = read_questions(write(tmp_path / "GSM8K-mini.jsonl", line + "\n"))
+    assert (found.name, found.kind) == ("gsm8k_mini", "answer")
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"question": "2 + 2?", "choices": ["3", "4"]}, "question 1 of .* has no answer"),
+        ({"question": "2 + 2?", "choices": ["3", "4"], "answer": "C"}, "question 1 of .* has no answer"),
+        ({"question": "2 + 2?", "answer": "four"}, "question 1 of .* has no answer"),
+        ({"text": "hello"}, "found: text"),
+    ],
+)
+def test_a_question_without_answer_is_named(record: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        read_questions(write(tmp_path / "bad.json", json.dumps([record])))
+
+
+def test_a_file_that_is_no_test(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="must hold a list of questions"):
+        read_questions(write(tmp_path / "bad.json", "{}"))
+    with pytest.raises(InputError, match="holds no question"):
+        read_questions(write(tmp_path / "none.json", "[]"))
+
+
+@pytest.mark.slow
+def test_scores_with_errors_tied_to_the_model(model_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("lm_eval")
+    from evenly.train.evaluate import evaluate_model
+    from evenly.train.models import model_identity
+
+    choice = [
+        {"question": f"add {n} and 1", "choices": [f"{n + 1} is the sum", "no"], "answer": "A"}
+        for n in range(9)
+    ]
+    answer = [{"question": f"add {n} and 1", "answer": f"#### {n + 1}"} for n in range(2)]
+    files = [
+        write(tmp_path / f"{name}.json", json.dumps(rows)) for name, rows in (("c", choice), ("a", answer))
+    ]
+    out = tmp_path / "scores.json"
+    result = evaluate_model(str(model_folder), [str(path) for path in files], out=out)
+    assert {(score.task, score.questions) for score in result.scores} == {("c", 9), ("a", 2)}
+    assert all(score.standard_error is not None for score in result.scores if score.task == "c")
+    assert result.identity == model_identity(str(model_folder)) == json.loads(out.read_text())["identity"]
+    again = evaluate_model(str(model_folder), [str(files[0])])
+    assert again.scores == [score for score in result.scores if score.task == "c"]
+    with pytest.raises(InputError, match="neither a file nor a task"):
+        evaluate_model(str(model_folder), ["no_such_task"])
