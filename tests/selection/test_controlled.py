@@ -174,15 +174,15 @@ class TestPlain:
 
     def test_thousands_of_rows(self) -> None:
         rng = np.random.default_rng(3)
-        rows = rng.standard_normal((3000, 16)).astype(np.float32)
-        rows[2500:] = rows[:500]
-        controls = Controls(weights=rng.uniform(0.5, 1, 3000), eligible=rng.random(3000) < 0.9)
-        found = select_controlled(torch.from_numpy(rows), 2000, "euclidean", controls, start=None)
-        picks, radii = textbook(rows, 2000, controls, int(found.rows[0]))
+        rows = rng.standard_normal((1200, 16)).astype(np.float32)
+        rows[1000:] = rows[:200]
+        controls = Controls(weights=rng.uniform(0.5, 1, 1200), eligible=rng.random(1200) < 0.9)
+        found = select_controlled(torch.from_numpy(rows), 800, "euclidean", controls, start=None)
+        picks, radii = textbook(rows, 800, controls, int(found.rows[0]))
         assert found.rows.tolist() == picks
-        picks = rng.permutation(3000)
+        picks = rng.permutation(1200)
         radii = cover_in_order(MemoryPool(torch.from_numpy(rows)), torch.from_numpy(rows), picks)
-        place = 2777
+        place = 1177
         assert radii[place] == squared_distances_to(rows[picks[:place]], rows[picks[place]]).min()
 
 

@@ -6,6 +6,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+KEPT, ASIDE, GROUPS, SCORES, RIVALS = (
+    "Rows kept already",
+    "Rows set aside",
+    "Groups and lengths",
+    "Scores and tokens",
+    "Other strategies",
+)
+
 
 def select(
     sources: Annotated[
@@ -15,13 +23,19 @@ def select(
             "Hugging Face dataset ids, or - for JSON Lines on standard input. All of them are one pool."
         ),
     ],
-    keep: Annotated[str, typer.Option(help="How much to keep: a share (50%, 0.5) or a count (5000).")],
     out: Annotated[
         str,
         typer.Option(
             help="Where kept rows go: a file in the sources' own format, or a folder (kept/) for one file per source."
         ),
     ],
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            help="How much to keep: a share (50%), a count (5000), tokens:2M, chars:900k, distance:0.35 (as many as "
+            "lie so far apart) or knee. May be left out where --dedup, --floor, --guard, --avoid or --quota say it."
+        ),
+    ] = None,
     text: Annotated[
         str | None,
         typer.Option(
@@ -58,10 +72,128 @@ def select(
         bool, typer.Option("--trust-remote-code", help="Let the encoder folder's own Python code run.")
     ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    anchors: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows that count as kept already: a file, a selection folder, or vectors.npy.",
+            rich_help_panel=KEPT,
+        ),
+    ] = None,
+    must: Annotated[
+        list[str] | None,
+        typer.Option(help="FIELD=VALUE: rows that are kept first. May be repeated.", rich_help_panel=KEPT),
+    ] = None,
+    avoid: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows to stay away from, such as a test set, by --distance.", rich_help_panel=ASIDE
+        ),
+    ] = None,
+    distance: Annotated[
+        float | None,
+        typer.Option(help="No kept row lies this near to a row of --avoid.", rich_help_panel=ASIDE),
+    ] = None,
+    dedup: Annotated[
+        float | None,
+        typer.Option(help="Drop rows nearer than this to a kept row.", rich_help_panel=ASIDE),
+    ] = None,
+    guard: Annotated[
+        str | None,
+        typer.Option(
+            help="Set the loneliest share of rows (5%) aside, by the distance to their 10th neighbour.",
+            rich_help_panel=ASIDE,
+        ),
+    ] = None,
+    density: Annotated[
+        float,
+        typer.Option(
+            help="A dial from 0, as far apart as possible, to 1, as dense as the pool.", rich_help_panel=ASIDE
+        ),
+    ] = 0.0,
+    by: Annotated[
+        str | None, typer.Option(help="Field that names each row's group.", rich_help_panel=GROUPS)
+    ] = None,
+    quota: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows from each group: equal, proportional, a number for each, or a JSON file by group.",
+            rich_help_panel=GROUPS,
+        ),
+    ] = None,
+    at_least: Annotated[
+        int, typer.Option(help="At least this many rows from each group.", rich_help_panel=GROUPS)
+    ] = 0,
+    match_length: Annotated[
+        bool,
+        typer.Option(
+            "--match-length",
+            help="Keep the pool's histogram of lengths (by deciles).",
+            rich_help_panel=GROUPS,
+        ),
+    ] = False,
+    quality: Annotated[
+        str | None, typer.Option(help="Field that holds a score for each row.", rich_help_panel=SCORES)
+    ] = None,
+    floor: Annotated[
+        float | None, typer.Option(help="Rows below this score are set aside.", rich_help_panel=SCORES)
+    ] = None,
+    within: Annotated[
+        float | None,
+        typer.Option(
+            help="Distances in the same step of this width count as equal, and the better score decides.",
+            rich_help_panel=SCORES,
+        ),
+    ] = None,
+    weight: Annotated[
+        float | None,
+        typer.Option(
+            help="Pick by distance times score to this power; scores must be above 0.", rich_help_panel=SCORES
+        ),
+    ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder or hub id that counts the tokens of --keep tokens:…; default: the encoder's.",
+            rich_help_panel=SCORES,
+        ),
+    ] = None,
+    strategy: Annotated[
+        str,
+        typer.Option(
+            help="maxmin, or a rival to compare with (see evenly strategies); all makes every one of them.",
+            rich_help_panel=RIVALS,
+        ),
+    ] = "maxmin",
+    refine: Annotated[
+        bool,
+        typer.Option(
+            "--refine", help="Spend more time for a larger h_min than greedy reaches.", rich_help_panel=RIVALS
+        ),
+    ] = False,
 ) -> None:
     """Keep the rows that lie as far apart as possible."""
     from evenly.cli.screen import print_json, shown_progress
+    from evenly.pipeline.control_request import ControlRequest
     from evenly.pipeline.select import SelectRequest, select_sources
+
+    controls = ControlRequest(
+        anchors=anchors,
+        avoid=avoid,
+        distance=distance,
+        must=tuple(must or ()),
+        by=by,
+        quota=quota,
+        at_least=at_least,
+        guard=guard,
+        density=density,
+        quality=quality,
+        floor=floor,
+        within=within,
+        weight=weight,
+        dedup=dedup,
+        match_length=match_length,
+        tokenizer=tokenizer,
+    )
 
     request = SelectRequest(
         sources=sources,
@@ -79,6 +211,9 @@ def select(
         use_cache=not no_cache,
         device=device,
         trust_remote_code=trust_remote_code,
+        controls=controls,
+        strategy=strategy,
+        refine=refine,
     )
     with shown_progress(json_output=json_output) as progress:
         outcome = select_sources(request, progress=progress)

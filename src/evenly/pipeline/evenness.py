@@ -51,7 +51,7 @@ def evenness(
     highest = max(_highest(kept.exact), _highest(pool.exact), selection.fill)
     edges = np.linspace(0.0, highest if highest > 0 else 1.0, _BINS + 1)
     found: dict[str, Any] = {
-        "knee": knee(selection.radii),
+        "knee": knee(np.minimum.accumulate(selection.radii)),
         "pool": _set(pool, edges),
         "kept": _set(kept, edges),
     }

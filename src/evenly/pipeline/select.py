@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
+import pyarrow as pa
 
 from evenly import __version__
-from evenly.checks import check_keep, check_metric
+from evenly.checks import check_metric
 from evenly.data.forms import Part
 from evenly.data.manifest import (
     MEASURES_FILE,
@@ -33,7 +34,10 @@ from evenly.data.writing import check_output
 from evenly.embed import Cache
 from evenly.measures.certificate import certificate
 from evenly.measures.result import plain
+from evenly.pipeline.control_request import ALL, ControlRequest, check_controls
+from evenly.pipeline.controls import prepare_controls
 from evenly.pipeline.evenness import RANDOM_DRAWS, evenness
+from evenly.pipeline.findings import finding_lines, findings, set_aside_table
 from evenly.pipeline.folder import (
     check_folder,
     file_sha256,
@@ -42,13 +46,15 @@ from evenly.pipeline.folder import (
     view_table,
     write_table,
 )
+from evenly.pipeline.outside import OutsideRows
+from evenly.pipeline.picking import MAXMIN, Picker, check_strategy
 from evenly.pipeline.vectors import PoolVectors, pool_vectors, vectors_sha256
 from evenly.report.page import write_report
-from evenly.selection.greedy import pool_tensor, select_prepared
-from evenly.selection.saved_order import SavedOrder
-from evenly.types import Int64Array, Metric, Progress, Selection, silent
+from evenly.selection.budgets import read_budget
+from evenly.selection.greedy import Start, pool_tensor
+from evenly.types import Float32Array, Int64Array, Metric, Progress, Selection, silent
 
-Start = int | Literal["random"] | None
+SET_ASIDE_FILE = "set_aside.parquet"
 LIBRARIES = ("numpy", "torch", "transformers", "datasets", "pyarrow")
 
 
@@ -57,7 +63,7 @@ class SelectRequest:
     """What `evenly select` was asked for. See the command's help for each."""
 
     sources: Sequence[str]
-    keep: str
+    keep: str | None
     out: str
     text: str | None = None
     part: Part = "all"
@@ -72,6 +78,9 @@ class SelectRequest:
     device: str | None = None
     trust_remote_code: bool = False
     random_draws: int = RANDOM_DRAWS
+    controls: ControlRequest = field(default_factory=ControlRequest)
+    strategy: str = MAXMIN
+    refine: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +152,8 @@ def select_sources(
     """
     watch = Stopwatch()
     metric = check_metric(request.metric)
+    check_controls(request.controls, request.keep, request.start, request.allow_copies)
+    check_strategy(request.strategy, request.controls, request.keep, request.start, request.refine)
     with watch.time("read"):
         rows = read_rows(
             list(request.sources),
@@ -154,68 +165,106 @@ def select_sources(
         )
         check_output(rows, request.out)
         check_folder(selection_folder(request.out))
-        count = check_keep(request.keep, len(rows))
+        read_budget(request.keep or ALL).count(len(rows))
     cache = Cache.open() if request.use_cache else None
     with watch.time("embed"):
-        found = pool_vectors(
-            rows,
-            request.encoder,
-            long=request.long,
-            cache=cache,
-            device=request.device,
-            trust_remote_code=request.trust_remote_code,
-            progress=progress,
-        )
+        found = embed_rows(request, rows, cache, progress)
     with watch.time("select"):
-        selection, vectors, hashed = _select(request, found, metric, count, cache, progress)
+        made = make_selection(request, rows, found, metric, cache, progress)
     with watch.time("measure"):
         measures = evenness(
-            vectors, selection, draws=request.random_draws, seed=request.seed, progress=progress
+            made.vectors, made.selection, draws=request.random_draws, seed=request.seed, progress=progress
         )
-        proof = certificate(vectors, selection.rows, metric=metric, progress=progress)
+        measures["controls"] = made.findings
+        proof = certificate(made.vectors, made.selection.rows, metric=metric, progress=progress)
         measures["certificate"] = proof.to_dict()
-    manifest = _write(request, rows, found, selection, vectors, hashed, measures, proof.parts, watch)
-    folder = selection_folder(request.out)
+    manifest = _write(request, rows, found, made, measures, proof.parts, watch)
+    notes = _notes(rows, found, manifest) + finding_lines(made.findings, manifest.kept)
     return SelectOutcome(
-        manifest, folder, measures, _notes(rows, found, manifest), _closest_texts(rows, measures)
+        manifest, selection_folder(request.out), measures, notes, _closest_texts(rows, measures)
     )
 
 
-def _select(
-    request: SelectRequest,
-    found: PoolVectors,
-    metric: Metric,
-    count: int,
-    cache: Cache | None,
-    progress: Progress,
-) -> tuple[Selection, Any, str]:
-    """The selection, the rows it was made on, and their hash."""
-    prepared = pool_tensor(found.vectors, metric)
-    vectors = prepared.numpy()
-    hashed = vectors_sha256(vectors)
-    saved = None
-    if cache is not None:
-        saved = SavedOrder(cache.orders, hashed, f"{request.start}", f"{request.seed}")
-    selection = select_prepared(
-        prepared,
-        count,
-        metric,
-        start=request.start,
-        seed=request.seed,
-        allow_copies=request.allow_copies,
-        saved=saved,
+def embed_rows(
+    request: SelectRequest, rows: Rows, cache: Cache | None, progress: Progress = silent
+) -> PoolVectors:
+    """The vectors of rows, as the request says they are made."""
+    return pool_vectors(
+        rows,
+        request.encoder,
+        long=request.long,
+        cache=cache,
+        device=request.device,
+        trust_remote_code=request.trust_remote_code,
         progress=progress,
     )
-    return selection, vectors, hashed
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A selection with what it was made on.
+
+    Attributes:
+        selection: the order.
+        vectors: (N, d) float32, the rows it was made on.
+        hashed: their hash.
+        findings: what the controls did.
+        set_aside: the table of rows set aside, or None.
+    """
+
+    selection: Selection
+    vectors: Float32Array
+    hashed: str
+    findings: dict[str, Any]
+    set_aside: pa.Table | None
+
+
+def make_selection(
+    request: SelectRequest,
+    rows: Rows,
+    found: PoolVectors,
+    metric: Metric,
+    cache: Cache | None,
+    progress: Progress = silent,
+    given: Int64Array | None = None,
+) -> Made:
+    """Applies the controls and picks.
+
+    Args:
+        request: checked.
+        rows: the pool.
+        found: its vectors.
+        metric: of all distances.
+        cache: where orders and vectors are kept.
+        progress: called with the stage "select".
+        given: rows of a saved selection that is extended, in its order.
+    """
+    tensor = pool_tensor(found.vectors, metric)
+    hashed = vectors_sha256(tensor.numpy())
+    outside = OutsideRows(
+        request.encoder,
+        found.record.identity,
+        tensor.shape[1],
+        metric,
+        request.text,
+        request.part,
+        lambda others: embed_rows(request, others, cache, progress),
+    )
+    prepared = prepare_controls(
+        request.controls, request.keep, rows, tensor, metric, outside, request.encoder, given
+    )
+    picker = Picker(tensor, hashed, metric, request.start, request.seed, request.allow_copies, cache)
+    selection = picker.pick(prepared, progress)
+    facts = findings(request.controls, prepared, selection, rows, picker)
+    table = set_aside_table(prepared.set_aside, selection, rows, request.controls.dedup)
+    return Made(selection, tensor.numpy(), hashed, facts, table)
 
 
 def _write(
     request: SelectRequest,
     rows: Rows,
     found: PoolVectors,
-    selection: Selection,
-    vectors: Any,
-    hashed: str,
+    made: Made,
     measures: dict[str, Any],
     parts: Int64Array,
     watch: Stopwatch,
@@ -225,7 +274,7 @@ def _write(
     The disk is most likely to fill, and the user to press Ctrl-C, before anything has its own name.
     """
     started = time.perf_counter()
-    order, view = order_table(selection, rows.ids, parts), view_table(rows, vectors)
+    order, view = order_table(made.selection, rows.ids, parts), view_table(rows, made.vectors)
     with replaced_folder(selection_folder(request.out)) as folder:
         order_sha256 = write_table(order, folder / ORDER_FILE)
         write_atomically(folder / MEASURES_FILE, json.dumps(measures, indent=1, allow_nan=False) + "\n")
@@ -233,9 +282,11 @@ def _write(
             VIEW_FILE: write_table(view, folder / VIEW_FILE),
             MEASURES_FILE: file_sha256(folder / MEASURES_FILE),
         }
-        outputs: list[OutputRecord] = rows.write(selection.sorted_rows(), request.out)
+        if made.set_aside is not None:
+            files[SET_ASIDE_FILE] = write_table(made.set_aside, folder / SET_ASIDE_FILE)
+        outputs: list[OutputRecord] = rows.write(made.selection.sorted_rows(), request.out)
         watch.seconds["write"] = round(time.perf_counter() - started, 3)
-        manifest = _manifest(request, rows, found, selection, hashed, order_sha256, files, outputs, watch)
+        manifest = _manifest(request, rows, found, made, order_sha256, files, outputs, watch)
         write_manifest(manifest, folder)
         write_report(folder)
     return manifest
@@ -245,14 +296,13 @@ def _manifest(
     request: SelectRequest,
     rows: Rows,
     found: PoolVectors,
-    selection: Selection,
-    hashed: str,
+    made: Made,
     order_sha256: str,
     files: dict[str, str],
     outputs: list[OutputRecord],
     watch: Stopwatch,
 ) -> Manifest:
-    rules = {None: "nearest-mean", "random": "random"}
+    selection = made.selection
     return Manifest(
         evenly=__version__,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -262,24 +312,47 @@ def _manifest(
         text=request.text,
         part=request.part,
         metric=selection.metric,
-        keep=str(request.keep),
+        keep=request.keep or ALL,
         asked=selection.asked,
         kept=len(selection),
         pool_rows=selection.pool_rows,
         start=int(selection.rows[0]),
-        start_rule=rules.get(request.start if not isinstance(request.start, int) else "row", "row"),
+        start_rule=_start_rule(request, made),
         seed=request.seed,
         allow_copies=request.allow_copies,
         exhausted=selection.exhausted,
         h_min=selection.h_min if np.isfinite(selection.h_min) else None,
         fill=selection.fill,
         order_sha256=order_sha256,
-        vectors_sha256=hashed,
+        vectors_sha256=made.hashed,
         seconds=dict(watch.seconds),
         versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
-        options={"split": request.split} if request.split else {},
+        options=_options(request, made),
         files=files,
     )
+
+
+def _start_rule(request: SelectRequest, made: Made) -> str:
+    if "anchors" in made.findings or "given" in made.findings:
+        return "given"
+    if request.strategy != MAXMIN or request.refine:
+        return "strategy"
+    if isinstance(request.start, int):
+        return "row"
+    return "nearest-mean" if request.start is None else "random"
+
+
+def _options(request: SelectRequest, made: Made) -> dict[str, Any]:
+    """What the manifest records beyond its own fields, where it was used."""
+    options: dict[str, Any] = {
+        "split": request.split,
+        "controls": request.controls.asked(),
+        "given": made.findings.get("given"),
+        "strategy": request.strategy if request.strategy != MAXMIN else None,
+        "refine": request.refine,
+        "keep_left_out": request.keep is None,
+    }
+    return {name: value for name, value in options.items() if value}
 
 
 def _notes(rows: Rows, found: PoolVectors, manifest: Manifest) -> list[str]:

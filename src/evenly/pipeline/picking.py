@@ -1,0 +1,145 @@
+"""From prepared controls to a selection: the loop, the knee, a rival strategy, or the search for a larger h_min."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from evenly.embed import Cache
+from evenly.errors import InputError
+from evenly.pipeline.control_request import ControlRequest
+from evenly.pipeline.controls import Prepared
+from evenly.selection.controlled import select_controlled
+from evenly.selection.greedy import Start, select_prepared
+from evenly.selection.knee import knee
+from evenly.selection.orders import selection_of
+from evenly.selection.saved_order import SavedOrder
+from evenly.types import Metric, Progress, Selection, silent
+
+MAXMIN = "maxmin"
+
+
+def check_strategy(
+    strategy: str, asked: ControlRequest, keep: str | None, start: object, refine: bool
+) -> None:
+    """Refuses a strategy that is not known, and controls that belong to the max-min order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picker:
+    """Picks from one pool.
+
+    Attributes:
+        vectors: (N, d) float32 prepared rows.
+        hashed: their hash.
+        metric: of all distances.
+        start, seed, allow_copies: as asked.
+        cache: where orders are saved, or None.
+    """
+
+    vectors: Tensor
+    hashed: str
+    metric: Metric
+    start: Start = None
+    seed: int = 0
+    allow_copies: bool = False
+    cache: Cache | None = None
+
+    def pick(self, prepared: Prepared, progress: Progress = silent) -> Selection:
+        """The greedy order under the controls, as far as the budget goes."""
+        if not _controlled(prepared):
+            return select_prepared(
+                self.vectors,
+                prepared.count,
+                self.metric,
+                start=self.start,
+                seed=self.seed,
+                allow_copies=self.allow_copies,
+                saved=self._saved(""),
+                progress=progress,
+            )
+        found = select_controlled(
+            self.vectors,
+            prepared.count,
+            self.metric,
+            prepared.controls,
+            start=self.start,
+            seed=self.seed,
+            allow_copies=self.allow_copies,
+            saved=self._saved(_controls_key(prepared)),
+            progress=progress,
+        )
+        if prepared.budget.unit != "knee":
+            return found
+        kept = knee(np.minimum.accumulate(found.radii))
+        return selection_of(
+            self.vectors, found.rows[:kept], self.metric, anchors=prepared.controls.anchors, asked=kept
+        )
+
+    def without_quality(self, prepared: Prepared, progress: Progress = silent) -> Selection | None:
+        """The order that the scores were left out of, for what they cost; None where it cannot be made."""
+        controls = replace(prepared.controls, quality=None, within=0.0, weights=prepared.plain_weights)
+        if "floor" in prepared.set_aside.counts():
+            aside = {row for row, (control, _) in prepared.set_aside.reasons.items() if control != "floor"}
+            eligible = np.ones(len(prepared.lengths), dtype=bool)
+            eligible[list(aside)] = False
+            controls = replace(controls, eligible=eligible)
+        try:
+            return replace(self, cache=None).pick(replace(prepared, controls=controls), progress)
+        except InputError:
+            return None
+
+    def _saved(self, key: str) -> SavedOrder | None:
+        if self.cache is None:
+            return None
+        parts = (self.hashed, f"{self.start}", f"{self.seed}", *([key] if key else []))
+        return SavedOrder(self.cache.orders, *parts)
+
+
+def _controlled(prepared: Prepared) -> bool:
+    controls = prepared.controls
+    return (
+        prepared.budget.unit != "rows"
+        or len(controls.given) > 0
+        or controls.least_distance > 0
+        or any(
+            value is not None
+            for value in (
+                controls.eligible,
+                controls.anchors,
+                controls.weights,
+                controls.quality,
+                controls.quotas,
+            )
+        )
+    )
+
+
+def _controls_key(prepared: Prepared) -> str:
+    """Names the order that controls lead to; empty where it is the plain one, cut short.
+
+    Budgets and least distances only cut an order, so they are no part of it.
+    """
+    controls = prepared.controls
+    digest = hashlib.sha256()
+    quotas = controls.quotas
+    arrays: list[Any] = [
+        controls.eligible,
+        None if controls.anchors is None else controls.anchors.numpy(),
+        controls.given if len(controls.given) else None,
+        controls.weights,
+        None if controls.within == 0 else controls.quality,
+        *((quotas.group, quotas.least, quotas.most, np.array([prepared.count])) if quotas else ()),
+    ]
+    if all(array is None for array in arrays):
+        return ""
+    for array in arrays:
+        digest.update(
+            b"-" if array is None else str(array.shape).encode() + np.ascontiguousarray(array).tobytes()
+        )
+    digest.update(f"{controls.within} {prepared.budget.unit == 'knee'}".encode())
+    return digest.hexdigest()
