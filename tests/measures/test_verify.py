@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evenly.errors import InputError
-from evenly.measures import Check, verify_bound, verify_order
+from evenly.measures import Check, Rule, verify_bound, verify_order
 from evenly.selection import select
 from evenly.types import Metric, Selection
 
@@ -155,6 +155,7 @@ def test_anchors_and_rows_set_aside() -> None:
     random = np.random.default_rng(1)
     pool, anchors = random.normal(size=(120, 3)), random.normal(size=(5, 3))
     eligible = np.abs(pool).max(axis=1) < 2
+    rule = Rule(until=np.where(eligible, len(pool), 0))
     centres = list(anchors.astype(np.float32).astype(float))
     wide = pool.astype(np.float32).astype(float)
     rows, radii = [], []
@@ -167,15 +168,13 @@ def test_anchors_and_rows_set_aside() -> None:
     everything = np.stack([np.sqrt(((np.array(centres) - row) ** 2).sum(1)) for row in wide])
     names = np.r_[120 + np.arange(5), rows]
     claims = {"keeper": names[everything.argmin(1)], "keeper_distance": everything.min(1)}
-    checks = verify_order(pool, rows, radii, metric="euclidean", anchors=anchors, eligible=eligible, **claims)
+    checks = verify_order(pool, rows, radii, metric="euclidean", anchors=anchors, rule=rule, **claims)
     assert failed(checks) == []
     assert not eligible.all()
     assert "farthest row at each pick" in failed(
         verify_order(pool, rows, radii, metric="euclidean", anchors=anchors)
     )
-    assert "radius of each pick" in failed(
-        verify_order(pool, rows, radii, metric="euclidean", eligible=eligible)
-    )
+    assert "radius of each pick" in failed(verify_order(pool, rows, radii, metric="euclidean", rule=rule))
 
 
 def test_one_pick_and_rows_that_ran_out() -> None:

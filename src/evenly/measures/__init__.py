@@ -3,6 +3,15 @@
 from evenly.measures.certificate import Certificate, certificate
 from evenly.measures.measure import measure
 from evenly.measures.result import Measures
-from evenly.measures.verify import Check, verify_bound, verify_order
+from evenly.measures.verify import Check, Rule, verify_bound, verify_order
 
-__all__ = ["Certificate", "Check", "Measures", "certificate", "measure", "verify_bound", "verify_order"]
+__all__ = [
+    "Certificate",
+    "Check",
+    "Measures",
+    "Rule",
+    "certificate",
+    "measure",
+    "verify_bound",
+    "verify_order",
+]

@@ -1,10 +1,8 @@
 """Checks a claimed order from the vectors alone, by another road than the one that made it.
 
-Nothing here is shared with the engine: plain numpy, float64 products, the definitions written down as they
-read. An order is greedy max-min if and only if every pick is as far from the earlier ones as its radius says,
-and no row was
-farther: for every row x and rank t, the distance of x to the nearest of the first t picks is at most the
-    radius of
+Nothing here is shared with the engine: plain numpy, float64 products, the definitions written down as they read.
+An order is greedy max-min if and only if every pick is as far from the earlier ones as its radius says, and no row
+was farther: for every row x and rank t, the distance of x to the nearest of the first t picks is at most the radius of
 pick t. (A row that was picked before is at distance 0 from itself, so it needs no exception.)
 
 Products decide first; what they find wrong is computed again by subtraction before it is reported.
@@ -46,6 +44,31 @@ class Check:
         return f"{'ok' if self.passed else 'FAILED'}  {self.name}: {self.detail}"
 
 
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """How an order departs from plain max-min; the defaults are plain max-min.
+
+    Attributes:
+        given: so many picks at the start were given, not chosen.
+        until: (N,) int64, the rank from which a row could no longer be picked: 0 for a row set aside. None where
+            every row could be picked always.
+        weights: (N,) float64; the largest weight times Euclidean distance was picked.
+        step: distances in the same step of this width counted as equal; 0 for none.
+        farthest: whether picks had to be the farthest at all; another strategy's order has true radii only.
+    """
+
+    given: int = 0
+    until: Int64Array | None = None
+    weights: Float64Array | None = None
+    step: float = 0.0
+    farthest: bool = True
+
+    @property
+    def falls(self) -> bool:
+        """Whether radii must never increase."""
+        return self.farthest and self.weights is None and self.step == 0
+
+
 def verify_order(
     vectors: VectorsLike,
     rows: Any,
@@ -55,7 +78,7 @@ def verify_order(
     start_rule: str = "row",
     metric: str = "cosine",
     anchors: VectorsLike | None = None,
-    eligible: Any = None,
+    rule: Rule | None = None,
     keeper: Any = None,
     keeper_distance: Any = None,
     h_min: float | None = None,
@@ -72,7 +95,7 @@ def verify_order(
         start_rule: ``nearest-mean`` also checks that no row lies nearer the mean of the pool.
         metric: ``cosine`` or ``euclidean``; the unit of all distances.
         anchors: (A, d) rows that counted as kept before the first pick.
-        eligible: (N,) bool, which rows could be picked; None for all.
+        rule: how the order departs from plain max-min; None for not at all.
         keeper: (N,) claimed nearest kept row of every row, N + i for anchor i; None to leave it unchecked.
         keeper_distance: (N,) claimed distance to it; with ``keeper``.
         h_min: claimed smallest distance; None to leave it unchecked.
@@ -91,7 +114,8 @@ def verify_order(
     pool = _prepared(check_vectors(vectors), kind)
     picks = _as_rows(rows, "row numbers")
     claimed = _as_distances(radii, "radii", len(picks))
-    first_check = _check_rows(picks, len(pool), eligible)
+    rule = rule or Rule()
+    first_check = _check_rows(picks, len(pool), rule)
     if not first_check.passed:
         return [first_check]
     fixed = (
@@ -99,15 +123,19 @@ def verify_order(
         if anchors is None
         else _prepared(check_vectors(anchors, name="anchors"), kind)
     )
-    free_first = not len(fixed)
-    largest = float(np.max(claimed[1 if free_first else 0 :], initial=0.0))
+    free_first = not len(fixed) and not rule.given
+    largest = float(np.max(claimed[np.isfinite(claimed)], initial=0.0))
     slack = tolerance * (largest if largest > 0 else 1.0)
-    sweep = _Sweep(pool, fixed, picks, claimed, kind, slack, eligible)
+    sweep = _Sweep(pool, fixed, picks, claimed, kind, slack, rule)
     sweep.run()
     checks = [first_check]
     if free_first:
-        checks.append(_check_start(pool, picks, start, start_rule, slack))
-    checks += [_check_falling(claimed, free_first, slack), sweep.radius_check(), sweep.farthest_check()]
+        checks.append(_check_start(pool, picks, start, start_rule, slack, rule))
+    if rule.falls:
+        checks.append(_check_falling(claimed, max(rule.given, int(free_first)), slack))
+    checks.append(sweep.radius_check())
+    if rule.farthest:
+        checks.append(sweep.farthest_check())
     if keeper is not None:
         distances = _as_distances(keeper_distance, "keeper_distance", len(pool))
         checks.append(sweep.keeper_check(_as_rows(keeper, "keeper"), distances))
@@ -198,7 +226,7 @@ def _squared_product(left: Float64Array, right: Float64Array) -> Float64Array:
     return cast(Float64Array, squared)
 
 
-def _check_rows(picks: Int64Array, pool_rows: int, eligible: Any) -> Check:
+def _check_rows(picks: Int64Array, pool_rows: int, rule: Rule) -> Check:
     name = "row numbers"
     outside = picks[(picks < 0) | (picks >= pool_rows)]
     if len(outside):
@@ -208,18 +236,25 @@ def _check_rows(picks: Int64Array, pool_rows: int, eligible: Any) -> Check:
         return Check(name, False, f"row {values[counts > 1][0]} was picked more than once")
     if not len(picks):
         return Check(name, False, "no row was picked")
-    if eligible is not None and not np.asarray(eligible)[picks].all():
-        row = picks[~np.asarray(eligible)[picks]][0]
-        return Check(name, False, f"row {row} was picked although it was set aside")
+    if rule.until is not None:
+        chosen = np.arange(rule.given, len(picks))
+        late = chosen[rule.until[picks[chosen]] <= chosen]
+        if len(late):
+            reason = "it was set aside" if rule.until[picks[late[0]]] == 0 else "its group was full"
+            return Check(name, False, f"row {picks[late[0]]} was picked at rank {late[0]} although {reason}")
     return Check(name, True, f"{len(picks)} different rows of the pool of {pool_rows}")
 
 
-def _check_start(pool: Float64Array, picks: Int64Array, start: int | None, rule: str, slack: float) -> Check:
+def _check_start(
+    pool: Float64Array, picks: Int64Array, start: int | None, start_rule: str, slack: float, rule: Rule
+) -> Check:
     if start is not None and picks[0] != start:
         return Check("start", False, f"the first pick is row {picks[0]}; the record says {start}")
-    if rule != "nearest-mean":
+    if start_rule != "nearest-mean":
         return Check("start", True, f"row {picks[0]}")
     distance = np.sqrt(np.square(pool - pool.mean(axis=0)).sum(axis=1))
+    if rule.until is not None:
+        distance[rule.until == 0] = np.inf
     nearest = int(distance.argmin())
     if distance[picks[0]] > distance[nearest] + slack:
         return Check(
@@ -228,15 +263,15 @@ def _check_start(pool: Float64Array, picks: Int64Array, start: int | None, rule:
     return Check("start", True, f"row {picks[0]}, nearest the mean of the pool")
 
 
-def _check_falling(radii: Float64Array, free_first: bool, slack: float) -> Check:
+def _check_falling(radii: Float64Array, first: int, slack: float) -> Check:
     name = "radii never increase"
-    counted = radii[1:] if free_first else radii
+    counted = radii[first:]
     if not np.isfinite(counted).all() or (counted < 0).any():
-        rank = int(np.argmin(np.isfinite(counted) & (counted >= 0))) + int(free_first)
+        rank = int(np.argmin(np.isfinite(counted) & (counted >= 0))) + first
         return Check(name, False, f"the radius at rank {rank} is {radii[rank]}")
     rises = np.flatnonzero(np.diff(counted) > slack)
     if len(rises):
-        rank = int(rises[0]) + 1 + int(free_first)
+        rank = int(rises[0]) + 1 + first
         return Check(
             name, False, f"the radius rises from {radii[rank - 1]:.9g} to {radii[rank]:.9g} at rank {rank}"
         )
@@ -259,18 +294,26 @@ class _Sweep:
         radii: Float64Array,
         metric: Metric,
         slack: float,
-        eligible: Any,
+        rule: Rule,
     ) -> None:
         self.pool, self.picks, self.radii, self.metric, self.slack = pool, picks, radii, metric, slack
         self.anchors = len(anchors)
         self.centres = np.concatenate([anchors, pool[picks]])
-        self.eligible = (
-            np.ones(len(pool), dtype=bool) if eligible is None else np.asarray(eligible, dtype=bool)
-        )
+        # The centre from which on a row could not be picked, and what its square counts for.
+        always = np.full(len(pool), len(self.centres))
+        self.closed = always if rule.until is None else np.minimum(rule.until + self.anchors - 1, always)
+        self.squared_weight = np.ones(len(pool)) if rule.weights is None else np.square(rule.weights)
         # What a row's distance to the first t centres may be at most: the radius of the pick that comes next.
-        allowed = np.full(len(self.centres), np.inf)
-        allowed[max(self.anchors - 1, 0) : -1] = radii[0 if self.anchors else 1 :]
-        self.squared_allowed = squared_euclidean(allowed + slack, metric)
+        next_rank = np.arange(len(self.centres) - 1) + 1 - self.anchors
+        chosen = next_rank >= rule.given if rule.farthest else np.zeros(len(next_rank), dtype=bool)
+        next_rank = next_rank[chosen]
+        reach = radii[next_rank]
+        if rule.step:
+            reach = (np.floor(reach / rule.step) + 1) * rule.step
+        self.squared_allowed = np.full(len(self.centres), np.inf)
+        self.squared_allowed[:-1][chosen] = (
+            squared_euclidean(reach + slack, metric) * self.squared_weight[picks[next_rank]]
+        )
         self.turn = np.full(len(pool), -1)  # the centre after which a row was picked
         self.turn[picks] = np.arange(len(picks)) + self.anchors - 1
         self.squared = np.full(len(pool), np.inf)
@@ -288,19 +331,23 @@ class _Sweep:
             for first in range(0, len(centres), _CENTRES):
                 last = min(first + _CENTRES, len(centres))
                 squared = _squared_product(rows, centres[first:last])
-                turn = self.turn[some]
+                turn, weight = self.turn[some], self.squared_weight[some]
                 # Rows nearer than every radius of this block need no closer look, unless picked in it.
                 picked = (turn >= first) & (turn < last)
-                open_rows = np.flatnonzero(picked | (nearest > self.squared_allowed[first:last].min()))
+                open_rows = np.flatnonzero(
+                    picked | (nearest * weight > self.squared_allowed[first:last].min())
+                )
                 steps = np.minimum(
                     np.minimum.accumulate(squared[open_rows], axis=1), nearest[open_rows, None]
                 )
-                flagged[open_rows] |= (steps > self.squared_allowed[first:last]).any(axis=1)
+                late = steps * weight[open_rows, None] > self.squared_allowed[first:last]
+                late &= np.arange(first, last) < self.closed[some[open_rows], None]
+                flagged[open_rows] |= late.any(axis=1)
                 own = np.flatnonzero(picked[open_rows])
                 self.squared_radius[some[open_rows[own]]] = steps[own, turn[open_rows[own]] - first]
                 nearest = np.minimum(nearest, squared.min(axis=1))
             self.squared[some] = nearest
-            self.flagged += some[flagged & self.eligible[some]].tolist()
+            self.flagged += some[flagged].tolist()
 
     def distance(self) -> Float64Array:
         """Of every row to its nearest centre."""
@@ -333,7 +380,8 @@ class _Sweep:
         name = "farthest row at each pick"
         for row in self.flagged:
             steps = self._steps(row)
-            late = np.flatnonzero(steps > self.squared_allowed)
+            late = steps * self.squared_weight[row] > self.squared_allowed
+            late = np.flatnonzero(late[: max(self.closed[row], 0)])
             if len(late):
                 rank = int(late[0]) + 1 - self.anchors
                 true = float(metric_distance(steps[late[:1]], self.metric)[0])
