@@ -1,4 +1,4 @@
-"""The public function: exact measures against the definition, defined values at the edges, one-line errors."""
+"""The public function: exact measures against the definition, defined values at the edges, errors."""
 
 from __future__ import annotations
 

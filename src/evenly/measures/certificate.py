@@ -48,8 +48,8 @@ class Certificate:
         radius_bound: what twice the k-th radius alone would prove.
         method: how the bound was found.
         moves: rows moved between parts to lower it.
-        parts: (N,) int64, the proof: fewer than k parts of the pool, none wider than the bound; empty for a
-            single row.
+        parts: (N,) int64, the proof: the part of every row, fewer than k in all and none wider than the
+            bound. Empty for a single row.
     """
 
     metric: Metric
@@ -96,11 +96,9 @@ def certificate(
 
     Args:
         vectors: (N, d) numbers, the pool.
-        rows: (k,) row numbers in the order of picking. Any set gives a valid bound; a greedy order a good
-            one.
+        rows: (k,) row numbers in the order of picking. Any set gives a valid bound, a greedy order a good one.
         metric: ``cosine`` or ``euclidean``.
-        rounds: how often to look for rows to move; 0 takes the diameters of the cells of the first k - 1
-            picks.
+        rounds: how often to look for rows to move; 0 takes the parts of the first k - 1 picks as they are.
 
     Returns:
         The certificate. h_min is exact; the bound is exact where no part has more than 2,048 rows, and at

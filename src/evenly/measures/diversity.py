@@ -26,10 +26,10 @@ _ROWS = 256
 
 
 def vendi_score(rows: Tensor) -> float | None:
-    """exp of the entropy of the eigenvalues of K / n, K the cosine similarities (Friedman & Dieng 2023, eq.
-    1).
+    """The Vendi score: exp of the entropy of the eigenvalues of K / n, K the cosine similarities.
 
-    K / n = X X^T / n has the eigenvalues of the d x d matrix X^T X / n, so the smaller of the two is taken:
+    Source: Friedman & Dieng 2023, TMLR. K / n = X X^T / n has the eigenvalues of the d x d matrix X^T X / n,
+        so the smaller of the two is taken:
     exact either way. Cost: n d min(n, d). None where a row is zero.
 
     Args:
@@ -143,8 +143,7 @@ def novelsum(of: RowSet, at: Int64Array, progress: Progress = silent) -> Float64
 
     Row i's term is sigma_i^(1/2) * sum_r d_(r) / r / sum_r 1 / r: its distances to the set in ascending
     order, itself included as the first, weighted by 1 / rank, times the root of its density sigma_i, one over
-    the mean squared distance to its ten nearest distinct pool rows. The mean of the terms over the set is the
-    score.
+    the mean squared distance to its ten nearest distinct pool rows. The score is the mean over the set.
     """
     rows = of.set_rows
     distinct = of.distinct

@@ -33,8 +33,7 @@ class RowSet:
     Attributes:
         images: of the pool, unit rows where the metric is cosine.
         rows: (k,) int64 pool row numbers of the set, ascending.
-        first_equal: (N,) int64, for every pool row the first pool row that equals it (itself where none
-            does).
+        first_equal: (N,) int64, for every pool row the lowest pool row that equals it, itself included.
         metric: of the distances reported.
     """
 
@@ -68,14 +67,12 @@ class RowSet:
 
 
 def first_equal_rows(rows: Tensor) -> Int64Array:
-    """For every row the lowest row number with equal numbers: (N, d) float32 to (N,) int64. 0 and -0 are
-    equal.
+    """For every row the lowest row that equals it, itself included: (N, d) float32 to (N,) int64.
 
-    Rows with a sum of their bits that no other row has are distinct; the rest are compared byte by byte.
+    0 and -0 are equal. Rows with a sum of their bits that no other row has are distinct; the rest are
+    compared byte by byte.
     """
-    weights = np.random.default_rng(0).integers(1, 2**63, size=rows.shape[1], dtype=np.uint64) * np.uint64(
-        2
-    ) + np.uint64(1)
+    weights = np.random.default_rng(0).integers(2**64, size=rows.shape[1], dtype=np.uint64) | np.uint64(1)
     sums = np.empty(len(rows), dtype=np.uint64)
     for start in range(0, len(rows), 4096):
         block = rows[start : start + 4096].numpy() + np.float32(0.0)
@@ -89,10 +86,9 @@ def first_equal_rows(rows: Tensor) -> Int64Array:
 
 
 def nearest_within(of: RowSet, progress: Progress = silent) -> tuple[Int64Array, Float64Array]:
-    """The nearest other row of the set, for every row of it: pool row numbers and squared distances, (k,)
-    each.
+    """For every row of the set its nearest other row there, and the squared distance to it: (k,) each.
 
-    The lowest number among equals; -1 and infinite for a single row.
+    Pool row numbers, the lowest number among equals; -1 and infinite for a single row.
     """
     group, first_at, inverse = np.unique(of.first_equal[of.rows], return_index=True, return_inverse=True)
     stand_ins = of.rows[first_at]

@@ -1,5 +1,4 @@
-"""Rounded images of rows, laid out so that one low-precision product gives the squared distances of all
-pairs.
+"""Rounded images of rows, laid out so that one low-precision product gives all squared distances.
 
 Rows are centred and scaled by a power of two, then rounded to bfloat16 or float32. Half the squared length of
 each image travels in extra columns, as three low-precision pieces, so the product of a query row with a key

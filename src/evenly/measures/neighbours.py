@@ -57,9 +57,8 @@ def nearest(
 
     Returns:
         The K nearest, exact in float64. Cost: one low-precision product, A B d (half where right is left),
-        and about K / 50 of it again. Memory: the images, and at most 256 MB of tile minima. Right rows should
-        be
-        distinct: m copies of a row take m^2 exact distances.
+        and about K / 50 of it again. Memory: the images, and at most 256 MB of tile minima. Right rows
+        should be distinct: m copies of a row take m^2 exact distances.
     """
     search = _Search(left, right, count, own)
     at_once = max(_MINIMA_BYTES // (4 * search.tiles) // BLOCK, 1) * BLOCK
@@ -132,8 +131,7 @@ class _Search:
         product[inside, own[inside]] = FAR
 
     def _limits(self, minima: Tensor, start: int) -> Tensor:
-        """What the product of a true neighbour cannot exceed in each tile, as integers: (R, tiles) to the
-        same.
+        """What the product of a true neighbour cannot exceed in each tile: integers (R, tiles) to the same.
 
         Each tile minimum bounds one distance from above; the count-th smallest of these bounds is at least
         the distance of the count-th neighbour.

@@ -29,16 +29,14 @@ def two_nn(distance: Float64Array) -> Estimate | None:
     """Intrinsic dimension from the ratio mu of the second to the first nearest distance.
 
     ln mu is exponential with rate d where the density is constant over two neighbours (Facco et al. 2017,
-    Scientific Reports 7:12140). This is the unbiased form (n - 1) / sum(ln mu) of the likelihood
-    estimate rather than the fitted line of the paper; the interval is the normal approximation 1.96 d /
-    sqrt(n).
+    Scientific Reports 7:12140). This is the unbiased form (n - 1) / sum(ln mu) of the likelihood estimate
+    rather than the fitted line of the paper; the interval is the normal approximation, 1.96 d / sqrt(n).
 
     Args:
         distance: (n, K) float64 with K at least 2, ascending and above 0.
 
     Returns:
-        The estimate; None for fewer than three rows, or where every row's two nearest are equally far (a
-        lattice).
+        The estimate; None for fewer than three rows, or where all two nearest are equally far (a lattice).
     """
     total = float(np.log(distance[:, 1] / distance[:, 0]).sum())
     if len(distance) < 3 or total <= 0:
@@ -70,8 +68,8 @@ def likelihood_dimension(distance: Float64Array) -> Estimate | None:
 def log_effective_density(distance: Float64Array, rows: int, dimension: float) -> float:
     """ln of the integral of pi^2, from the K-th nearest distance of each row.
 
-    The estimate is the mean of (K - 1) / ((N - 1) V_d T_K^d) (Leonenko, Pronzato & Savani 2008, equation 2.6
-    with q = 2). Summed in logarithms, because T^d leaves float64 for large d.
+    The estimate is the mean of (K - 1) / ((N - 1) V_d T_K^d) (Leonenko, Pronzato & Savani 2008, q = 2).
+    Summed in logarithms, because T^d leaves float64 for large d.
 
     Args:
         distance: (n, K) float64, the K nearest distances of rows of the pool.

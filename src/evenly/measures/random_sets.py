@@ -26,8 +26,7 @@ HIGHER_IS_MORE_EVEN = {
 
 
 class Draws:
-    """Exact nearest distances in random subsets, most of them read off one list of the pool's nearest
-    neighbours.
+    """Exact nearest distances in random subsets, most of them read off one list of the pool's neighbours.
 
     Where a subset keeps a share p of the pool, a row finds its nearest kept row among its own eight nearest
     but for a share (1 - p)^8 of rows, and only those are searched anew.

@@ -96,8 +96,7 @@ class Exact:
 
     Attributes:
         h_min: smallest distance between two rows of the set; infinite for a single row.
-        closest: up to 20 closest pairs, among each row's pair with its nearest neighbour; the first is
-            h_min's.
+        closest: the 20 closest pairs of a row with its nearest neighbour; the first is that of h_min.
         nearest_row: (k,) int64, for every row of the set the nearest other one (lowest number among equals).
         nearest_distance: (k,) float64, the distance to it; infinite for a single row.
         nearest: its quantiles at 0, 1, 2 … 100 %; None for a single row.
@@ -130,9 +129,11 @@ class Exact:
 
 @dataclass(frozen=True)
 class Normalised:
-    """Quantities that compare between sets of different size and dimension. All in Euclidean distance (of the
-    unit rows where the metric is cosine). Dimension, spread and density are those of the pool; each field is
-    None where the pool or the set has too few distinct rows. See docs/measures.md for equations and caveats.
+    """Quantities that compare between sets of different size and dimension.
+
+    All in Euclidean distance (of the unit rows where the metric is cosine). Dimension, spread and density are
+    those of the pool. None where the pool or the set has too few distinct rows. See docs/measures.md for
+    equations and caveats.
 
     Attributes:
         dimension_two_nn: intrinsic dimension from the ratio of the two nearest distances (TwoNN).
@@ -140,10 +141,8 @@ class Normalised:
         sampled_rows: rows the two were estimated on.
         spread: root mean square distance of pool rows from their mean.
         log_effective_density: natural logarithm of the integral of the squared density of the pool.
-        h_min_to_uniform: h_min over its expectation for uniform rows in a ball of the same dimension and
-            spread.
-        h_min_to_density: h_min over its expectation for random rows of the pool's own density (the sharp
-            law).
+        h_min_to_uniform: h_min over its expectation for uniform rows in a ball of equal dimension and spread.
+        h_min_to_density: h_min over its expectation for random rows of the pool's own density: the sharp law.
         clark_evans: mean nearest-neighbour distance over its expectation in the same ball; above 1 is even.
         fill_scaled: fill * k^(1/d).
         fill_to_ball: fill_scaled over the radius of the ball; 1 cannot be beaten in the ball.
