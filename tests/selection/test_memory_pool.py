@@ -13,7 +13,7 @@ from tests.selection.invariants import PoolInvariants
 
 VARIANTS = {
     "default": {},
-    "small tiles": {"tiles": Tiles(rows=7, picks=3, threads=2)},
+    "small tiles": {"tiles": Tiles(rows=37, picks=29, threads=2)},
     "one thread": {"tiles": Tiles(rows=64, picks=64, threads=1)},
     "float32 filter": {"dtype": torch.float32},
     "three components": {"components": 3},

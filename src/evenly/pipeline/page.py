@@ -9,6 +9,7 @@ from evenly.data.manifest import read_manifest
 from evenly.errors import MissingExtraError
 from evenly.pipeline.verify import read_vectors
 from evenly.report.page import write_report
+from evenly.report.points import LIMIT_POINTS
 from evenly.types import Float32Array, Progress, silent
 
 UMAP_SEED = 0
@@ -32,11 +33,10 @@ def report_folder(
         MissingExtraError: ``umap`` without the extra ``report``.
         InputError: the folder or its sources cannot be read.
     """
-    limit = {} if limit_points is None else {"limit_points": limit_points}
-    if map == "pca":
-        return write_report(folder, **limit)
-    coordinates = _umap(read_vectors(read_manifest(folder), folder, progress=progress))
-    return write_report(folder, map="umap", coordinates=coordinates, **limit)
+    coordinates = None
+    if map == "umap":
+        coordinates = _umap(read_vectors(read_manifest(folder), folder, progress=progress))
+    return write_report(folder, limit_points=limit_points or LIMIT_POINTS, map=map, coordinates=coordinates)
 
 
 def _umap(vectors: Float32Array) -> Float32Array:

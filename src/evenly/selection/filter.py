@@ -156,7 +156,7 @@ def worthwhile_components(sample: Tensor) -> int | None:
         sample: (S, d) float32 rows, spread over the pool.
     """
     centred = sample - sample.mean(0)
-    eigenvalues = torch.linalg.eigvalsh(centred.T.double() @ centred.double()).flip(0) / len(sample)
+    eigenvalues = torch.linalg.svdvals(centred).square().double() / len(sample)
     squared_norm = centred.square().sum(1)
     squared = squared_norm[:, None] + squared_norm - 2 * centred @ centred.T
     neighbours = squared.fill_diagonal_(torch.inf).clamp_(min=0.0).amin(1).median()
@@ -184,9 +184,17 @@ def fit_map(
     basis = None
     if components is not None and components < sample.shape[1]:
         centred *= scale
-        _, vectors = torch.linalg.eigh(centred.T @ centred)
-        basis = vectors[:, -components:].flip(1).contiguous()
+        basis = _leading_directions(centred, components)
     return FilterMap(centre, scale, basis, dtype)
+
+
+def _leading_directions(centred: Tensor, components: int) -> Tensor | None:
+    """(d, components) float64 orthonormal columns, or None where LAPACK gives up: on rows that are nearly all 0."""
+    try:
+        _, vectors = torch.linalg.eigh(centred.T @ centred)
+    except torch.linalg.LinAlgError:
+        return None
+    return vectors[:, -components:].flip(1).contiguous()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,5 @@
+"""``python -m evenly``."""
+
+from evenly.cli import main
+
+main()
