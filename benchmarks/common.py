@@ -1,0 +1,105 @@
+"""What the benchmarks share: the machine, the bare products, the textbook loop, tables in docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from evenly.selection.tiles import Tiles, default_tiles
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+TABLES = ROOT / "docs" / "benchmarks.md"
+
+Vectors = npt.NDArray[np.float32]
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    model = next(
+        (line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), ""
+    )
+    flags = next((line for line in _lines("/proc/cpuinfo") if line.startswith("flags")), "")
+    return {
+        "processor": model or platform.processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "matrix units": [name for name in ("amx_bf16", "avx512_bf16") if name in flags],
+        "memory GiB": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "load before": round(os.getloadavg()[0], 2),
+    }
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).exists() else []
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """Wall time of one call."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def bare_products(vectors: Vectors, picks: int, *, share: float = 1.0) -> float:
+    """Seconds that the N x k products in bfloat16 take on all cores and nothing else: no maxima, no memory kept.
+
+    Args:
+        vectors: (N, d) float32.
+        picks: k.
+        share: of the picks to really multiply with; the time is scaled up by it.
+    """
+    rows = torch.from_numpy(vectors).bfloat16()
+    tiles = default_tiles(rows.device)
+    tiles = Tiles(rows=1024, picks=1024, threads=tiles.threads)
+    blocks = max(1, round(share * picks / tiles.picks))
+    side = rows[: tiles.picks].T.contiguous()
+
+    def block(part: slice) -> None:
+        for _ in range(blocks):
+            torch.mm(rows[part], side)
+
+    tiles.over(min(len(rows), 4 * tiles.rows), block)  # warm
+    return seconds(lambda: tiles.over(len(rows), block)) * picks / (blocks * min(tiles.picks, len(rows)))
+
+
+def textbook_per_pick(vectors: Vectors, start: int, picks: int) -> tuple[float, list[int]]:
+    """The textbook numpy loop on unit rows: one matrix-vector product, one minimum and one argmax a pick.
+
+    Returns:
+        Seconds per pick, and the picks, ``start`` first.
+    """
+    distance = np.full(len(vectors), np.inf, dtype=np.float32)
+    order = [start]
+    started = time.perf_counter()
+    for _ in range(picks):
+        np.minimum(distance, 1.0 - vectors @ vectors[order[-1]], out=distance)
+        order.append(int(distance.argmax()))
+    return (time.perf_counter() - started) / picks, order
+
+
+def save(name: str, found: dict[str, Any]) -> None:
+    """Writes benchmarks/results/NAME.json."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+def write_table(section: str, header: Sequence[str], rows: Sequence[Sequence[Any]], note: str) -> None:
+    """Replaces what stands between the markers of a section in docs/benchmarks.md."""
+    lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
+    lines += [f"| {' | '.join(map(str, row))} |" for row in rows]
+    begin, end = f"<!-- begin {section} -->", f"<!-- end {section} -->"
+    text = TABLES.read_text()
+    before, rest = text.split(begin)
+    after = rest.split(end)[1]
+    TABLES.write_text(f"{before}{begin}\n{note}\n\n" + "\n".join(lines) + f"\n{end}{after}")
