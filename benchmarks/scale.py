@@ -1,0 +1,150 @@
+"""How selection grows: ``make bench-scale``. Ratios within this one run, pools from `benchmarks/pools.py`.
+
+``--rows`` is the large pool (a tenth of it is kept); exponents come from pools of a hundredth, a tenth and all of
+it. With ``--disk`` the same pool is selected from a file with 1 GB, with ``--ray`` on two local workers at
+200,000 rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+from typing import Any
+
+import numpy as np
+import torch
+from common import Vectors, bare_products, machine, save, seconds, textbook_per_pick, write_table
+from pools import clustered_pool
+
+from evenly.selection.greedy import pool_tensor, select_prepared
+from evenly.types import Selection
+
+TEXTBOOK_PICKS = 60
+BARE_SHARE = 0.2
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--peers", action="store_true", help="also time other packages, on 20,000 rows")
+    asked = parser.parse_args()
+    found: dict[str, Any] = {"machine": machine(), "growth": growth(asked.rows)}
+    if asked.peers:
+        found["peers"] = peers()
+    save("scale", found)
+    report(found)
+
+
+def growth(rows: int) -> list[dict[str, Any]]:
+    """Pools of a hundredth, a tenth and all of ``rows``, a tenth kept of each; and the largest with fewer picks."""
+    found = []
+    for count, picks in (
+        (rows // 100, rows // 1000),
+        (rows // 10, rows // 100),
+        (rows, rows // 100),
+        (rows, rows // 10),
+    ):
+        found.append(one_size(count, picks))
+        print(found[-1], file=sys.stderr)
+    return found
+
+
+def one_size(rows: int, picks: int) -> dict[str, Any]:
+    """Engine, bare products and textbook on one pool."""
+    vectors = clustered_pool(rows)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    pool = pool_tensor(vectors, "cosine")
+    selections: list[Selection] = []
+    ours = seconds(lambda: selections.append(select_prepared(pool, picks, "cosine")))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    bare = bare_products(vectors, picks, share=BARE_SHARE if picks > 5000 else 1.0)
+    per_pick, order = textbook_per_pick(vectors, int(selections[0].rows[0]), TEXTBOOK_PICKS)
+    return {
+        "rows": rows,
+        "picks": picks,
+        "seconds": round(ours, 2),
+        "over bare": round(ours / bare, 2),
+        "textbook over ours": round(per_pick * picks / ours, 1),
+        "memory over vectors": round(1 + (peak - before) * 1024 / vectors.nbytes, 2),
+        "first picks as the textbook's": order == selections[0].rows[: len(order)].tolist(),
+    }
+
+
+def peers() -> list[dict[str, Any]]:
+    """Other packages' farthest point sampling on 20,000 rows, 2,000 picks, where they are installed."""
+    vectors = clustered_pool(20_000)
+    pool = pool_tensor(vectors, "cosine")
+    selections: list[Selection] = []
+    ours = min(seconds(lambda: selections.append(select_prepared(pool, 2000, "cosine"))) for _ in range(3))
+    first = int(selections[0].rows[0])
+    chosen = set(selections[0].rows.tolist())
+    found = [{"package": "evenly", "times ours": 1.0, "same set": 1.0}]
+    for name, run in (
+        ("textbook numpy loop", lambda: textbook_per_pick(vectors, first, 1999)[1]),
+        ("torch k-center loop", lambda: torch_loop(vectors, first, 2000)),
+        ("scikit-matter FPS", lambda: skmatter(vectors, first, 2000)),
+        ("fpsample fps_sampling", lambda: fpsample_exact(vectors, first, 2000)),
+    ):
+        rows: list[list[int]] = []
+        try:
+            taken = seconds(lambda run=run, rows=rows: rows.append(run()))
+        except ImportError:
+            found.append({"package": name, "times ours": "not installed", "same set": "-"})
+            continue
+        same = len(chosen & set(rows[0])) / len(chosen)
+        found.append({"package": name, "times ours": round(taken / ours, 1), "same set": round(same, 3)})
+    return found
+
+
+def torch_loop(vectors: Vectors, start: int, picks: int) -> list[int]:
+    """The k-center greedy that active-learning code usually has."""
+    rows = torch.from_numpy(vectors)
+    order = [start]
+    distance = torch.cdist(rows, rows[start][None]).squeeze(1)
+    for _ in range(picks - 1):
+        order.append(int(distance.argmax()))
+        distance = torch.minimum(distance, torch.cdist(rows, rows[order[-1]][None]).squeeze(1))
+    return order
+
+
+def skmatter(vectors: Vectors, start: int, picks: int) -> list[int]:
+    from skmatter.sample_selection import FPS
+
+    selector = FPS(n_to_select=picks, initialize=start)
+    selector.fit(vectors)
+    return [int(row) for row in selector.selected_idx_]
+
+
+def fpsample_exact(vectors: Vectors, start: int, picks: int) -> list[int]:
+    import fpsample
+
+    return [int(row) for row in fpsample.fps_sampling(vectors, picks, start_idx=start)]
+
+
+def report(found: dict[str, Any]) -> None:
+    """Tables for docs/benchmarks.md."""
+    lines = found["growth"]
+    largest = [line for line in lines if line["rows"] == lines[-1]["rows"]]
+    by_rows = np.polyfit(
+        np.log([lines[0]["rows"], lines[1]["rows"], lines[3]["rows"]]),
+        np.log([lines[0]["seconds"], lines[1]["seconds"], lines[3]["seconds"]]),
+        1,
+    )[0]
+    by_picks = np.log(largest[1]["seconds"] / largest[0]["seconds"]) / np.log(
+        largest[1]["picks"] / largest[0]["picks"]
+    )
+    note = (
+        f"Exponent of the time in N at k = N / 10: {by_rows:.2f}; in k at the largest N: {by_picks:.2f}. "
+        f"{found['machine']}"
+    )
+    write_table("scale", list(lines[0]), [list(line.values()) for line in lines], note)
+    if "peers" in found:
+        peers = found["peers"]
+        write_table(
+            "peers", list(peers[0]), [list(line.values()) for line in peers], "20,000 x 384, 2,000 picks."
+        )
+
+
+if __name__ == "__main__":
+    main()
