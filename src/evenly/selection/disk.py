@@ -21,6 +21,7 @@ from torch import Tensor
 
 from evenly.errors import InputError
 from evenly.selection.distance import ROWS_PER_SUM, unit_rows
+from evenly.selection.filter import FilterMap, fit_map, worthwhile_components
 from evenly.selection.mapped import release, tensor_of
 from evenly.selection.memory import MemoryPool
 from evenly.selection.pool import Pool
@@ -34,7 +35,10 @@ BYTES_PER_ROW = 80
 FIXED_BYTES = 256 << 20
 """Candidates of a round, their pairs, and the tiles at work."""
 
-NORMALISED_AT_ONCE = 16 * ROWS_PER_SUM
+ROWS_AT_ONCE = 16 * ROWS_PER_SUM
+"""Rows of a pass that does no more than read."""
+
+SAMPLE_ROWS = 2048
 
 
 def code_bytes(dimension: int) -> int:
@@ -95,10 +99,11 @@ class DiskPool(ShardedPool):
 
     def __init__(self, vectors: Float32Array, memory: int, scratch: Path) -> None:
         budget = share_out(len(vectors), vectors.shape[1], memory)
-        shards = [
-            _ShelvedShard(vectors[part], part.start, None if part.stop <= budget.resident_codes else scratch)
-            for part in blocks(len(vectors), budget.shard_rows)
-        ]
+        image = _fitted_map(vectors)
+        shards = []
+        for part in blocks(len(vectors), budget.shard_rows):
+            shelf = None if part.stop <= budget.resident_codes else scratch
+            shards.append(_ShelvedShard(vectors[part], part.start, image, shelf))
         super().__init__(shards)
 
     def _ask_one(self, number: int, question: Callable[[Pool], Answer]) -> Answer:
@@ -115,11 +120,12 @@ class _ShelvedShard(MemoryPool):
     Args:
         rows: (A, d) float32, mapped.
         first_row: their pool row number.
+        image: of the whole pool.
         scratch: folder for the codes; None keeps them in memory.
     """
 
-    def __init__(self, rows: Float32Array, first_row: int, scratch: Path | None) -> None:
-        super().__init__(tensor_of(rows), first_row=first_row)
+    def __init__(self, rows: Float32Array, first_row: int, image: FilterMap, scratch: Path | None) -> None:
+        super().__init__(tensor_of(rows), first_row=first_row, image=image)
         self._rows = rows
         self._scratch = scratch
         self._shelved: Any = None  # the codes' bits on disk, mapped copy-on-write
@@ -136,6 +142,20 @@ class _ShelvedShard(MemoryPool):
             )
         # Thresholds that were written among the codes go with the pages: each cover writes them anew.
         release(self._shelved)
+
+
+def _fitted_map(vectors: Float32Array) -> FilterMap:
+    """The filter's map for all shards, from one pass: a sample spread over the pool, and its largest number."""
+    step = max(1, len(vectors) // SAMPLE_ROWS)
+    sampled, largest = [], 0.0
+    for block in blocks(len(vectors), ROWS_AT_ONCE):
+        rows = vectors[block]
+        sampled.append(rows[-block.start % step :: step].copy())
+        largest = max(largest, float(rows.max()), -float(rows.min()))
+        release(vectors)
+    sample = torch.from_numpy(np.concatenate(sampled))
+    components = worthwhile_components(sample) if len(sample) >= SAMPLE_ROWS else None
+    return fit_map(sample, largest, dtype=torch.bfloat16, components=components)
 
 
 def _shelved(codes: Tensor, scratch: Path) -> Any:
@@ -170,7 +190,7 @@ def unit_copy(vectors: Float32Array, scratch: Path) -> Float32Array:
 
 
 def _unit_blocks(vectors: Float32Array) -> Iterator[tuple[Tensor, Tensor]]:
-    for block in blocks(len(vectors), NORMALISED_AT_ONCE):
+    for block in blocks(len(vectors), ROWS_AT_ONCE):
         rows = tensor_of(vectors[block])
         yield rows, unit_rows(rows, first_row=block.start)
         release(vectors)

@@ -6,7 +6,15 @@ import torch
 from torch import Tensor
 
 from evenly.selection.distance import block_sums, squared_distances, squared_distances_to
-from evenly.selection.filter import Codes, FilterMap, PickSide, fit_map, passing_rows, worthwhile_components
+from evenly.selection.filter import (
+    Codes,
+    FilterMap,
+    PickSide,
+    fit_map,
+    passing_rows,
+    product_dtype,
+    worthwhile_components,
+)
 from evenly.selection.pool import Candidates
 from evenly.selection.tiles import Tiles, default_tiles, even_chunk
 from evenly.types import Float64Array, Int64Array
@@ -23,6 +31,7 @@ class MemoryPool:
         first_row: pool row number of the first of them, where the rows are part of a larger pool.
         dtype: precision of the filter; None takes what this device multiplies faster.
         components: leading directions the filter keeps; None decides from a sample.
+        image: the filter's map where it is fitted already, as to the whole of a larger pool.
         tiles: how the work is cut; None for what suits the device.
 
     Memory beside the vectors: the codes, half the vectors' size or less, and about 60 bytes a row.
@@ -35,19 +44,20 @@ class MemoryPool:
         first_row: int = 0,
         dtype: torch.dtype | None = None,
         components: int | None = None,
+        image: FilterMap | None = None,
         tiles: Tiles | None = None,
     ) -> None:
         self.vectors = vectors
         self.first_row = first_row
         self.device = vectors.device
         self.tiles = tiles or default_tiles(self.device)
-        self._dtype = dtype or torch.bfloat16
+        self._dtype = dtype or product_dtype(self.device, vectors.shape[1])
         self._components = components
         count = len(vectors)
         self._squared_distance = torch.full((count,), torch.inf, dtype=torch.float64, device=self.device)
         self._keeper = torch.full((count,), -1, dtype=torch.int64, device=self.device)
         self._active = torch.arange(count, device=self.device)  # rows whose distance can still fall
-        self._map: FilterMap | None = None
+        self._map = image
         self._codes: Codes | None = None  # of the active rows
 
     @property
@@ -157,14 +167,8 @@ class MemoryPool:
 
     def _current_codes(self) -> tuple[FilterMap, Codes]:
         """The map and the codes of the active rows; picked and copied rows leave once they are one in eight."""
-        if self._map is None or self._codes is None:
-            sample = self.vectors[:: max(1, self.count // SAMPLE_ROWS)]
-            components = self._components
-            if components is None and self.count >= SAMPLE_ROWS:
-                components = worthwhile_components(sample)
-            least, most = self.vectors.aminmax()
-            largest = max(float(most), -float(least))
-            self._map = fit_map(sample, largest, dtype=self._dtype, components=components)
+        self._map = self._map or self._fitted_map()
+        if self._codes is None:
             self._codes = self._map.encode(self.vectors, self.tiles)
         above = self._squared_distance[self._active] > 0
         if int(above.sum()) < 0.875 * len(self._active):
@@ -172,6 +176,15 @@ class MemoryPool:
             self._active = self._active[kept]
             self._codes = self._codes[kept]
         return self._map, self._codes
+
+    def _fitted_map(self) -> FilterMap:
+        sample = self.vectors[:: max(1, self.count // SAMPLE_ROWS)]
+        components = self._components
+        if components is None and self.count >= SAMPLE_ROWS:
+            components = worthwhile_components(sample)
+        least, most = self.vectors.aminmax()
+        largest = max(float(most), -float(least))
+        return fit_map(sample, largest, dtype=self._dtype, components=components)
 
 
 def farthest_order(squared_distance: Tensor, count: int) -> Tensor:
