@@ -16,6 +16,7 @@ VARIANTS = {
     "small tiles": {"tiles": Tiles(rows=37, picks=29, threads=2)},
     "one thread": {"tiles": Tiles(rows=64, picks=64, threads=1)},
     "float32 filter": {"dtype": torch.float32},
+    "bfloat16 filter": {"dtype": torch.bfloat16},
     "three components": {"components": 3},
     "one component in float32": {"components": 1, "dtype": torch.float32, "tiles": Tiles(rows=16, picks=16)},
 }

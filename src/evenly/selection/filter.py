@@ -42,10 +42,23 @@ REST_SHARE = 0.02
 COMPONENT_SHARE = 0.6
 """Keeping more of the dimensions than this saves less time than turning the rows costs."""
 
+SHORT_ROW = 32
+"""Rows shorter than this are multiplied in float32: turning them to bfloat16 gains nothing and blurs them."""
+
 _ROWS_AT_ONCE = 256
 
 _LONGEST = 2.0**40
 """Images longer than this (an anchor far outside the pool) are not filtered: their squares would leave float32."""
+
+
+def product_dtype(device: torch.device, columns: int) -> torch.dtype:
+    """What the device multiplies fastest: bfloat16 where it has matrix units for it and rows are long enough."""
+    if device.type == "cpu":
+        # These flags have no public name yet; they say what the processor has, unlike the build's configuration.
+        fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    else:
+        fast = True
+    return torch.bfloat16 if fast and columns >= SHORT_ROW else torch.float32
 
 
 @dataclass(frozen=True)

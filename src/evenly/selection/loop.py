@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from evenly.selection.distance import mean_from_block_sums, squared_distances
-from evenly.selection.filter import PickSide, fit_map, passing_pairs, passing_rows, true_pairs
+from evenly.selection.filter import PickSide, fit_map, passing_pairs, passing_rows, product_dtype, true_pairs
 from evenly.selection.pool import Candidates, Pool
 from evenly.selection.tiles import default_tiles
 from evenly.types import Float64Array, Int64Array
@@ -163,7 +163,8 @@ def close_pairs(vectors: Tensor, squared_distances_to_picks: Tensor) -> tuple[Te
     Returns:
         i and j, (M,) int64 each, and the squared distances, (M,) float64; a few pairs may be farther.
     """
-    image = fit_map(vectors[:64], float(vectors.abs().max()), dtype=torch.bfloat16)
+    dtype = product_dtype(vectors.device, vectors.shape[1])
+    image = fit_map(vectors[:64], float(vectors.abs().max()), dtype=dtype)
     tiles = default_tiles(vectors.device)
     codes = image.encode(vectors, tiles)
     side = PickSide.of(codes, image.columns)

@@ -51,17 +51,24 @@ def blocks(count: int, size: int) -> Iterator[slice]:
 
 @contextmanager
 def calm_main_thread() -> Iterator[None]:
-    """Keeps torch operations of the calling thread on one core while the tiles have the others.
+    """Keeps torch operations of the calling thread on one core, and products at the precision that was asked for.
 
     Threads that wait for one another at the end of every small operation cost more than they save, most of
-    all on a busy machine.
+    all on a busy machine; the tiles have the cores. And the filter's error bound is that of sums in float32:
+    settings that let torch add in less are put aside.
     """
-    threads = torch.get_num_threads()
+    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    cuda = torch.backends.cuda.matmul
+    reduced = cuda.allow_bf16_reduced_precision_reduction
     torch.set_num_threads(1)
+    torch.set_float32_matmul_precision("highest")
+    cuda.allow_bf16_reduced_precision_reduction = False
     try:
         yield
     finally:
         torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision(precision)
+        cuda.allow_bf16_reduced_precision_reduction = reduced
 
 
 def even_chunk(count: int, most: int) -> int:
