@@ -8,6 +8,7 @@ given back, so that it is never more than one shard's.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from torch import Tensor
 from evenly.errors import InputError
 from evenly.selection.distance import ROWS_PER_SUM, unit_rows
 from evenly.selection.filter import FilterMap, fit_map, worthwhile_components
+from evenly.selection.loop import MOST_AT_MOST
 from evenly.selection.mapped import release, tensor_of
 from evenly.selection.memory import MemoryPool
 from evenly.selection.pool import Pool
@@ -33,7 +35,7 @@ BYTES_PER_ROW = 80
 """Kept for every row whatever its width: distance, keeper, norms and errors of its code, and the result."""
 
 FIXED_BYTES = 256 << 20
-"""Candidates of a round, their pairs, and the tiles at work."""
+"""Pairs of the candidates of a round, and the tiles at work."""
 
 ROWS_AT_ONCE = 16 * ROWS_PER_SUM
 """Rows of a pass that does no more than read."""
@@ -44,6 +46,11 @@ SAMPLE_ROWS = 2048
 def code_bytes(dimension: int) -> int:
     """Bytes of a row's code, at most: bfloat16 coordinates and the columns that carry two squares."""
     return 2 * (dimension + 32)
+
+
+def round_bytes(rows: int, dimension: int) -> int:
+    """Bytes of a round beside the pool: vectors of the candidates, as offered, joined and coded, and `FIXED_BYTES`."""
+    return FIXED_BYTES + 8 * 4 * dimension * min(rows, MOST_AT_MOST)
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ class Budget:
 
 def least_memory(rows: int, dimension: int) -> int:
     """The smallest budget in bytes that a pool on disk runs in."""
-    return FIXED_BYTES + BYTES_PER_ROW * rows + 4 * ROWS_PER_SUM * _bytes_at_work(dimension)
+    return round_bytes(rows, dimension) + BYTES_PER_ROW * rows + 4 * ROWS_PER_SUM * _bytes_at_work(dimension)
 
 
 def share_out(rows: int, dimension: int, memory: int) -> Budget:
@@ -76,7 +83,7 @@ def share_out(rows: int, dimension: int, memory: int) -> Budget:
             f"{rows:,} rows of {dimension} numbers need at least {least / 2**20:,.0f} MiB for selection; "
             f"got {memory / 2**20:,.0f} MiB: raise --memory, or spread them over machines with --engine ray"
         )
-    free = memory - FIXED_BYTES - BYTES_PER_ROW * rows
+    free = memory - round_bytes(rows, dimension) - BYTES_PER_ROW * rows
     blocks_at_once = free // 4 // (ROWS_PER_SUM * _bytes_at_work(dimension))
     shard_rows = ROWS_PER_SUM * int(min(blocks_at_once, -(-rows // ROWS_PER_SUM)))
     left = free - shard_rows * _bytes_at_work(dimension)
@@ -187,6 +194,17 @@ def unit_copy(vectors: Float32Array, scratch: Path) -> Float32Array:
             file.write(unit.numpy().data)
         file.flush()
         return np.memmap(file, "<f4", "r", 0, vectors.shape)
+
+
+def scratch_rows(rows: int, dimension: int, scratch: Path) -> Float32Array:
+    """Room for (N, d) float32 rows in a file without a name, which vanishes with the process.
+
+    The room is taken at once, for a disk that filled later would end the process.
+    """
+    with scratch_errors(scratch), tempfile.TemporaryFile(dir=scratch) as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, 4 * rows * dimension)
+        return np.memmap(file, "<f4", "r+" if hasattr(os, "posix_fallocate") else "w+", 0, (rows, dimension))
 
 
 def _unit_blocks(vectors: Float32Array) -> Iterator[tuple[Tensor, Tensor]]:

@@ -63,6 +63,11 @@ def mapped_rows(vectors: Float32Array) -> MappedRows | None:
     return MappedRows(str(path), base.offset + before, len(vectors), vectors.shape[1])
 
 
+def is_mapped(vectors: Float32Array) -> bool:
+    """Whether an array of rows lies in a mapped file, with a name or without."""
+    return _mapping(vectors) is not None
+
+
 def _mapping(array: Float32Array) -> np.memmap | None:
     """The outermost memory map that an array is a view of."""
     found = None

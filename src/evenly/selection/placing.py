@@ -1,0 +1,188 @@
+"""Where the vectors of a pool live during selection: in memory, on disk within a budget, or on a Ray cluster."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from torch import Tensor
+
+from evenly.errors import InputError
+from evenly.selection.disk import (
+    BYTES_PER_ROW,
+    DiskPool,
+    code_bytes,
+    round_bytes,
+    scratch_rows,
+    share_out,
+    unit_copy,
+)
+from evenly.selection.distance import unit_rows
+from evenly.selection.mapped import is_mapped, tensor_of
+from evenly.selection.memory import MemoryPool
+from evenly.selection.pool import Pool
+from evenly.types import Float32Array, Metric
+
+PoolOpener: TypeAlias = Callable[[Tensor], AbstractContextManager[Pool]]
+"""Makes the pool of some prepared rows, for the time of a ``with`` block."""
+
+Where = Literal["memory", "disk", "ray"]
+
+SHARE_OF_FREE = 0.8
+"""Without a budget, selection takes at most this share of the memory that is free."""
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_BINARY_UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+@contextmanager
+def in_memory(rows: Tensor) -> Iterator[Pool]:
+    """The memory pool, wherever the rows are."""
+    yield MemoryPool(rows)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a pool will live.
+
+    Attributes:
+        where: memory, disk or ray.
+        why: in words.
+        memory: bytes that selection will hold at most on this machine.
+        scratch: bytes of scratch files on disk.
+    """
+
+    where: Where
+    why: str
+    memory: int
+    scratch: int
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What the user says of where selection works.
+
+    Attributes:
+        scratch: folder for scratch files.
+        memory: bytes that selection may hold; None for what is free.
+        ray: work on a Ray cluster.
+        address: of the cluster; None starts one on this machine.
+    """
+
+    scratch: Path
+    memory: int | None = None
+    ray: bool = False
+    address: str | None = None
+
+    def place(self, rows: int, dimension: int, metric: Metric) -> Placement:
+        """Decides where a pool will live.
+
+        Args:
+            rows: N.
+            dimension: d.
+            metric: ``cosine`` needs room for normalised rows.
+
+        Raises:
+            InputError: it fits nowhere; the message says what would help.
+        """
+        vectors = 4 * rows * dimension * (2 if metric == "cosine" else 1)
+        whole = vectors + rows * (code_bytes(dimension) + BYTES_PER_ROW) + round_bytes(rows, dimension)
+        if self.ray:
+            where = f"the cluster at {self.address}" if self.address else "a Ray cluster on this machine"
+            return Placement("ray", f"--engine ray: shards on {where}", vectors, 0)
+        free = free_memory()
+        if self.memory is None and (free is None or whole <= SHARE_OF_FREE * free):
+            return Placement("memory", f"{_size(whole)} fit into memory", whole, 0)
+        if self.memory is not None and whole <= self.memory:
+            return Placement("memory", f"{_size(whole)} fit into --memory {_size(self.memory)}", whole, 0)
+        budget = self.memory or int(SHARE_OF_FREE * (free or 0))
+        share_out(rows, dimension, budget)  # says where even the disk does not help
+        scratch = vectors + rows * code_bytes(dimension)
+        self._check_disk(scratch)
+        limit = f"--memory {_size(budget)}" if self.memory else f"the {_size(budget)} that are free"
+        return Placement("disk", f"{_size(whole)} do not fit into {limit}", budget, scratch)
+
+    def _check_disk(self, scratch: int) -> None:
+        folder = next(place for place in (self.scratch, *self.scratch.parents) if place.exists())
+        free = shutil.disk_usage(folder).free
+        if scratch > free:
+            raise InputError(
+                f"selection needs {_size(scratch)} of scratch files in {self.scratch}, where {_size(free)} are "
+                "free; make room there, name another folder with EVENLY_CACHE, or raise --memory"
+            )
+
+    def room(self, rows: int, dimension: int, metric: Metric) -> Float32Array | None:
+        """Where vectors are to be written: a scratch file for a pool on disk, None for an array in memory."""
+        on_disk = self.place(rows, dimension, metric).where == "disk"
+        return scratch_rows(rows, dimension, self.scratch) if on_disk else None
+
+    def prepare(self, vectors: Float32Array, metric: Metric) -> Tensor:
+        """The rows that distances are taken of: normalised under cosine, in a scratch file for a pool on disk.
+
+        Args:
+            vectors: (N, d) finite float32.
+            metric: of all distances.
+        """
+        if metric == "euclidean":
+            return tensor_of(vectors)
+        if is_mapped(vectors) and self.place(len(vectors), vectors.shape[1], metric).where == "disk":
+            return tensor_of(unit_copy(vectors, self.scratch))
+        return unit_rows(tensor_of(vectors))
+
+    @contextmanager
+    def open(self, rows: Tensor) -> Iterator[Pool]:
+        """The pool of prepared rows."""
+        placement = self.place(len(rows), rows.shape[1], "euclidean")
+        if placement.where == "ray":
+            from evenly.selection.ray_pool import RayPool, cluster
+
+            with cluster(self.address):
+                pool = RayPool(rows.numpy(), "euclidean")
+                try:
+                    yield pool
+                finally:
+                    pool.close()
+        elif placement.where == "disk" and is_mapped(rows.numpy()):
+            yield DiskPool(rows.numpy(), placement.memory, self.scratch)
+        else:
+            yield MemoryPool(rows)
+
+
+def read_memory(text: str) -> int:
+    """Bytes from "2GB", "512MiB", "1.5G" or a plain number.
+
+    Raises:
+        InputError: something else.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)(B?)\s*", text, re.IGNORECASE)
+    if found is None or (found[3] and not found[2]) or float(found[1]) == 0:
+        raise InputError(f"--memory must be a size such as 2GB or 512MiB; got {text!r}")
+    units = _BINARY_UNITS if found[3] else _UNITS
+    return int(float(found[1]) * units[found[2].upper()])
+
+
+def free_memory() -> int | None:
+    """Bytes that this process may still take: of the machine, or of the control group it runs in."""
+    limits = []
+    try:
+        available = Path("/proc/meminfo").read_text().split("MemAvailable:")[1].split()[0]
+        limits.append(int(available) * 1024)
+    except (OSError, IndexError):
+        if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
+            limits.append(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    try:
+        most = int(Path("/sys/fs/cgroup/memory.max").read_text())
+        limits.append(most - int(Path("/sys/fs/cgroup/memory.current").read_text()))
+    except (OSError, ValueError):
+        pass  # no control group, or one without a limit
+    return min(limits) if limits else None
+
+
+def _size(number: float) -> str:
+    return f"{number / 1e9:,.1f} GB" if number >= 1e9 else f"{number / 1e6:,.0f} MB"
