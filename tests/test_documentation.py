@@ -1,0 +1,50 @@
+"""What the documents say is true: examples run, the reference is what the commands say, every command is named."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from evenly.cli.reference import reference
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def python_examples() -> list[tuple[str, str]]:
+    """(where, code) of every python block, in the order of the documents."""
+    return [
+        (f"{path.name}#{number}", code)
+        for path in DOCUMENTS
+        for number, code in enumerate(re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("where", "code"), python_examples(), ids=lambda value: value if "#" in value else ""
+)
+def test_examples_run_and_print_what_their_comments_say(
+    where: str, code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exec(compile(code, where, "exec"), {})  # noqa: S102 - the project's own documents
+    expected = re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
+    assert capsys.readouterr().out.splitlines() == expected
+
+
+def test_the_reference_is_what_the_commands_say() -> None:
+    written = (ROOT / "docs" / "reference.md").read_text()
+    assert written == reference(), "run: python -m evenly.cli.reference > docs/reference.md"
+
+
+def test_every_command_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for command in re.findall(r"^## (evenly \S+)", reference(), re.MULTILINE):
+        assert f"`{command}`" in readme
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for path in DOCUMENTS:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text()):
+            assert (path.parent / target).exists(), f"{path.name} links to {target}"
