@@ -71,10 +71,10 @@ def test_prepared_rows_are_the_same_on_disk(
     room[:] = vectors
     rows = engine.prepare(room, metric)
     expected = unit_rows(torch.from_numpy(vectors)) if metric == "cosine" else torch.from_numpy(vectors)
-    assert torch.equal(rows, expected)
-    with engine.open(rows) as pool:
+    np.testing.assert_array_equal(rows, expected)
+    with engine.open(rows, metric) as pool:
         assert isinstance(pool, DiskPool)
         assert torch.equal(pool.take(np.arange(30_000)), expected)
-    with Engine(tmp_path).open(rows) as pool:
+    with Engine(tmp_path).open(rows, metric) as pool:
         assert isinstance(pool, MemoryPool)
     assert list(tmp_path.iterdir()) == []

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
-
-from torch import Tensor
+from typing import Literal
 
 from evenly.errors import InputError
 from evenly.selection.disk import (
@@ -29,9 +27,6 @@ from evenly.selection.memory import MemoryPool
 from evenly.selection.pool import Pool
 from evenly.types import Float32Array, Metric
 
-PoolOpener: TypeAlias = Callable[[Tensor], AbstractContextManager[Pool]]
-"""Makes the pool of some prepared rows, for the time of a ``with`` block."""
-
 Where = Literal["memory", "disk", "ray"]
 
 SHARE_OF_FREE = 0.8
@@ -39,12 +34,6 @@ SHARE_OF_FREE = 0.8
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _BINARY_UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-
-
-@contextmanager
-def in_memory(rows: Tensor) -> Iterator[Pool]:
-    """The memory pool, wherever the rows are."""
-    yield MemoryPool(rows)
 
 
 @dataclass(frozen=True)
@@ -122,7 +111,7 @@ class Engine:
         on_disk = self.place(rows, dimension, metric).where == "disk"
         return scratch_rows(rows, dimension, self.scratch) if on_disk else None
 
-    def prepare(self, vectors: Float32Array, metric: Metric) -> Tensor:
+    def prepare(self, vectors: Float32Array, metric: Metric) -> Float32Array:
         """The rows that distances are taken of: normalised under cosine, in a scratch file for a pool on disk.
 
         Args:
@@ -130,28 +119,29 @@ class Engine:
             metric: of all distances.
         """
         if metric == "euclidean":
-            return tensor_of(vectors)
+            return vectors
         if is_mapped(vectors) and self.place(len(vectors), vectors.shape[1], metric).where == "disk":
-            return tensor_of(unit_copy(vectors, self.scratch))
-        return unit_rows(tensor_of(vectors))
+            return unit_copy(vectors, self.scratch)
+        unit: Float32Array = unit_rows(tensor_of(vectors)).numpy()
+        return unit
 
     @contextmanager
-    def open(self, rows: Tensor) -> Iterator[Pool]:
-        """The pool of prepared rows."""
-        placement = self.place(len(rows), rows.shape[1], "euclidean")
+    def open(self, rows: Float32Array, metric: Metric) -> Iterator[Pool]:
+        """The pool of the rows that `prepare` gave."""
+        placement = self.place(len(rows), rows.shape[1], metric)
         if placement.where == "ray":
             from evenly.selection.ray_pool import RayPool, cluster
 
             with cluster(self.address):
-                pool = RayPool(rows.numpy(), "euclidean")
+                pool = RayPool(rows, "euclidean")  # they are normalised already
                 try:
                     yield pool
                 finally:
                     pool.close()
-        elif placement.where == "disk" and is_mapped(rows.numpy()):
-            yield DiskPool(rows.numpy(), placement.memory, self.scratch)
+        elif placement.where == "disk" and is_mapped(rows):
+            yield DiskPool(rows, placement.memory, self.scratch)
         else:
-            yield MemoryPool(rows)
+            yield MemoryPool(tensor_of(rows))
 
 
 def read_memory(text: str) -> int:
