@@ -85,6 +85,7 @@ def select_controlled(
     seed: int = 0,
     allow_copies: bool = False,
     saved: SavedOrder | None = None,
+    pool: Pool | None = None,
     progress: Progress = silent,
 ) -> Selection:
     """The greedy order of rows from `pool_tensor` under controls.
@@ -103,6 +104,7 @@ def select_controlled(
         seed: for a random start.
         allow_copies: go on with copies in row order once no open row lies farther than 0.
         saved: picks of an earlier run with the same controls.
+        pool: a new one of the same rows, wherever it holds them; None makes one in memory.
         progress: called with ("select", picks so far, picks asked for).
 
     Returns:
@@ -113,7 +115,7 @@ def select_controlled(
         InputError: nothing can be picked, the start may not be picked, or a quota cannot be met.
     """
     with calm_main_thread():
-        run = _Run(rows, MemoryPool(rows), count, metric, controls)
+        run = _Run(rows, pool or MemoryPool(rows), count, metric, controls)
         run.begin(start, seed, saved.load() if saved else None)
 
         def after_round(order: Order) -> None:

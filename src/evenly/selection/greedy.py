@@ -20,6 +20,9 @@ from evenly.types import Int64Array, Metric, Progress, Selection, VectorsLike, m
 
 Start = int | Literal["random"] | None
 
+PICKS_AT_ONCE = 8192
+"""Saved picks are taken up in parts, for their vectors may be many."""
+
 
 def select(
     vectors: VectorsLike,
@@ -93,19 +96,23 @@ def select_prepared(
     seed: int = 0,
     allow_copies: bool = False,
     saved: SavedOrder | None = None,
+    pool: Pool | None = None,
     progress: Progress = silent,
 ) -> Selection:
     """`select` for rows from `pool_tensor` and a checked count.
 
     Args:
         saved: picks of an earlier run over the same rows from the same start, to go on from and to add to.
+        pool: a new one of the same rows, wherever it holds them; None makes one in memory.
     """
     with calm_main_thread():
-        pool = MemoryPool(rows)
+        pool = pool or MemoryPool(rows)
         order = (saved.load() if saved else None) or Order([resolve_start(pool, start, seed)], [np.inf])
         order = Order(order.rows[:count], order.squared_radii[:count])
         picks = np.asarray(order.rows, dtype=np.int64)
-        pool.cover(rows[torch.from_numpy(picks)].cpu(), picks)
+        for at in range(0, len(picks), PICKS_AT_ONCE):
+            part = picks[at : at + PICKS_AT_ONCE]
+            pool.cover(pool.take(part), part)
 
         def after_round(so_far: Order) -> None:
             if saved:
