@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +19,7 @@ from evenly.selection.controlled import select_controlled
 from evenly.selection.greedy import Start, select_prepared
 from evenly.selection.knee import knee
 from evenly.selection.orders import selection_of
+from evenly.selection.pool import Pool
 from evenly.selection.saved_order import SavedOrder
 from evenly.types import Metric, Progress, Selection, silent
 
@@ -39,6 +42,7 @@ class Picker:
         metric: of all distances.
         start, seed, allow_copies: as asked.
         cache: where orders are saved, or None.
+        open_pool: makes a pool of the rows; None for one in memory.
     """
 
     vectors: Tensor
@@ -48,9 +52,16 @@ class Picker:
     seed: int = 0
     allow_copies: bool = False
     cache: Cache | None = None
+    open_pool: Callable[[], AbstractContextManager[Pool]] | None = None
 
     def pick(self, prepared: Prepared, progress: Progress = silent) -> Selection:
         """The greedy order under the controls, as far as the budget goes."""
+        if self.open_pool is None:
+            return self._pick(prepared, None, progress)
+        with self.open_pool() as pool:
+            return self._pick(prepared, pool, progress)
+
+    def _pick(self, prepared: Prepared, pool: Pool | None, progress: Progress) -> Selection:
         if not _controlled(prepared):
             return select_prepared(
                 self.vectors,
@@ -60,6 +71,7 @@ class Picker:
                 seed=self.seed,
                 allow_copies=self.allow_copies,
                 saved=self._saved(""),
+                pool=pool,
                 progress=progress,
             )
         found = select_controlled(
@@ -71,6 +83,7 @@ class Picker:
             seed=self.seed,
             allow_copies=self.allow_copies,
             saved=self._saved(_controls_key(prepared)),
+            pool=pool,
             progress=progress,
         )
         if prepared.budget.unit != "knee":

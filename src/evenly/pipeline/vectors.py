@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,6 +44,7 @@ def pool_vectors(
     device: str | None = None,
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
     trust_remote_code: bool = False,
+    room: Callable[[int], Float32Array | None] = lambda dimension: None,
     progress: Progress = silent,
 ) -> PoolVectors:
     """Embeds the rows, or reads the vectors that the user brings.
@@ -55,6 +57,7 @@ def pool_vectors(
         device: as torch names it; None for what there is.
         precision: of the encoder; ``auto`` takes what the device multiplies fast.
         trust_remote_code: lets an encoder folder's own code run.
+        room: where (N, d) vectors go, once d is known; None for an array in memory.
         progress: called as texts are embedded.
     """
     if encoder.startswith(FILE):
@@ -68,7 +71,9 @@ def pool_vectors(
             "the encoder has no name; use minilm, a folder, a hub id, vectors:FILE or column:NAME"
         )
     model = load_encoder(encoder, device=device, precision=precision, trust_remote_code=trust_remote_code)
-    embedded = embed_texts(rows.texts(), model, cache=cache, long=long, progress=progress)
+    embedded = embed_texts(
+        rows.texts(), model, cache=cache, long=long, progress=progress, out=room(model.dimension)
+    )
     record = EncoderRecord(
         name=encoder,
         identity=model.identity,
