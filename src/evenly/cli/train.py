@@ -67,7 +67,7 @@ def train(
         messages = [rows.messages(row) for row in range(len(rows))]
         done = train_rows(messages, model, training, Path(out), seed=seed, progress=progress)
     typer.echo(
-        f"trained on {done.rows:,} rows for {done.steps:,} steps; {done.truncated:,} rows were cut at {training.window} "
-        f"tokens, {done.dropped:,} had no response inside them and were left out"
+        f"trained on {done.rows:,} rows for {done.steps:,} steps; {done.truncated:,} rows were cut at "
+        f"{training.window} tokens, {done.dropped:,} had no response inside and were left out"
     )
     typer.echo(f"loss on all rows {done.loss:.4f}; curve {out}/curve.parquet, model {out}/model")

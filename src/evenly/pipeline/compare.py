@@ -76,16 +76,23 @@ def compare(
     Raises:
         InputError: see `open_pool`, `evenly.train.compare.open_folder`, `set_tests_aside`, `ArmMaker.make`.
     """
+    from accelerate import PartialState
+
     from evenly.train.compare import conclude, open_folder, prepare, run_all
     from evenly.train.rate import find_rate
 
     pool = open_pool(request.sources, request.pool, progress)
     hashes = tuple(source.sha256 for source in pool.rows.sources)
     request = request.model_copy(update={"sources_sha256": hashes})
-    open_folder(folder, request)
-    model = request.model or str(_proxy(pool, folder, request, progress))
-    prepared = prepare(folder, pool.messages(pool.members), model, request.training, progress)
-    arms, tests = _arms(request, pool, prepared, progress)
+    processes = PartialState()
+    if processes.num_processes > 1 and request.model is None:
+        raise InputError("the default proxy needs no launcher; name a --model for several processes")
+    # What the first process has written to the folder the others read from it.
+    with processes.main_process_first():
+        open_folder(folder, request)
+        model = request.model or str(_proxy(pool, folder, request, progress))
+        prepared = prepare(folder, pool.messages(pool.members), model, request.training, progress)
+        arms, tests = _arms(request, pool, prepared, progress)
     rate = request.training.rate
     if rate == "auto":
         first = plan_runs(request, prepared, arms, tests.parts, 1.0)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime, timezone
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from accelerate import PartialState
 
 from evenly.data.manifest import write_atomically
 from evenly.errors import InputError
@@ -101,8 +103,11 @@ def run_all(
     total, done = len(planned), len(planned) - len(waiting)
     progress("runs", done, total)
     if workers == 1:
+        state = PartialState()
+        state.wait_for_everyone()  # all processes have the same list before the first run changes it
         for number, each in enumerate(waiting):
             _run_one(each, prepared.folder, progress)
+            state.wait_for_everyone()
             progress("runs", done + number + 1, total)
         return read_outcomes(prepared.folder)
     threads = max(1, (os.cpu_count() or 1) // workers)
@@ -122,6 +127,15 @@ def run_all(
 
 def _start_worker(threads: int) -> None:
     torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this process once the one that started it is gone: nobody else may write to its runs."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _is_final(folder: Path) -> bool:
@@ -168,6 +182,8 @@ def _failure(error: BaseException, training: Training) -> str:
 
 
 def _write_record(planned: Planned, status: str) -> None:
+    if not PartialState().is_main_process:
+        return
     planned.run.folder.mkdir(parents=True, exist_ok=True)
     record = planned.record.model_copy(update={"status": status})
     write_atomically(planned.run.folder / RECORD_FILE, record.model_dump_json(indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""Handing a selection over to the tools people train with: the kept rows in their form, and the configuration."""
+"""Handing a selection over to training tools: the kept rows in their form, and the configuration."""
 
 from __future__ import annotations
 

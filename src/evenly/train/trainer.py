@@ -83,8 +83,10 @@ def train_run(run: Run, examples: Examples, tokenizer: Any, *, progress: Progres
     """
     run.folder.mkdir(parents=True, exist_ok=True)
     checkpoint = last_checkpoint(run.folder)
+    # The arguments come first: under ZeRO-3 they tell the loading to shard the weights as they are read.
+    arguments = _arguments(run)
     model = load_model(run.model, lora=run.training.lora, seed=run.seed)
-    trainer = ArmTrainer(run, examples, tokenizer, model, progress)
+    trainer = ArmTrainer(run, arguments, examples, tokenizer, model, progress)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     finally:
@@ -121,7 +123,15 @@ class ArmTrainer(SFTTrainer):  # type: ignore[misc]
 
     loss_is_scaled_for_ga = True
 
-    def __init__(self, run: Run, examples: Examples, tokenizer: Any, model: Any, progress: Progress) -> None:
+    def __init__(
+        self,
+        run: Run,
+        arguments: SFTConfig,
+        examples: Examples,
+        tokenizer: Any,
+        model: Any,
+        progress: Progress,
+    ) -> None:
         self.run = run
         self.examples = examples
         self.pad_id = int(tokenizer.pad_token_id)
@@ -132,49 +142,15 @@ class ArmTrainer(SFTTrainer):  # type: ignore[misc]
         self.row_of_step = run.rows[sorted_within_steps(positions, examples.lengths()[run.rows])]
         super().__init__(
             model=model,
-            args=self._arguments(),
+            args=arguments,
             train_dataset=Dataset.from_dict({"input_ids": np.arange(len(examples))}),
             data_collator=self._collate,
             processing_class=tokenizer,
             callbacks=[_Clockwork(self, progress)],
-            optimizers=(_make_optimizer(model, run.training), None),
         )
         self.model_accepts_loss_kwargs = True  # so that the response tokens of a whole step are counted
         self.remove_callback(transformers.PrinterCallback)
         self.remove_callback(transformers.ProgressCallback)
-
-    def _arguments(self) -> SFTConfig:
-        run, training = self.run, self.run.training
-        return SFTConfig(
-            output_dir=str(run.folder),
-            per_device_train_batch_size=training.micro_batch,
-            gradient_accumulation_steps=_micro_batches(run) // _world(),
-            max_steps=run.steps,
-            learning_rate=float(training.rate),
-            lr_scheduler_type="constant_with_warmup",
-            warmup_steps=training.warmup_steps,
-            max_grad_norm=training.clip,
-            bf16=self.precision == "bf16",
-            fp16=self.precision == "fp16",
-            seed=run.seed,
-            data_seed=run.seed,
-            use_cpu=not torch.cuda.is_available(),
-            save_strategy="steps",
-            save_steps=max(1, -(-run.steps // CHECKPOINTS)),
-            save_total_limit=1,
-            logging_steps=10,
-            logging_nan_inf_filter=False,
-            report_to=list(training.report_to) or "none",
-            run_name=run.key,
-            dataloader_pin_memory=torch.cuda.is_available(),
-            dataset_kwargs={"skip_prepare_dataset": True},
-            max_length=None,
-            loss_type="nll",
-            packing=False,
-            remove_unused_columns=False,
-            disable_tqdm=True,
-            **{_checkpointing_option(): training.gradient_checkpointing},
-        )
 
     def _collate(self, items: list[dict[str, int]]) -> dict[str, torch.Tensor]:
         return pad_batch(self.examples, [item["input_ids"] for item in items], self.pad_id)
@@ -191,6 +167,13 @@ class ArmTrainer(SFTTrainer):  # type: ignore[misc]
         return torch.utils.data.DataLoader(
             self.train_dataset, batch_sampler=_MicroBatches(mine), collate_fn=self._collate
         )
+
+    def create_optimizer(self, *model: Any) -> torch.optim.Optimizer:
+        """Makes the optimiser of the settings; called when the weights have their final place."""
+        self.optimizer = _make_optimizer(
+            model[0] if model and model[0] is not None else self.model, self.run.training
+        )
+        return self.optimizer
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -227,6 +210,41 @@ class ArmTrainer(SFTTrainer):  # type: ignore[misc]
             )
             for name, rows in parts.items()
         }
+
+
+def _arguments(run: Run) -> SFTConfig:
+    training = run.training
+    precision = choose_precision(training.precision)
+    return SFTConfig(
+        output_dir=str(run.folder),
+        per_device_train_batch_size=training.micro_batch,
+        gradient_accumulation_steps=_micro_batches(run) // _world(),
+        max_steps=run.steps,
+        learning_rate=float(training.rate),
+        lr_scheduler_type="constant_with_warmup",
+        warmup_steps=training.warmup_steps,
+        max_grad_norm=training.clip,
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        seed=run.seed,
+        data_seed=run.seed,
+        use_cpu=not torch.cuda.is_available(),
+        save_strategy="steps",
+        save_steps=max(1, -(-run.steps // CHECKPOINTS)),
+        save_total_limit=1,
+        logging_steps=10,
+        logging_nan_inf_filter=False,
+        report_to=list(training.report_to) or "none",
+        run_name=run.key,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        dataset_kwargs={"skip_prepare_dataset": True},
+        max_length=None,
+        loss_type="nll",
+        packing=False,
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        **{_checkpointing_option(): training.gradient_checkpointing},
+    )
 
 
 class _Clockwork(TrainerCallback):  # type: ignore[misc]

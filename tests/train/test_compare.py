@@ -1,0 +1,211 @@
+"""Whole comparisons on a tiny model: equal arms, a planted difference, failures, going on, and the page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evenly.errors import InputError
+from evenly.train.arms import Arm
+from evenly.train.plan import EVEN_TEST, RANDOM_TEST, Planned, Prepared, Request, plan_runs
+from evenly.train.recipes import make_request
+from evenly.train.result import ComparisonResult, read_result
+from evenly.train.verdict import MAIN_QUESTIONS
+
+SMALL = {"window": 64, "batch": 12, "micro_batch": 6, "epochs": 3, "rate": 8e-3, "precision": "fp32"}
+
+
+@pytest.fixture(scope="module")
+def scrambled_rows(rows: list) -> list:
+    """Ninety rows, then the first sixty again with their answers' letters in reverse."""
+    wrong = [{"role": "assistant", "content": row[1]["content"][::-1]} for row in rows[:60]]
+    return rows + [[row[0], answer] for row, answer in zip(rows[:60], wrong, strict=True)]
+
+
+def judged(
+    folder: Path, model: Path, rows: list, arms: dict[str, list[np.ndarray]], **named: object
+) -> tuple[ComparisonResult, list[Planned], Prepared]:
+    """Trains arms given by hand, one list of row numbers per seed, and judges them."""
+    from evenly.train.compare import conclude, prepare, run_all
+
+    request = make_request({}, arms=tuple(arms), model=str(model), **{**SMALL, **named})
+    folder.mkdir(exist_ok=True)
+    prepared = prepare(folder, rows, str(model), request.training)
+    made = [Arm(name, seed, numbers) for name, seeds in arms.items() for seed, numbers in enumerate(seeds)]
+    tests = {RANDOM_TEST: np.arange(60, 75), EVEN_TEST: np.arange(75, 90)}
+    planned = plan_runs(request, prepared, made, tests, float(request.training.rate))
+    run_all(planned, prepared)
+    return conclude(request, prepared, planned, rate=8e-3, tests=tests, left_out=0), planned, prepared
+
+
+@pytest.mark.slow
+def test_equal_arms_planted_difference_and_going_on(
+    model_folder: Path, scrambled_rows: list, tmp_path: Path
+) -> None:
+    draws = [np.random.default_rng(seed).permutation(60)[:40] for seed in range(3)]
+    worse = [np.concatenate([draw[:20], 90 + draw[20:]]) for draw in draws]
+    arms = {"random": draws, "same": draws, "scrambled": worse}
+    result, planned, prepared = judged(tmp_path / "c", model_folder, scrambled_rows, arms)
+    pairs = {pair.first: pair for pair in result.variants[0].pairs}
+    assert {answer.called for answer in pairs["same"].answers} == {"no difference"}
+    for answer in pairs["same"].answers:
+        assert answer.question.startswith(("seconds", "total")) or answer.value in (0.0, 1.0)
+    found = {answer.question: answer.called for answer in pairs["scrambled"].answers}
+    assert found["random test at equal steps"] == "higher"
+    assert found["random test at equal steps"] == found["even test at equal steps"]
+    assert "scrambled against random" in " ".join(result.verdict)
+    assert all(question in found for question in MAIN_QUESTIONS)
+
+    # Asked again, nothing is trained again; a run whose record is lost is, with the same curve.
+    before = {each.run.key: (each.run.folder / "curve.parquet").stat().st_mtime_ns for each in planned}
+    (planned[0].run.folder / "run.json").unlink()
+    curve = [answer.model_dump() for answer in pairs["scrambled"].answers if "seconds" not in answer.question]
+    again, _, _ = judged(tmp_path / "c", model_folder, scrambled_rows, arms)
+    after = {each.run.key: (each.run.folder / "curve.parquet").stat().st_mtime_ns for each in planned}
+    assert [key for key in before if before[key] != after[key]] == [planned[0].run.key]
+    repeated = {pair.first: pair for pair in again.variants[0].pairs}["scrambled"].answers
+    assert [
+        a.model_dump() for a in repeated if "seconds" not in a.question and "total" not in a.question
+    ] == [a for a in curve if "total" not in a["question"]]
+    assert read_result(prepared.folder) == again
+
+    from evenly.report.comparison import write_comparison_page
+
+    page = write_comparison_page(prepared.folder).read_text(encoding="utf-8")
+    assert page.count("<svg") == 12
+    assert "scrambled against random" in page
+    assert "<script" not in page
+
+
+@pytest.mark.slow
+def test_one_arm_that_fails_leaves_the_others(model_folder: Path, rows: list, tmp_path: Path) -> None:
+    long = [{"role": "user", "content": "x " * 200}, {"role": "assistant", "content": "y"}]
+    pool = [*rows, *([long] * 20)]
+    draws = [np.arange(seed, seed + 40) for seed in range(2)]
+    arms = {"random": draws, "uniform": [draw + 5 for draw in draws], "lost": [np.arange(90, 110)] * 2}
+    result, planned, _ = judged(tmp_path / "c", model_folder, pool, arms, batch_by="rows")
+    variant = result.variants[0]
+    assert [arm.arm for arm in variant.arms] == ["random", "uniform"]
+    assert len(variant.failed) == 2
+    assert "lost, seed 0: empty: none of its rows has a response inside the window" in variant.failed[0]
+    assert {each.record.dropped for each in planned} == {0, 20}
+    with pytest.raises(InputError, match="no run of the comparison finished: diverged: the loss became"):
+        judged(
+            tmp_path / "nan",
+            model_folder,
+            rows,
+            {"random": draws},
+            loss="l2",
+            optimizer="sgd",
+            rate=1e30,
+            clip=0.0,
+        )
+
+
+@pytest.mark.slow
+def test_from_source_to_verdict(
+    model_folder: Path, rows: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evenly.pipeline import compare as pipeline
+    from evenly.pipeline.dry_run import dry_run
+    from evenly.train.compare import open_folder
+
+    source = tmp_path / "rows.jsonl"
+    source.write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows * 2))
+    vectors = np.random.default_rng(0).normal(size=(180, 12)).astype(np.float32)
+    monkeypatch.setattr(pipeline, "_embed", lambda request, pool, progress: (vectors, 3.0))
+    arms = ("full", "random", "uniform", "clumped", "matched")
+    named = {"sources": (str(source),), "model": str(model_folder), "arms": arms, "seeds": 1, "test": 12}
+    request = make_request({}, **named, **SMALL, schedules=("shuffled", "growing"), save_models=True)
+    planned = dry_run(request)
+    assert len(planned.runs) == 10
+    assert planned.training_seconds > 0
+    result = pipeline.compare(request, tmp_path / "out")
+    assert [variant.variant for variant in result.variants] == ["batch 12, shuffled", "batch 12, growing"]
+    assert [arm.arm for arm in result.variants[0].arms] == sorted(
+        arms, key=["clumped", "full", "matched", "random", "uniform"].index
+    )
+    assert {(pair.first, pair.second) for pair in result.variants[0].pairs} >= {
+        ("uniform", "random"),
+        ("uniform", "full"),
+    }
+    uniform = next(arm for arm in result.variants[0].arms if arm.arm == "uniform")
+    assert uniform.cost_seconds[0] > 2.0
+    assert len(list((tmp_path / "out").glob("runs/*/model/model.safetensors"))) == 10
+    assert pipeline.compare(request, tmp_path / "out").verdict == result.verdict
+    with pytest.raises(InputError, match="holds a comparison with other options"):
+        pipeline.compare(request.model_copy(update={"seeds": 1}), tmp_path / "out")
+    with pytest.raises(InputError, match="holds other files"):
+        open_folder(tmp_path, request)
+
+
+@pytest.mark.slow
+def test_rate_is_found_where_the_loss_falls_fastest(model_folder: Path, rows: list, tmp_path: Path) -> None:
+    from evenly.train.compare import prepare
+    from evenly.train.rate import find_rate
+
+    request = make_request({}, **{**SMALL, "rate": "auto"})
+    prepared = prepare(tmp_path, rows, str(model_folder), request.training)
+    tests = {RANDOM_TEST: np.arange(60, 75), EVEN_TEST: np.arange(75, 90)}
+    planned = plan_runs(request, prepared, [Arm("random", 0, np.arange(60))], tests, 1.0)[0]
+    rate = find_rate(planned, prepared)
+    sweep = json.loads((tmp_path / "rate.json").read_text())["sweep"]
+    best = min((loss, name) for name, loss in sweep.items() if loss is not None)[1]
+    assert rate == float(best)
+    assert len(sweep) >= 5
+    assert find_rate(planned, prepared) == rate
+
+
+def test_recipe_values_and_what_wins(tmp_path: Path) -> None:
+    recipe = {
+        "keep": "100",
+        "arms": ["full", "random"],
+        "training": {"loss": "l2", "optimizer": "sgd", "rate": 3},
+    }
+    request = make_request(recipe, keep="50%", rate=None, epochs=5)
+    assert (request.keep, request.training.rate, request.training.epochs) == ("50%", 3.0, 5.0)
+    with pytest.raises(InputError, match="keeep: Extra inputs are not permitted"):
+        make_request({"keeep": 3})
+
+
+@pytest.mark.parametrize(
+    "name", sorted(Path(__file__).parents[2].glob("recipes/*/*.yaml")), ids=lambda path: path.stem
+)
+def test_shipped_recipes_are_well_formed(name: Path) -> None:
+    from evenly.train.recipes import read_recipe
+
+    if name.parent.name == "accelerate":
+        from accelerate.commands.config.config_args import load_config_from_file
+
+        config = load_config_from_file(str(name))
+        assert config.distributed_type.value in ("DEEPSPEED", "FSDP")
+        return
+    request = make_request(read_recipe(name))
+    assert isinstance(request, Request)
+    if name.parent.name == "paper":
+        training = request.training
+        assert (training.rate, training.warmup_steps, training.window, training.batch) == (2e-5, 2, 512, 64)
+        assert (training.precision, training.gradient_checkpointing, training.momentum) == ("fp16", True, 0.0)
+        epochs = {
+            ("cross-entropy", "4500"): 4,
+            ("cross-entropy", "10000"): 2,
+            ("l2", "4500"): 2,
+            ("l2", "10000"): 1,
+        }
+        assert training.epochs == epochs[training.loss, request.keep]
+        assert training.optimizer == {"cross-entropy": "adamw", "l2": "sgd"}[training.loss]
+
+
+def test_recipe_that_cannot_be_read(tmp_path: Path) -> None:
+    from evenly.train.recipes import read_recipe
+
+    path = tmp_path / "bad.yaml"
+    for text, message in (("a: [", "is not YAML"), ("- a", "must hold names and values")):
+        path.write_text(text)
+        with pytest.raises(InputError, match=message):
+            read_recipe(path)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_recipe(tmp_path / "none.yaml")
