@@ -19,6 +19,7 @@ FIRST_PICKS = 20
 NOISY_PICKS = 3
 """So many noisy rows among the first picks are worth a warning."""
 
+SET_ASIDE_FILE = "set_aside.parquet"
 SET_ASIDE_SCHEMA = pa.schema(
     [("row", pa.int64()), ("id", pa.string()), ("reason", pa.string()), ("detail", pa.string())]
 )

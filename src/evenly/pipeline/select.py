@@ -25,6 +25,7 @@ from evenly.data.manifest import (
     VIEW_FILE,
     Manifest,
     OutputRecord,
+    SourceRecord,
     write_atomically,
     write_manifest,
 )
@@ -32,12 +33,13 @@ from evenly.data.rows import Rows
 from evenly.data.sources import read_rows
 from evenly.data.writing import check_output
 from evenly.embed import Cache
+from evenly.errors import InputError
 from evenly.measures.certificate import certificate
 from evenly.measures.result import plain
 from evenly.pipeline.control_request import ALL, ControlRequest, check_controls
 from evenly.pipeline.controls import prepare_controls
 from evenly.pipeline.evenness import RANDOM_DRAWS, evenness
-from evenly.pipeline.findings import finding_lines, findings, set_aside_table
+from evenly.pipeline.findings import SET_ASIDE_FILE, finding_lines, findings, set_aside_table
 from evenly.pipeline.folder import (
     check_folder,
     file_sha256,
@@ -52,9 +54,9 @@ from evenly.pipeline.vectors import PoolVectors, pool_vectors, vectors_sha256
 from evenly.report.page import write_report
 from evenly.selection.budgets import read_budget
 from evenly.selection.greedy import Start, pool_tensor
+from evenly.selection.orders import selection_of
 from evenly.types import Float32Array, Int64Array, Metric, Progress, Selection, silent
 
-SET_ASIDE_FILE = "set_aside.parquet"
 LIBRARIES = ("numpy", "torch", "transformers", "datasets", "pyarrow")
 
 
@@ -138,13 +140,20 @@ def selection_folder(out: str) -> Path:
 
 
 def select_sources(
-    request: SelectRequest, *, stdin: BinaryIO | None = None, progress: Progress = silent
+    request: SelectRequest,
+    *,
+    stdin: BinaryIO | None = None,
+    given: Int64Array | None = None,
+    given_sources: Sequence[SourceRecord] = (),
+    progress: Progress = silent,
 ) -> SelectOutcome:
     """Reads, embeds, selects, measures and writes.
 
     Args:
         request: what is asked for.
         stdin: standard input, for the source "-".
+        given: rows that stay kept, in their order, where a saved selection is extended.
+        given_sources: what the first sources must be for ``given`` to name their rows.
         progress: called as each stage goes on.
 
     Raises:
@@ -163,6 +172,7 @@ def select_sources(
             stdin=stdin,
             progress=progress,
         )
+        _check_same_sources(rows, given_sources)
         check_output(rows, request.out)
         check_folder(selection_folder(request.out))
         read_budget(request.keep or ALL).count(len(rows))
@@ -170,7 +180,7 @@ def select_sources(
     with watch.time("embed"):
         found = embed_rows(request, rows, cache, progress)
     with watch.time("select"):
-        made = make_selection(request, rows, found, metric, cache, progress)
+        made = make_selection(request, rows, found, metric, cache, progress, given)
     with watch.time("measure"):
         measures = evenness(
             made.vectors, made.selection, draws=request.random_draws, seed=request.seed, progress=progress
@@ -183,6 +193,12 @@ def select_sources(
     return SelectOutcome(
         manifest, selection_folder(request.out), measures, notes, _closest_texts(rows, measures)
     )
+
+
+def _check_same_sources(rows: Rows, expected: Sequence[SourceRecord]) -> None:
+    for was, found in zip(expected, rows.sources, strict=False):
+        if was.sha256 != found.sha256:
+            raise InputError(f"{found.name} was changed since the saved selection was made; select again")
 
 
 def embed_rows(
@@ -256,6 +272,8 @@ def make_selection(
     picker = Picker(tensor, hashed, metric, request.start, request.seed, request.allow_copies, cache)
     selection = picker.pick(prepared, progress)
     facts = findings(request.controls, prepared, selection, rows, picker)
+    if given is not None:
+        facts["fill_of_given"] = selection_of(tensor, given, metric).fill
     table = set_aside_table(prepared.set_aside, selection, rows, request.controls.dedup)
     return Made(selection, tensor.numpy(), hashed, facts, table)
 

@@ -20,6 +20,7 @@ from evenly.errors import InputError
 from evenly.measures.verify import Check, verify_bound, verify_order
 from evenly.pipeline.folder import file_sha256, read_measures
 from evenly.pipeline.vectors import pool_vectors, vectors_sha256
+from evenly.pipeline.verify_controls import prepare_again, promise_checks, rule_of
 from evenly.selection.greedy import pool_tensor
 from evenly.types import Float32Array, Int64Array, Metric, Progress, silent
 
@@ -73,7 +74,7 @@ def verify_folder(
         _hash_check(f"output {output.name}", folder.resolve().parent / output.name, output.sha256)
         for output in manifest.outputs
     ]
-    rows = _read_sources(manifest, folder, sources)
+    rows = read_sources(manifest, folder, sources)
     checks += _source_checks(manifest, rows)
     if len(rows) != manifest.pool_rows:
         return Verification(checks, same_vectors=False)
@@ -82,7 +83,8 @@ def verify_folder(
     )
     same = vectors_sha256(vectors) == manifest.vectors_sha256
     checks.append(_vectors_check(same))
-    checks += _order_checks(manifest, order, vectors, same)
+    cache = Cache.open() if use_cache else None
+    checks += _order_checks(folder, manifest, order, rows, vectors, encoder, same, cache)
     checks += _certificate_checks(folder, manifest, order, vectors, same)
     return Verification(checks, same)
 
@@ -115,13 +117,18 @@ def _read_order(path: Path, manifest: Manifest) -> pa.Table:
     return table
 
 
-def _read_sources(manifest: Manifest, folder: Path, sources: Sequence[str] | None) -> Rows:
-    names = list(sources) if sources else [_find(source.name, folder) for source in manifest.sources]
+def read_sources(manifest: Manifest, folder: Path, sources: Sequence[str] | None) -> Rows:
+    names = list(sources) if sources else source_places(manifest, folder)
     if "-" in names:
         raise InputError("the rows came from standard input; save them to a file and name it with --source")
     return read_rows(
         names, text=manifest.text, part=cast(Part, manifest.part), split=manifest.options.get("split")
     )
+
+
+def source_places(manifest: Manifest, folder: Path) -> list[str]:
+    """Where the sources of a selection are: where the manifest says, else beside the folder."""
+    return [_find(source.name, folder) for source in manifest.sources]
 
 
 def _find(name: str, folder: Path) -> str:
@@ -158,7 +165,7 @@ def read_vectors(
 ) -> Float32Array:
     """The rows that a selection was made on, from the cache or embedded anew, as its metric takes them."""
     found = pool_vectors(
-        rows or _read_sources(manifest, folder, None),
+        rows or read_sources(manifest, folder, None),
         encoder or manifest.encoder.name,
         long=cast(Any, manifest.encoder.long),
         precision=cast(Any, manifest.encoder.precision),
@@ -185,23 +192,39 @@ def kept_in_order(order: pa.Table) -> Int64Array:
     return kept[np.argsort(rank[kept], kind="stable")]
 
 
-def _order_checks(manifest: Manifest, order: pa.Table, vectors: Float32Array, same: bool) -> list[Check]:
+def _order_checks(
+    folder: Path,
+    manifest: Manifest,
+    order: pa.Table,
+    rows: Rows,
+    vectors: Float32Array,
+    encoder: str | None,
+    same: bool,
+    cache: Cache | None,
+) -> list[Check]:
     picks = kept_in_order(order)
     if len(picks) != manifest.kept:
         return [Check("rows kept", False, f"the order has {len(picks)}, the manifest says {manifest.kept}")]
     radius = order["radius"].to_numpy(zero_copy_only=False).astype(np.float64)[picks]
-    return verify_order(
+    prepared = prepare_again(manifest, rows, vectors, encoder or manifest.encoder.name, picks, cache)
+    anchors = prepared.controls.anchors
+    checks = verify_order(
         vectors,
         picks,
         radius,
         start=manifest.start,
         start_rule=manifest.start_rule if same else "row",
         metric=manifest.metric,
+        anchors=None if anchors is None else anchors.numpy(),
+        rule=rule_of(manifest, prepared, picks),
         keeper=order["keeper"].to_numpy(),
         keeper_distance=order["keeper_distance"].to_numpy(),
         h_min=manifest.h_min,
         fill=manifest.fill,
         **({} if same else {"tolerance": OTHER_MACHINE}),
+    )
+    return checks + promise_checks(
+        folder, manifest, prepared, picks, np.where(np.isnan(radius), np.inf, radius)
     )
 
 

@@ -1,0 +1,33 @@
+"""`evenly slice`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def slice_order(
+    folder: Annotated[Path, typer.Argument(help="The folder that select wrote, e.g. kept.evenly/")],
+    keep: Annotated[
+        str,
+        typer.Option(help="A share of the pool, a count, tokens:2M, chars:900k, distance:0.35 or knee."),
+    ],
+    out: Annotated[str, typer.Option(help="Where the rows go: a file, or a folder (kept/).")],
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Counts the tokens of --keep tokens:…; default: the encoder's.")
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Cut another size from a saved order, without embedding or picking again."""
+    from evenly.cli.screen import print_json, quantity
+    from evenly.pipeline.slice import slice_selection
+
+    found = slice_selection(folder, keep, out, tokenizer=tokenizer)
+    if json_output:
+        print_json(found.to_dict())
+        return
+    typer.echo(f"the first {found.kept:,} of {found.saved:,} picks, h_min {quantity(found.h_min)}")
+    for output in found.outputs:
+        typer.echo(f"wrote {output.name} ({output.rows:,} rows)")

@@ -1,0 +1,65 @@
+"""`evenly split`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+
+def split(
+    sources: Annotated[list[str], typer.Argument(help="Files, as for select. All of them are one pool.")],
+    out: Annotated[str, typer.Option(help="Folder for the parts, e.g. parts/.")],
+    test: Annotated[str | None, typer.Option(help="Rows of the test part: a share (10%) or a count.")] = None,
+    folds: Annotated[int | None, typer.Option(help="Deal the rows out to so many folds instead.")] = None,
+    both: Annotated[
+        bool, typer.Option("--both", help="Cover the pool with the train part too (DUPLEX); slower.")
+    ] = False,
+    gap: Annotated[
+        float | None, typer.Option(help="Leave rows nearer than this to a test row out of the train part.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="Fields that hold the text, as for select.")] = None,
+    part: Annotated[
+        Literal["all", "prompt", "response"], typer.Option(help="Which part of a row is embedded.")
+    ] = "all",
+    metric: Annotated[
+        Literal["cosine", "euclidean"], typer.Option(help="cosine is 1 - cos of the vectors.")
+    ] = "cosine",
+    encoder: Annotated[
+        str, typer.Option(help="minilm, a model folder or hub id, vectors:FILE.npy, or column:NAME.")
+    ] = "minilm",
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Neither read nor keep vectors.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Make a test part that covers the pool, without near-copies in the train part, or folds."""
+    from evenly.cli.screen import print_json, quantity, shown_progress
+    from evenly.pipeline.split import SplitRequest, split_sources
+
+    request = SplitRequest(
+        sources=sources,
+        out=out,
+        test=test,
+        folds=folds,
+        both=both,
+        gap=gap,
+        text=text,
+        part=part,
+        metric=metric,
+        encoder=encoder,
+        use_cache=not no_cache,
+    )
+    with shown_progress(json_output=json_output) as progress:
+        found = split_sources(request, progress)
+    if json_output:
+        print_json(found.to_dict())
+        return
+    for name, count in found.rows.items():
+        typer.echo(
+            f"{name}: {count:,} rows; no row of the pool is farther than {quantity(found.fill[name])} from it"
+        )
+    if found.gap is not None:
+        typer.echo(f"train and test rows are at least {quantity(found.gap)} apart")
+    if found.left_out:
+        typer.echo(f"left out: {found.left_out:,} rows within the gap of a test row, listed in split.json")
+    for output in found.outputs:
+        typer.echo(f"wrote {output.name} ({output.rows:,} rows)")
