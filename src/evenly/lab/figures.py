@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from evenly.lab.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, darkest first; black is kept for bounds and laws.
@@ -57,6 +58,14 @@ def panels(
     return figure, list(axes.reshape(-1))
 
 
+def plain_ticks(axis: Axis, values: Sequence[float]) -> None:
+    """Puts ticks of a logarithmic axis where they can be read as plain numbers."""
+    from matplotlib.ticker import NullLocator
+
+    axis.set_ticks(values, [f"{value:g}" for value in values])
+    axis.set_minor_locator(NullLocator())
+
+
 def render(draw: Callable[[Result], Figure], result: Result, folder: Path) -> tuple[Path, Path]:
     """Draws the result in the house style and writes NAME.png and NAME.svg, the same bytes every time."""
     import matplotlib
@@ -65,6 +74,6 @@ def render(draw: Callable[[Result], Figure], result: Result, folder: Path) -> tu
     png, svg = folder / f"{result.name}.png", folder / f"{result.name}.svg"
     with matplotlib.rc_context(STYLE):
         figure = draw(result)
-        figure.savefig(png, dpi=130, metadata={"Software": None})
+        figure.savefig(png, dpi=110, metadata={"Software": None})
         figure.savefig(svg, metadata={"Date": None})
     return png, svg

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from evenly.lab import descent, designs, labels, networks
-from evenly.lab.figures import COLOURS, MARKERS, panels
+from evenly.lab.figures import COLOURS, MARKERS, panels, plain_ticks
 from evenly.lab.geometry import fill_distance, rank_correlation, separation
 from evenly.lab.result import Cell, Result, Table
 from evenly.types import Float64Array, Progress, silent
@@ -146,8 +146,7 @@ def draw(result: Result) -> Figure:
                 values[index], error[index], MARKERS[index], color=COLOURS[index], label=name, alpha=0.85
             )
         axis.set(xscale="log", yscale="log", xlabel=label, ylabel="RMSE on the cube")
-    axes[0].set_xticks((0.25, 0.5, 1.0, 2.0), ("0.25", "0.5", "1", "2"))
-    axes[0].minorticks_off()
+    plain_ticks(axes[0].xaxis, (0.25, 0.5, 1, 2))
     axes[0].set_title("Fill carries the error")
     axes[1].set_title(r"$h_{\min}$ alone is fooled")
     axes[0].legend(loc="upper left")

@@ -11,7 +11,7 @@ import torch
 
 from evenly.lab import descent, designs, labels, networks
 from evenly.lab.experiments.law import Density, ball_volume, expected_h_min
-from evenly.lab.figures import COLOURS, MARKERS, panels
+from evenly.lab.figures import COLOURS, MARKERS, panels, plain_ticks
 from evenly.lab.geometry import fill_distance, nearest_distances, separation
 from evenly.lab.result import Cell, Result, Table
 from evenly.types import Float64Array, Int64Array, Progress, silent
@@ -255,8 +255,7 @@ def draw(result: Result) -> Figure:
     axes[0].set(
         xscale="log", yscale="log", xlabel="N", ylabel=r"$h_{\min}$: raw (dashed), normalised (solid)"
     )
-    axes[0].set_xticks(SIZES, [str(n) for n in SIZES])
-    axes[0].minorticks_off()
+    plain_ticks(axes[0].xaxis, SIZES)
     axes[0].set_title("Normalised, it does not shrink with N")
     axes[0].set_ylim(1e-5, 1e3)
     axes[0].legend(loc="upper left", ncols=3)

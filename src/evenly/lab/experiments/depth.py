@@ -162,5 +162,5 @@ def draw(result: Result) -> Figure:
         axis.set(yscale="log", xlabel="block", ylabel="closest pair: features / input")
         axis.set_title(f"{activation}, {depth} blocks of inner width {INNER}")
         axis.set_xticks(np.linspace(0, depth, 5).astype(int))
-        axis.legend(loc="center right")
+        axis.legend(loc="upper right", bbox_to_anchor=(1.0, 0.93))
     return figure

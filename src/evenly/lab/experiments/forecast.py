@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from evenly.lab import descent, designs, geometry, labels, networks
-from evenly.lab.figures import COLOURS, INK, MARKERS, panels
+from evenly.lab.figures import COLOURS, INK, MARKERS, panels, plain_ticks
 from evenly.lab.geometry import rank_correlation
 from evenly.lab.networks import Network
 from evenly.lab.result import Cell, Result, Table, span
@@ -275,6 +275,10 @@ def draw(result: Result) -> Figure:
         forecast, measured = (np.exp(result.series[f"{part}: {name}"]) for part in PARTS)
         axes[1].plot(forecast, measured, label=f"{name}: {rank:.2f}", **look)
     axes[0].set(xscale="log", yscale="log", xlabel="Riesz-2 energy", ylabel="steps to 3 % of the loss")
+    plain_ticks(axes[0].xaxis, (1, 2, 5, 10))
+    plain_ticks(axes[0].yaxis, (100, 200, 500, 1000))
+    for axis in (axes[1].xaxis, axes[1].yaxis):
+        plain_ticks(axis, (0.5, 1, 2, 4))
     axes[0].set_title("40 sets, independent labels (rank correlation)")
     axes[0].legend(loc="upper left")
     axes[1].axline((1, 1), slope=1, color=INK, linewidth=1.0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evenly.lab.designs import Generator, check_distinct, check_points, generator
-from evenly.lab.figures import COLOURS, INK, MARKERS, panels
+from evenly.lab.figures import COLOURS, INK, MARKERS, panels, plain_ticks
 from evenly.lab.result import Cell, Result, Table
 from evenly.types import Float64Array, Progress, silent
 
@@ -296,6 +296,5 @@ def _draw_sizes(axis: Axes, result: Result) -> None:
         ylabel=r"$h_{\min}$",
         title="Points: measured; line: sharp law; dots: lower bound",
     )
-    axis.set_xticks(SIZES, [str(n) for n in SIZES])
-    axis.minorticks_off()
+    plain_ticks(axis.xaxis, SIZES)
     axis.legend(loc="lower left", ncols=2)

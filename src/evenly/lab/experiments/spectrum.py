@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from evenly.lab import descent, designs, kernel, labels, networks
-from evenly.lab.figures import COLOURS, INK, MARKERS, panels
+from evenly.lab.figures import COLOURS, INK, MARKERS, panels, plain_ticks
 from evenly.lab.geometry import rank_correlation, separation
 from evenly.lab.networks import Network
 from evenly.lab.result import Cell, Result, Table, span
@@ -210,8 +210,7 @@ def draw(result: Result) -> Figure:
     axes[1].set(
         xscale="log", yscale="log", xlabel=r"$h_{\min}$ of a random set", ylabel=r"$\lambda_{\min}(K)$"
     )
-    axes[1].set_xticks((0.4, 0.6, 0.8, 1.0), ("0.4", "0.6", "0.8", "1"))
-    axes[1].minorticks_off()
+    plain_ticks(axes[1].xaxis, (0.4, 0.6, 0.8, 1))
     axes[1].set_title(r"Across random sets $h_{\min}$ says less")
     _draw_price(axes[2], result)
     return figure
@@ -231,8 +230,7 @@ def _draw_price(axis: Axes, result: Result) -> None:
         axis.plot(STEP_DISTANCES, middle, MARKERS[index] + line, color=COLOURS[index], label=label)
     axis.plot([], [], color=COLOURS[6], linewidth=0.9, label="smooth labels")
     axis.set(xscale="log", yscale="log", xlabel="distance h of the pair", ylabel="steps to fit it")
-    axis.set_xticks(STEP_DISTANCES, [f"{h:g}" for h in STEP_DISTANCES])
-    axis.minorticks_off()
+    plain_ticks(axis.xaxis, STEP_DISTANCES.tolist())
     axis.set_title("Labels 1 apart cost steps, smooth ones none")
     axis.set_ylim(50, 2e4)
     axis.legend(loc="upper left", ncols=2, fontsize=7.5)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from evenly.lab import descent, designs, kernel, labels, networks
-from evenly.lab.figures import COLOURS, INK, MARKERS, panels
+from evenly.lab.figures import COLOURS, INK, MARKERS, panels, plain_ticks
 from evenly.lab.networks import Network
 from evenly.lab.result import Cell, Result, Table
 from evenly.types import Float64Array, Progress, silent
@@ -77,7 +77,7 @@ def run(
         f"{numbers['PL ratio, least']:.1e}); drift runs from {lazy.last_drift:.3f} (width {WIDTHS[-1]}) "
         f"to {active.last_drift:.2f} (width {WIDTHS[0]}); norms grow at most "
         f"{max(each.norm for each in followed.values()):.2f}x; sharpness passes 2/eta "
-        f"({max(sharpness.values()):.2f} of it) and the loss falls all the same; tau "
+        f"({max(sharpness.values()):.2f} of it) and the loss falls in bursts all the same; tau "
         f"lowers the smoothness exponent from {exponents['residual gelu, without tau']:.1f} to "
         f"{exponents['residual gelu, with tau']:.1f}.",
         outcome="holds" if holds else "holds in part",
@@ -99,7 +99,7 @@ class Followed:
         norm: the largest |theta_t| / |theta_0|.
         last_drift: the last of ``drift``.
         outside: at how many moments the PL ratio left [lambda_min / N, lambda_max / N]; 0 by the theorem.
-        loss: last loss over first.
+        loss: the least loss over the first.
     """
 
     moments: Float64Array
@@ -143,7 +143,7 @@ def _follow(network: Network, seed: int, steps: int, curvatures: int, device: st
     sharpness = [rate / 2 * kernel.top_curvature(network, kept[step], x, y) for step in curved]
     norms = [float(each.norm() / theta[0].norm()) for each in kept.values()]
     outside = int(np.sum((ratio < least - slack) | (ratio > most * (1 + 1e-12) + slack)))
-    loss = float(trained.losses[-1, 0] / trained.losses[0, 0])
+    loss = float(trained.losses.min() / trained.losses[0, 0])
     return Followed(
         moments.astype(float), ratio, least, most, drift, curved.astype(float), np.array(sharpness),
         max(norms), float(drift[-1]), outside, loss,
@@ -198,7 +198,7 @@ def _run_table(followed: dict[str, Followed]) -> Table:
         for name, r in followed.items()
     ]
     columns = ("network", "PL ratio, least", "steps outside its range", "top Hessian * eta / 2, most")
-    more = ("|theta| / |theta_0|, most", "kernel drift at the end", "last loss / first")
+    more = ("|theta| / |theta_0|, most", "kernel drift at the end", "least loss / first")
     return Table("Along gradient descent", columns + more, tuple(rows))
 
 
@@ -241,8 +241,7 @@ def draw(result: Result) -> Figure:
         ylabel=r"$|\nabla^2 L(c\theta)|\,/\,|\nabla^2 L(\theta)|$",
         title="Smoothness is polynomial, not bounded",
     )
-    axes[3].set_xticks((1, 2, 4, 8), ("1", "2", "4", "8"))
-    axes[3].minorticks_off()
+    plain_ticks(axes[3].xaxis, (1, 2, 4, 8))
     axes[3].legend(loc="upper left", fontsize=7.5)
     return figure
 
