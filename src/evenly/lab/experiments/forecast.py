@@ -277,12 +277,12 @@ def draw(result: Result) -> Figure:
     axes[0].set(xscale="log", yscale="log", xlabel="Riesz-2 energy", ylabel="steps to 3 % of the loss")
     plain_ticks(axes[0].xaxis, (1, 2, 5, 10))
     plain_ticks(axes[0].yaxis, (100, 200, 500, 1000))
-    for axis in (axes[1].xaxis, axes[1].yaxis):
-        plain_ticks(axis, (0.5, 1, 2, 4))
     axes[0].set_title("40 sets, independent labels (rank correlation)")
     axes[0].legend(loc="upper left")
     axes[1].axline((1, 1), slope=1, color=INK, linewidth=1.0)
     axes[1].set(xscale="log", yscale="log", xlabel="forecast", ylabel="measured")
+    for axis in (axes[1].xaxis, axes[1].yaxis):
+        plain_ticks(axis, (0.5, 1, 2, 4))
     axes[1].set_title("Steps of a random half / of the even half")
     axes[1].legend(loc="upper left")
     return figure

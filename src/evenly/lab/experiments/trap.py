@@ -170,25 +170,24 @@ def _train(
 def draw(result: Result) -> Figure:
     """The losses with their floors, one panel per network, and the share of the residual on the pairs."""
     names = [name.removeprefix("loss: ") for name in result.series if name.startswith("loss: ")]
-    figure, axes = panels(len(names) + 1 if len(names) < 3 else 3, 1 if len(names) < 3 else 2)
+    shown = names if len(names) == 1 else [names[0], names[-1]]  # of these also the residual on the pairs
+    count = len(names) + len(shown)
+    figure, axes = panels(min(count, 3), -(-count // 3))
     steps = result.series["moments"]
     for axis, name in zip(axes, names, strict=False):
         _draw_losses(axis, steps, result.series[f"loss: {name}"], name)
     axes[0].legend(title="near copies P among 64", loc="lower left")
-    axis = axes[len(names)]
-    for index, pairs in enumerate(PAIRS[1:], start=1):
-        axis.plot(
-            steps,
-            result.series[f"on pairs: {names[0]}"][:, index],
-            color=COLOURS[index],
-            label=f"P = {pairs}",
-        )
-    axis.set(xscale="log", ylim=(0, 1.03), xlabel="step", ylabel="share of the residual on the pairs")
-    axis.set_title(f"What is left sits on the pairs ({names[0]})")
-    axis.legend(loc="upper left")
-    for spare in axes[len(names) + 1 :]:
-        spare.set_axis_off()
+    for axis, name in zip(axes[len(names) :], shown, strict=True):
+        _draw_shares(axis, steps, result.series[f"on pairs: {name}"], name)
     return figure
+
+
+def _draw_shares(axis: Axes, steps: Float64Array, shares: Float64Array, name: str) -> None:
+    for index, pairs in enumerate(PAIRS[1:], start=1):
+        axis.plot(steps, shares[:, index], color=COLOURS[index], label=f"P = {pairs}")
+    axis.set(xscale="log", ylim=(0, 1.03), xlabel="step", ylabel="share of the residual on the pairs")
+    axis.set_title(f"What is left sits on the pairs ({name})")
+    axis.legend(loc="upper left")
 
 
 def _draw_losses(axis: Axes, steps: Float64Array, loss: Float64Array, name: str) -> None:
