@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from evenly.data.manifest import ORDER_FILE, ORDER_SCHEMA, EncoderRecord, Manifest, write_manifest
+from evenly.data.manifest import ORDER_FILE, EncoderRecord, Manifest, write_manifest
 from evenly.data.sources import read_rows
 from evenly.errors import InputError
 from evenly.train.export import TARGETS, export
@@ -31,15 +31,8 @@ def write_selection(folder: Path, records: list) -> Path:
     place = folder / "kept.evenly"
     place.mkdir()
     ranks = {4: 0, 1: 1}
-    columns = {
-        "row": list(range(6)),
-        "id": [str(row) for row in range(6)],
-        "rank": [ranks.get(row) for row in range(6)],
-        "radius": [None] * 6,
-        "keeper": [4] * 6,
-        "keeper_distance": [0.0] * 6,
-    }
-    pq.write_table(pa.table(columns, schema=ORDER_SCHEMA), place / ORDER_FILE)
+    order = {"row": list(range(6)), "rank": [ranks.get(row) for row in range(6)]}
+    pq.write_table(pa.table(order), place / ORDER_FILE)
     manifest = Manifest(
         evenly="0",
         created="2026-01-01T00:00:00Z",
@@ -80,6 +73,7 @@ def test_rows_load_as_conversations(target: str, kept: Path, tmp_path: Path) -> 
         {".yaml": yaml.safe_load, ".json": json.loads, ".py": ast.parse}[path.suffix](text)
 
 
+@pytest.mark.slow
 def test_trl_reads_its_configuration(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trl = pytest.importorskip("trl")
     configuration = export(kept, "trl", tmp_path / "out")[1]
