@@ -36,7 +36,9 @@ def lab(
     rows: Annotated[
         int | None, typer.Option(min=2, help="With your own data: how many rows to draw from it at most.")
     ] = None,
-    encoder: Annotated[str, typer.Option(help="With forecast: what turns texts into vectors.")] = "minilm",
+    encoder: Annotated[
+        str | None, typer.Option(help="With forecast: what turns texts into vectors; default: minilm.")
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Measure the theory: every claim as an experiment with its figure, its numbers and a verdict."""
@@ -48,13 +50,26 @@ def lab(
         raise InputError(f"experiment {name!r} takes no source ({source[0]}); only forecast reads your data")
     if bool(model) != bool(data) or (model and name != "spectrum"):
         raise InputError("--model and --data belong together: evenly lab spectrum --model PATH --data SOURCE")
+    if rows is not None and not (source or model):
+        raise InputError("--rows is for your own data: evenly lab forecast SOURCE, or spectrum with --model")
+    if encoder is not None and not source:
+        raise InputError("--encoder is for your own data: evenly lab forecast SOURCE --encoder NAME")
+    if (seeds is not None or quick) and (source or model):
+        raise InputError(
+            "--seeds and --quick are for the lab's own experiments; on your own data leave them out"
+        )
     with shown_progress(json_output=json_output) as progress:
         if source:
             from evenly.lab.userdata import forecast_source
 
             results = [
                 forecast_source(
-                    source, out, encoder=encoder, rows=rows or 1000, device=device, progress=progress
+                    source,
+                    out,
+                    encoder=encoder or "minilm",
+                    rows=rows or 1000,
+                    device=device,
+                    progress=progress,
                 )
             ]
         elif model and data:

@@ -60,26 +60,20 @@ def run(
         share, shares = _train(arm, x, y, seeds, steps, moments, progress)
         series[f"loss: {arm.label}"] = np.median(share[moments], axis=2)
         series[f"on pairs: {arm.label}"] = np.median(shares, axis=2)
-        for column, pairs in enumerate(PAIRS):
-            reached = [descent.steps_to(share[:, column], threshold) for threshold in THRESHOLDS]
-            cells = [descent.censored_median(each, steps) for each in reached]
-            last = float(np.median(share[-1, column] / floors[column])) if pairs else None
-            on_pairs = float(np.median(shares[-1, column])) if pairs else None
-            rows.append(
-                (arm.label, pairs, pairs / POINTS, float(floors[column].mean()), *cells, last, on_pairs)
-            )
-            numbers[f"{arm.label}: steps to 10 %, {pairs} pairs"] = float(
-                np.quantile(reached[1], 0.5, method="higher")
-            )
-    plain, trapped = (numbers[f"{arms[0].label}: steps to 10 %, {pairs} pairs"] for pairs in (0, 16))
+        rows += _rows(arm, share, shares[-1], floors)
+        to_tenth = descent.steps_to(share.reshape(steps + 1, -1), 0.1).reshape(len(PAIRS), seeds)
+        for pairs, taken in zip(PAIRS, np.quantile(to_tenth, 0.5, axis=1, method="higher"), strict=True):
+            numbers[f"{arm.label}: steps to 10 %, {pairs} pairs"] = float(taken)
     # A run cut off at the cap was at least this many times slower, so the cap stands in for it.
-    numbers["slowdown, 16 pairs"] = min(trapped, steps) / plain
-    holds = all(
+    slower = [
         min(numbers[f"{arm.label}: steps to 10 %, 16 pairs"], steps)
-        >= 3 * numbers[f"{arm.label}: steps to 10 %, 0 pairs"]
+        / numbers[f"{arm.label}: steps to 10 %, 0 pairs"]
         for arm in arms
-    )
-    sign = "more than " if not np.isfinite(trapped) else ""
+    ]
+    numbers["slowdown, 16 pairs"] = slower[0]
+    sign = "" if np.isfinite(numbers[f"{arms[0].label}: steps to 10 %, 16 pairs"]) else "more than "
+    columns = ("network", "pairs P", "P/N", "floor drawn", "30 %", "10 %", "1 %")
+    ends = ("last loss / floor", "residual on pairs")
     return Result(
         name="trap",
         title="Near copies trap loss",
@@ -88,28 +82,30 @@ def run(
         | {"labels": "independent", "rates": {arm.label: arm.rate for arm in arms}},
         tables=(
             Table(
-                f"Median steps to a share of the label variance, {seeds} seeds",
-                (
-                    "network",
-                    "pairs P",
-                    "P/N",
-                    "floor drawn",
-                    "30 %",
-                    "10 %",
-                    "1 %",
-                    "last loss / floor",
-                    "residual on pairs",
-                ),
-                tuple(rows),
+                f"Median steps to a share of the label variance, {seeds} seeds", columns + ends, tuple(rows)
             ),
         ),
         verdict="with 16 near copies among 64 points, 10 % of the loss is reached "
-        f"{sign}{numbers['slowdown, 16 pairs']:.0f} times later than with none (MLP, Adam); above the floor "
-        "P/N copies cost little, below it nearly all residual is theirs.",
-        outcome="holds" if holds else "holds in part",
+        f"{sign}{slower[0]:.0f} times later than with none (MLP, Adam); above the floor P/N copies cost little, "
+        "below it nearly all residual is theirs.",
+        outcome="holds" if min(slower) >= 3 else "holds in part",
         numbers=numbers,
         series=series,
     )
+
+
+def _rows(
+    arm: Arm, share: Float64Array, last_shares: Float64Array, floors: Float64Array
+) -> list[tuple[Cell, ...]]:
+    """One line per P: the floor, the median steps to each threshold, and where the last loss sits."""
+    rows: list[tuple[Cell, ...]] = []
+    for column, pairs in enumerate(PAIRS):
+        reached = [descent.steps_to(share[:, column], threshold) for threshold in THRESHOLDS]
+        cells = [descent.censored_median(each, len(share) - 1) for each in reached]
+        last = float(np.median(share[-1, column] / floors[column])) if pairs else None
+        on_pairs = float(np.median(last_shares[column])) if pairs else None
+        rows.append((arm.label, pairs, pairs / POINTS, float(floors[column].mean()), *cells, last, on_pairs))
+    return rows
 
 
 def _data(seeds: int, device: str) -> tuple[Tensor, Tensor]:
