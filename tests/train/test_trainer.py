@@ -11,7 +11,7 @@ import pytest
 
 from evenly.errors import InputError
 from evenly.train.examples import Examples, encode
-from evenly.train.models import load_model, load_tokenizer
+from evenly.train.models import load_model, load_tokenizer, memory_remedy
 from evenly.train.recipes import make_request
 from evenly.train.settings import Lora, Training
 from evenly.train.trainer import DivergedError, Run, last_checkpoint, train_run
@@ -136,3 +136,17 @@ def test_options_that_cannot_be_are_one_line(values: dict, message: str) -> None
 def test_no_model_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no causal language model could be loaded"):
         load_model(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), True),
+        (RuntimeError("shape mismatch"), False),
+    ],
+)
+def test_memory_that_ran_out_names_the_remedy(error: Exception, found: bool) -> None:
+    remedy = memory_remedy(error, Training(micro_batch=5))
+    assert (remedy is not None) == found
+    assert remedy is None or "lower --micro-batch (now 5)" in remedy

@@ -92,7 +92,10 @@ def compare(
     from pathlib import Path
 
     from evenly.cli.screen import print_json, shown_progress
+    from evenly.train.extras import require_training
     from evenly.train.recipes import make_request, read_recipe
+
+    require_training("evenly compare")
 
     request = make_request(
         read_recipe(Path(recipe)) if recipe else {},

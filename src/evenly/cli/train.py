@@ -40,7 +40,10 @@ def train(
 
     from evenly.cli.screen import shown_progress
     from evenly.data.sources import read_rows
+    from evenly.train.extras import require_training
     from evenly.train.recipes import make_request
+
+    require_training("evenly train")
     from evenly.train.single import train_rows
 
     options = training_options(

@@ -199,7 +199,7 @@ _TEMPLATE = """<!doctype html>
   margin: 2rem auto; padding: 0 1rem; }
 p { max-width: 70ch; }
 .quiet { color: var(--quiet); }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 1rem; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 1rem; }
 svg { width: 100%; height: auto; font: 11px system-ui, sans-serif; }
 svg text:not([fill]) { fill: var(--quiet); }
 svg text[fill] { font-weight: 600; }

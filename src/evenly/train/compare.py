@@ -21,7 +21,13 @@ from accelerate import PartialState
 from evenly.data.manifest import write_atomically
 from evenly.errors import InputError
 from evenly.train.examples import Examples, Messages, encode
-from evenly.train.models import choose_precision, load_model, load_tokenizer, model_identity
+from evenly.train.models import (
+    choose_precision,
+    load_model,
+    load_tokenizer,
+    memory_remedy,
+    model_identity,
+)
 from evenly.train.outcome import Outcome, RunRecord, read_outcomes
 from evenly.train.plan import Planned, Prepared, Request
 from evenly.train.result import ComparisonResult, write_result
@@ -171,14 +177,9 @@ def _run_one(planned: Planned, folder: Path, progress: Progress = silent) -> Non
 
 
 def _failure(error: BaseException, training: Training) -> str:
+    remedy = memory_remedy(error, training)
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "memory" in reason.lower()
-    if memory:
-        return (
-            f"failed: out of memory; lower --micro-batch (now {training.micro_batch}) or --window "
-            f"(now {training.window}), or use --gradient-checkpointing or --lora"
-        )
-    return f"failed: {reason}"
+    return f"failed: {remedy or reason}"
 
 
 def _write_record(planned: Planned, status: str) -> None:

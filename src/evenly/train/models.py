@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 
 from evenly.errors import InputError
-from evenly.train.settings import Lora
+from evenly.train.settings import Lora, Training
 
 Precision = Literal["bf16", "fp16", "fp32"]
 
@@ -103,6 +103,16 @@ def choose_precision(asked: Literal["auto", "bf16", "fp16", "fp32"]) -> Precisio
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     capability = torch.backends.cpu.get_cpu_capability()
     return "bf16" if capability == "AVX512" and _processor_has("amx_bf16", "avx512_bf16") else "fp32"
+
+
+def memory_remedy(error: BaseException, training: Training) -> str | None:
+    """What to do about an error, where it says that memory ran out; None for any other."""
+    if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "memory" not in str(error).lower():
+        return None
+    return (
+        f"out of memory; lower --micro-batch (now {training.micro_batch}) or --window (now {training.window}), "
+        "or use --gradient-checkpointing or --lora"
+    )
 
 
 def _processor_has(*flags: str) -> bool:

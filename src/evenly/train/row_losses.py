@@ -15,7 +15,7 @@ from evenly.train.losses import IGNORED, TOKEN_LOSSES, LossName, predict_respons
 from evenly.train.models import Precision
 from evenly.types import Float64Array, Int64Array, Progress, silent
 
-TOKENS_PER_PASS = 8192
+TOKENS_PER_PASS = 4096
 TOKEN_MULTIPLE = 128
 """Matrix units work on whole tiles: rows are padded until a batch's tokens are a multiple of this."""
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from evenly.errors import InputError
 from evenly.train.examples import Messages, encode
-from evenly.train.models import load_tokenizer
+from evenly.train.models import load_tokenizer, memory_remedy
 from evenly.train.settings import Training
 from evenly.types import Progress, silent
 
@@ -88,8 +88,11 @@ def train_rows(
     if not (folder / "model").exists():
         try:
             train_run(run, examples, tokenizer, progress=progress)
-        except DivergedError as error:
-            raise InputError(f"{error}; the curve up to there is in {folder / 'curve.parquet'}") from None
+        except (RuntimeError, MemoryError) as error:
+            reason = str(error) if isinstance(error, DivergedError) else memory_remedy(error, training)
+            if reason is None:
+                raise
+            raise InputError(f"{reason}; the curve up to there is in {folder / 'curve.parquet'}") from None
     curve = pq.read_table(folder / "curve.parquet").filter(pc.field("part") == "arm")
     loss = float(curve["loss"][-1].as_py())
     return Trained(len(usable), int(examples.truncated.sum()), int(examples.dropped.sum()), steps, loss)

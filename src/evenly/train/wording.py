@@ -37,6 +37,8 @@ def _speed_words(pair: Pair) -> str:
     if answer is None or answer.value is None:
         return "speed could not be compared."
     figure = f"{answer.value:.2f} times the steps to the same loss on its own rows{_interval(answer)}"
+    if answer.standard_error == 0.0 and answer.value == 1.0:
+        return "no difference in speed: the curves on their own rows are the same."
     if answer.called == "cannot be told":
         return f"{figure}, from one seed: cannot be told from noise."
     if answer.called == "no difference":
@@ -127,7 +129,7 @@ def _speed_name(pair: Pair) -> str:
 
 
 def _caution(proxy: bool, parameters: int, model: str) -> str:
-    size = f"{parameters / 1e6:.1f} million" if parameters < 1e9 else f"{parameters / 1e9:.1f} billion"
+    size = f"{parameters / 1e9:.1f} billion" if parameters >= 1e9 else f"{parameters / 1e6:.2g} million"
     if not proxy:
         return f"Measured with {model} ({size} parameters); another model may answer differently."
     return (
