@@ -68,6 +68,19 @@ def select(
         bool, typer.Option("--no-cache", help="Neither read nor keep vectors and picks.")
     ] = False,
     device: Annotated[str | None, typer.Option(help="Device to embed on, as torch names it.")] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Memory that selection may hold (2GB, 512MiB); what does not fit goes to scratch files."
+        ),
+    ] = None,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="Where selection works: this machine, or a Ray cluster.")
+    ] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="Ray cluster to join (host:port or auto). Default: one on this machine."),
+    ] = None,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Let the encoder folder's own Python code run.")
     ] = False,
@@ -214,6 +227,9 @@ def select(
         controls=controls,
         strategy=strategy,
         refine=refine,
+        memory=memory,
+        engine=engine,
+        ray_address=ray_address,
     )
     with shown_progress(json_output=json_output) as progress:
         outcome = select_sources(request, progress=progress)

@@ -104,6 +104,11 @@ class Cache:
         """Where selection keeps the picks of its runs."""
         return self.folder / "orders"
 
+    @property
+    def scratch(self) -> Path:
+        """Where runs that do not fit into memory put what they need for the moment."""
+        return self.folder / "scratch"
+
     def shelf(self, encoder: Encoder, long: Long) -> Shelf:
         """The vectors of one encoder, runtime and way with long texts: bit for bit what it would give now."""
         name = hashlib.sha256(f"{encoder.identity}\n{encoder.runtime}\n{long}".encode()).digest()

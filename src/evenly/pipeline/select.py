@@ -53,8 +53,10 @@ from evenly.pipeline.picking import MAXMIN, Picker, check_strategy
 from evenly.pipeline.vectors import PoolVectors, pool_vectors, vectors_sha256
 from evenly.report.page import write_report
 from evenly.selection.budgets import read_budget
-from evenly.selection.greedy import Start, pool_tensor
+from evenly.selection.greedy import Start
+from evenly.selection.mapped import tensor_of
 from evenly.selection.orders import selection_of
+from evenly.selection.placing import Engine, read_memory
 from evenly.types import Float32Array, Int64Array, Metric, Progress, Selection, silent
 
 LIBRARIES = ("numpy", "torch", "transformers", "datasets", "pyarrow")
@@ -83,6 +85,9 @@ class SelectRequest:
     controls: ControlRequest = field(default_factory=ControlRequest)
     strategy: str = MAXMIN
     refine: bool = False
+    memory: str | None = None
+    engine: Literal["local", "ray"] = "local"
+    ray_address: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,8 +182,9 @@ def select_sources(
         check_folder(selection_folder(request.out))
         read_budget(request.keep or ALL).count(len(rows))
     cache = Cache.open() if request.use_cache else None
+    engine = engine_of(request)
     with watch.time("embed"):
-        found = embed_rows(request, rows, cache, progress)
+        found = embed_rows(request, rows, cache, progress, engine)
     with watch.time("select"):
         made = make_selection(request, rows, found, metric, cache, progress, given)
     with watch.time("measure"):
@@ -201,10 +207,27 @@ def _check_same_sources(rows: Rows, expected: Sequence[SourceRecord]) -> None:
             raise InputError(f"{found.name} was changed since the saved selection was made; select again")
 
 
+def engine_of(request: SelectRequest) -> Engine:
+    """Where selection works, as the request says.
+
+    Raises:
+        InputError: a size that is none, or a cluster address without the engine for it.
+    """
+    if request.ray_address and request.engine != "ray":
+        raise InputError("--ray-address is for --engine ray; add it, or leave the address out")
+    memory = read_memory(request.memory) if request.memory else None
+    return Engine(Cache.open().scratch, memory, request.engine == "ray", request.ray_address)
+
+
 def embed_rows(
-    request: SelectRequest, rows: Rows, cache: Cache | None, progress: Progress = silent
+    request: SelectRequest,
+    rows: Rows,
+    cache: Cache | None,
+    progress: Progress = silent,
+    engine: Engine | None = None,
 ) -> PoolVectors:
-    """The vectors of rows, as the request says they are made."""
+    """The vectors of rows, as the request says they are made, where the engine has room for them."""
+    metric = check_metric(request.metric)
     return pool_vectors(
         rows,
         request.encoder,
@@ -212,6 +235,7 @@ def embed_rows(
         cache=cache,
         device=request.device,
         trust_remote_code=request.trust_remote_code,
+        room=lambda dimension: engine.room(len(rows), dimension, metric) if engine else None,
         progress=progress,
     )
 
@@ -255,8 +279,9 @@ def make_selection(
         progress: called with the stage "select".
         given: rows of a saved selection that is extended, in its order.
     """
-    tensor = pool_tensor(found.vectors, metric)
-    hashed = vectors_sha256(tensor.numpy())
+    engine = engine_of(request)
+    vectors = engine.prepare(found.vectors, metric)
+    tensor, hashed = tensor_of(vectors), vectors_sha256(vectors)
     outside = OutsideRows(
         request.encoder,
         found.record.identity,
@@ -269,13 +294,22 @@ def make_selection(
     prepared = prepare_controls(
         request.controls, request.keep, rows, tensor, metric, outside, request.encoder, given
     )
-    picker = Picker(tensor, hashed, metric, request.start, request.seed, request.allow_copies, cache)
+    picker = Picker(
+        tensor,
+        hashed,
+        metric,
+        request.start,
+        request.seed,
+        request.allow_copies,
+        cache,
+        lambda: engine.open(vectors, metric),
+    )
     selection = picker.pick(prepared, progress)
     facts = findings(request.controls, prepared, selection, rows, picker)
     if given is not None:
         facts["fill_of_given"] = selection_of(tensor, given, metric).fill
     table = set_aside_table(prepared.set_aside, selection, rows, request.controls.dedup)
-    return Made(selection, tensor.numpy(), hashed, facts, table)
+    return Made(selection, vectors, hashed, facts, table)
 
 
 def _write(
