@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO_EXTRAS := offline
-TEST_EXTRAS := offline,report,lab,train,eval,ray,rivals,dev
+TEST_EXTRAS := offline,fast,report,lab,train,eval,ray,rivals,dev
 
 .PHONY: demo test lint bench bench-scale clean
 

@@ -22,6 +22,9 @@ from evenly.types import Float64Array, Int64Array
 SAMPLE_ROWS = 4096
 """Rows from which the filter's map is fitted."""
 
+SPECTRUM_ROWS = 1024
+"""Rows from which it is judged how many directions the map needs."""
+
 
 class MemoryPool:
     """Rows in one memory.
@@ -181,7 +184,7 @@ class MemoryPool:
         sample = self.vectors[:: max(1, self.count // SAMPLE_ROWS)]
         components = self._components
         if components is None and self.count >= SAMPLE_ROWS:
-            components = worthwhile_components(sample)
+            components = worthwhile_components(sample[:: len(sample) // SPECTRUM_ROWS])
         least, most = self.vectors.aminmax()
         largest = max(float(most), -float(least))
         return fit_map(sample, largest, dtype=self._dtype, components=components)
