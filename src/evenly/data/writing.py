@@ -28,6 +28,7 @@ from typing import IO, BinaryIO
 import numpy as np
 
 from evenly.data.compression import compressor, sha256_of
+from evenly.data.leftovers import clear_leftovers
 from evenly.data.manifest import OutputRecord
 from evenly.data.names import Format, Kind, check_kind
 from evenly.data.rows import Rows, Source
@@ -266,6 +267,7 @@ class _Replacing:
         if not path.parent.exists():
             path.parent.mkdir()
             self._made = path.parent
+        clear_leftovers(path)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         self._pending.append((temporary, path))
         with temporary.open("w+b") as stream:

@@ -132,7 +132,7 @@ class Cache:
         return before
 
     def _order_files(self) -> list[Path]:
-        return sorted(self.orders.glob("*.npz"))
+        return sorted([*self.orders.glob("*.npz"), *self.orders.glob(f".*.npz.*{_TEMPORARY}")])
 
     def _files(self, suffix: str) -> list[Path]:
         return sorted(path for path in self.folder.glob(f"{_SHELF_NAME}/*{suffix}") if path.is_file())

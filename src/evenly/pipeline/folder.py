@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from evenly.data.leftovers import clear_leftovers
 from evenly.data.manifest import MANIFEST_FILE, ORDER_SCHEMA, VIEW_CHARACTERS, VIEW_SCHEMA
 from evenly.data.rows import Rows
 from evenly.errors import InputError
@@ -121,6 +122,7 @@ def check_folder(folder: Path) -> None:
 @contextmanager
 def replaced_folder(folder: Path) -> Iterator[Path]:
     """A new folder that takes the place of ``folder`` once everything in it is written; else nothing changes."""
+    clear_leftovers(folder)
     check_folder(folder)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
