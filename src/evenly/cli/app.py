@@ -6,9 +6,21 @@ from typing import Annotated
 
 import typer
 
+from evenly.cli.atlas import atlas
 from evenly.cli.cache import cache
+from evenly.cli.compare import compare
 from evenly.cli.demo import demo
+from evenly.cli.evaluate import evaluate
+from evenly.cli.export import export
+from evenly.cli.extend import extend
+from evenly.cli.lab import lab
+from evenly.cli.measure import measure
+from evenly.cli.report import report
 from evenly.cli.select import select
+from evenly.cli.slice import slice_order
+from evenly.cli.split import split
+from evenly.cli.strategies import strategies
+from evenly.cli.train import train
 from evenly.cli.verify import verify
 
 app = typer.Typer(
@@ -16,12 +28,16 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
-    rich_markup_mode=None,
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (demo, select, verify, cache):
+CHOOSING = (demo, select, extend, split, strategies)
+CHECKING = (verify, measure, report, atlas)
+TRAINING = (compare, train, evaluate, export, lab)
+for command in (*CHOOSING, *CHECKING, *TRAINING, cache):
     app.command()(command)
+app.command("slice")(slice_order)
 
 
 def _version(asked: bool) -> None:

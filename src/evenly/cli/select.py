@@ -187,7 +187,8 @@ def select(
     """Keep the rows that lie as far apart as possible."""
     from evenly.cli.screen import print_json, shown_progress
     from evenly.pipeline.control_request import ControlRequest
-    from evenly.pipeline.select import SelectRequest, select_sources
+    from evenly.pipeline.request import SelectRequest
+    from evenly.pipeline.select import select_sources
 
     controls = ControlRequest(
         anchors=anchors,
@@ -231,12 +232,41 @@ def select(
         engine=engine,
         ray_address=ray_address,
     )
+    if strategy == "all":
+        _select_all(request, json_output)
+        return
     with shown_progress(json_output=json_output) as progress:
         outcome = select_sources(request, progress=progress)
     if json_output:
         print_json(outcome.to_dict())
     else:
         print_summary(outcome)
+
+
+def _select_all(request: Any, json_output: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from evenly.cli.screen import print_json, shown_progress
+    from evenly.pipeline.strategies import arm_rows, select_all
+
+    with shown_progress(json_output=json_output) as progress:
+        found = select_all(request, progress)
+    if json_output:
+        print_json(found.to_dict())
+        return
+    headings, *lines = arm_rows(found)
+    table = Table(*headings, box=None, pad_edge=False)
+    for column in table.columns:
+        column.no_wrap = True
+        column.justify = "left" if column.header == "strategy" else "right"
+    for line in lines:
+        table.add_row(*line)
+    console = Console(highlight=False, markup=False)
+    console.print(table)
+    for message in found.missing.values():
+        console.print(message)
+    console.print(f"one file per arm, and all overlaps in strategies.json, in {request.out}")
 
 
 def parse_start(start: str | None) -> Any:

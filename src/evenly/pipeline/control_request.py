@@ -54,8 +54,19 @@ class ControlRequest:
         return ControlRequest(**values)
 
 
-def check_controls(asked: ControlRequest, keep: str | None, start: object, allow_copies: bool) -> None:
+def check_controls(
+    asked: ControlRequest,
+    keep: str | None,
+    start: object,
+    allow_copies: bool,
+    *,
+    scores_alone: bool = False,
+) -> None:
     """Refuses combinations that make no sense, before anything is read.
+
+    Args:
+        asked, keep, start, allow_copies: as asked.
+        scores_alone: whether a score needs no option that says what to do with it.
 
     Raises:
         InputError: says which option needs which, or which exclude one another and why.
@@ -82,7 +93,7 @@ def check_controls(asked: ControlRequest, keep: str | None, start: object, allow
             "--floor, --within and --weight need --quality FIELD, the score of each row",
         ),
         (
-            asked.quality and not _scores(asked),
+            asked.quality and not _scores(asked) and not scores_alone,
             "--quality FIELD needs --floor S, --within D or --weight P: what to do with the score",
         ),
         (

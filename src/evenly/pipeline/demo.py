@@ -8,7 +8,8 @@ from pathlib import Path
 from evenly.data.documentation import documentation_rows
 from evenly.data.manifest import write_atomically
 from evenly.pipeline.folder import one_line_errors
-from evenly.pipeline.select import SelectOutcome, SelectRequest, select_sources
+from evenly.pipeline.request import SelectRequest
+from evenly.pipeline.select import SelectOutcome, select_sources
 from evenly.types import Progress, silent
 
 POOL_FILE = "documentation.jsonl"

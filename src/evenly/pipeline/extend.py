@@ -14,7 +14,8 @@ from evenly.data.forms import Part
 from evenly.data.manifest import ORDER_FILE, Manifest, read_manifest
 from evenly.errors import InputError
 from evenly.pipeline.control_request import ControlRequest
-from evenly.pipeline.select import SelectOutcome, SelectRequest, select_sources
+from evenly.pipeline.request import SelectRequest
+from evenly.pipeline.select import SelectOutcome, select_sources
 from evenly.pipeline.verify import kept_in_order, source_places
 from evenly.types import Int64Array, Progress, silent
 

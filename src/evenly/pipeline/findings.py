@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from evenly.data.rows import Rows
 from evenly.pipeline.control_request import ControlRequest
 from evenly.pipeline.controls import Prepared, SetAside
 from evenly.pipeline.lengths import length_shift
-from evenly.pipeline.picking import Picker
+from evenly.pipeline.picking import MAXMIN, Picker
 from evenly.types import Float64Array, Selection
 
 FIRST_PICKS = 20
@@ -53,6 +54,9 @@ def findings(
             "amount": prepared.budget.amount,
             "spent": int(controls.costs[selection.rows].sum()),
         }
+    if picker.refine:
+        greedy = replace(picker, refine=False).pick(prepared)
+        found["refine"] = {"greedy_h_min": float(greedy.h_min), "h_min": float(selection.h_min)}
     if prepared.quality is not None:
         found["quality"] = _quality(asked, prepared, prepared.quality, selection, picker)
     return found
@@ -68,7 +72,7 @@ def _quality(
     asked: ControlRequest, prepared: Prepared, scores: Float64Array, selection: Selection, picker: Picker
 ) -> dict[str, Any]:
     dropped = _dropped(selection)
-    plain = picker.without_quality(prepared)
+    plain = picker.without_quality(prepared) if picker.strategy == MAXMIN else None
     return {
         "field": asked.quality,
         "kept_mean": float(scores[selection.rows].mean()),
@@ -148,6 +152,14 @@ def finding_lines(found: dict[str, Any], kept: int) -> list[str]:
         lines.append(_groups_line(found["groups"]))
     if "quality" in found:
         lines.append(_quality_line(found["quality"]))
+    if "refine" in found:
+        was, now = found["refine"]["greedy_h_min"], found["refine"]["h_min"]
+        gained = (
+            f"h_min {was:.6g} of the greedy order became {now:.6g}"
+            if now > was
+            else "no larger h_min was found"
+        )
+        lines.append(f"refine: {gained}")
     lines.append(_length_line(found["lengths"]))
     noise = found["noise"]
     if len(noise["noisy"]) >= NOISY_PICKS:

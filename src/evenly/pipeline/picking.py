@@ -9,27 +9,54 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from evenly.embed import Cache
 from evenly.errors import InputError
 from evenly.pipeline.control_request import ControlRequest
 from evenly.pipeline.controls import Prepared
+from evenly.selection.budgets import read_budget
 from evenly.selection.controlled import select_controlled
 from evenly.selection.greedy import Start, select_prepared
 from evenly.selection.knee import knee
 from evenly.selection.orders import selection_of
 from evenly.selection.pool import Pool
+from evenly.selection.refine import refine
 from evenly.selection.saved_order import SavedOrder
-from evenly.types import Metric, Progress, Selection, silent
+from evenly.selection.strategies import Task, strategy_named
+from evenly.types import Int64Array, Metric, Progress, Selection, silent
 
 MAXMIN = "maxmin"
+ALL_STRATEGIES = "all"
+
+
+_OF_ANY_STRATEGY = {"guard", "avoid", "distance", "floor", "quality"}
 
 
 def check_strategy(
     strategy: str, asked: ControlRequest, keep: str | None, start: object, refine: bool
 ) -> None:
-    """Refuses a strategy that is not known, and controls that belong to the max-min order."""
+    """Refuses a strategy that is not known, and options that belong to the max-min order.
+
+    Raises:
+        InputError: says which option does not go with which.
+    """
+    if strategy == MAXMIN and not refine:
+        return
+    if strategy not in (MAXMIN, ALL_STRATEGIES):
+        strategy_named(strategy)
+    name = "--refine" if refine else f"--strategy {strategy}"
+    if refine and strategy != MAXMIN:
+        raise InputError("--refine starts from the max-min order; leave --strategy out")
+    bent = [option for option in asked.asked() if option not in _OF_ANY_STRATEGY]
+    if bent:
+        option = bent[0].replace("_", "-")
+        raise InputError(f"--{option} bends the max-min order and does not go with {name}; leave one out")
+    if start is not None and strategy != MAXMIN:
+        raise InputError(f"--start names the first pick of the max-min order; {name} has its own")
+    if keep is None or read_budget(keep).unit != "rows":
+        raise InputError(f"{name} keeps a number of rows: give --keep a share or a count")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +70,8 @@ class Picker:
         start, seed, allow_copies: as asked.
         cache: where orders are saved, or None.
         open_pool: makes a pool of the rows; None for one in memory.
+        strategy: maxmin or a rival.
+        refine: whether to look for a larger h_min than greedy reaches.
     """
 
     vectors: Tensor
@@ -53,15 +82,46 @@ class Picker:
     allow_copies: bool = False
     cache: Cache | None = None
     open_pool: Callable[[], AbstractContextManager[Pool]] | None = None
+    strategy: str = MAXMIN
+    refine: bool = False
 
     def pick(self, prepared: Prepared, progress: Progress = silent) -> Selection:
-        """The greedy order under the controls, as far as the budget goes."""
+        """Picks by the strategy asked for; max-min under the controls unless another is named."""
+        if self.strategy != MAXMIN:
+            return self._by_strategy(prepared, progress)
         if self.open_pool is None:
-            return self._pick(prepared, None, progress)
-        with self.open_pool() as pool:
-            return self._pick(prepared, pool, progress)
+            found = self._greedy(prepared, None, progress)
+        else:
+            with self.open_pool() as pool:
+                found = self._greedy(prepared, pool, progress)
+        return self._refined(prepared, found, progress) if self.refine else found
 
-    def _pick(self, prepared: Prepared, pool: Pool | None, progress: Progress) -> Selection:
+    def _by_strategy(self, prepared: Prepared, progress: Progress) -> Selection:
+        eligible = _eligible_rows(prepared)
+        task = Task(
+            self.vectors[torch.from_numpy(eligible)],
+            min(prepared.count, len(eligible)),
+            self.metric,
+            prepared.lengths[eligible],
+            None if prepared.quality is None else prepared.quality[eligible],
+            self.seed,
+            progress,
+        )
+        picks = eligible[strategy_named(self.strategy).order(task)]
+        short = prepared.count > len(eligible)
+        return selection_of(self.vectors, picks, self.metric, asked=prepared.count, exhausted=short)
+
+    def _refined(self, prepared: Prepared, found: Selection, progress: Progress) -> Selection:
+        eligible = _eligible_rows(prepared)
+        some = self.vectors[torch.from_numpy(eligible)]
+        better = refine(
+            some, selection_of(some, np.searchsorted(eligible, found.rows), self.metric), progress
+        )
+        if better.h_min <= found.h_min:
+            return found
+        return selection_of(self.vectors, eligible[better.rows], self.metric, asked=found.asked)
+
+    def _greedy(self, prepared: Prepared, pool: Pool | None, progress: Progress) -> Selection:
         if not _controlled(prepared):
             return select_prepared(
                 self.vectors,
@@ -111,6 +171,11 @@ class Picker:
             return None
         parts = (self.hashed, f"{self.start}", f"{self.seed}", *([key] if key else []))
         return SavedOrder(self.cache.orders, *parts)
+
+
+def _eligible_rows(prepared: Prepared) -> Int64Array:
+    eligible = prepared.controls.eligible
+    return np.arange(len(prepared.lengths)) if eligible is None else np.flatnonzero(eligible)
 
 
 def _controlled(prepared: Prepared) -> bool:

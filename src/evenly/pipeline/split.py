@@ -86,7 +86,7 @@ def split_sources(request: SplitRequest, progress: Progress = silent) -> SplitOu
     metric = check_metric(request.metric)
     _check(request)
     rows = read_rows(list(request.sources), text=request.text, part=request.part, progress=progress)
-    places = {name: _place(request.out, name, rows) for name in _names(request)}
+    places = {name: part_place(request.out, name, rows) for name in _names(request)}
     with one_line_errors(Path(request.out)):
         Path(request.out).mkdir(parents=True, exist_ok=True)
     for place in places.values():
@@ -133,7 +133,7 @@ def _names(request: SplitRequest) -> list[str]:
     return [f"fold{number}" for number in range(1, request.folds + 1)]
 
 
-def _place(out: str, name: str, rows: Rows) -> str:
+def part_place(out: str, name: str, rows: Rows) -> str:
     """One file per part for a single file, else a folder per part with one file per source."""
     if len(rows.opened) == 1 and rows.opened[0].path is not None and rows.opened[0].path.is_file():
         suffixes = "".join(rows.opened[0].path.suffixes[-2:])
