@@ -71,7 +71,8 @@ def test_label_models_and_their_roughness() -> None:
 
 def test_riesz_energy_and_kernel_spectrum() -> None:
     square = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-    assert geometry.riesz_energy(square) == pytest.approx((4 * 1 + 2 * 0.5) / 6)
+    assert geometry.riesz_energy(square) == pytest.approx((4 * 1 + 2 * 2) / 6 * (4 * 1 + 2 * 0.5) / 6)
+    assert geometry.riesz_energy(7 * square) == pytest.approx(geometry.riesz_energy(square))
     assert geometry.riesz_energy(square[[0, 0, 1]]) == np.inf
     eigenvalues = geometry.kernel_eigenvalues(square)
     assert eigenvalues.mean() == pytest.approx(1.0)
