@@ -127,6 +127,15 @@ class Manifest(Frozen):
         return hashlib.sha256(content.encode()).hexdigest()
 
 
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, read in blocks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Writes to a temporary name beside ``path`` and renames: a reader sees the old file or the new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from evenly.data.manifest import file_sha256
 from evenly.errors import InputError
 
 Pooling = Literal["mean", "cls", "max", "lasttoken"]
@@ -119,15 +119,6 @@ def fingerprint(folder: Path, *, with_code: bool) -> dict[str, str]:
     chosen += [path for path in folder.iterdir() if path.name.startswith(_TOKENIZER_FILES) and path.is_file()]
     chosen += list(folder.glob("*.py")) if with_code else []
     return {path.name: file_sha256(path) for path in sorted(set(chosen))}
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, read in blocks."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _read_json(path: Path, missing: dict[str, Any] | None = None) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 import torch
 
 from evenly.data.leftovers import clear_leftovers
-from evenly.data.manifest import MANIFEST_FILE, ORDER_SCHEMA, VIEW_CHARACTERS, VIEW_SCHEMA
+from evenly.data.manifest import MANIFEST_FILE, ORDER_SCHEMA, VIEW_CHARACTERS, VIEW_SCHEMA, file_sha256
 from evenly.data.rows import Rows
 from evenly.errors import InputError
 from evenly.types import Float32Array, Int64Array, Selection
@@ -96,15 +95,6 @@ def write_table(table: pa.Table, path: Path) -> str:
     with one_line_errors(path):
         pq.write_table(table, path, compression="zstd")
     return file_sha256(path)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def check_folder(folder: Path) -> None:

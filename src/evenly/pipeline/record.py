@@ -18,6 +18,7 @@ from evenly.data.manifest import (
     VIEW_FILE,
     Manifest,
     OutputRecord,
+    file_sha256,
     write_atomically,
     write_manifest,
 )
@@ -25,7 +26,6 @@ from evenly.data.rows import Rows
 from evenly.pipeline.control_request import ALL
 from evenly.pipeline.findings import SET_ASIDE_FILE
 from evenly.pipeline.folder import (
-    file_sha256,
     order_table,
     replaced_folder,
     view_table,

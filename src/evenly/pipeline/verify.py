@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evenly.data.forms import Part
-from evenly.data.manifest import MEASURES_FILE, ORDER_FILE, ORDER_SCHEMA, Manifest, read_manifest
+from evenly.data.manifest import MEASURES_FILE, ORDER_FILE, ORDER_SCHEMA, Manifest, file_sha256, read_manifest
 from evenly.data.rows import Rows
 from evenly.data.sources import read_rows
 from evenly.embed import Cache
 from evenly.errors import InputError
 from evenly.measures.verify import Check, verify_bound, verify_order
-from evenly.pipeline.folder import file_sha256, read_measures
+from evenly.pipeline.folder import read_measures
 from evenly.pipeline.vectors import pool_vectors, vectors_sha256
 from evenly.pipeline.verify_controls import prepare_again, promise_checks, rule_of
 from evenly.selection.greedy import pool_tensor
