@@ -81,7 +81,7 @@ def run(
         f"{span([skill.always for skill in skills.values()], '.0%')}).",
         outcome="holds" if min(best) > 0.9 and min(right) > 0.75 else "holds in part",
         numbers=numbers,
-        series={"energy": scores["Riesz-2 energy"], "cap": np.array([float(steps)])}
+        series={"energy": scores["Riesz-2 energy"]}
         | {f"steps: {name}": each for name, each in taken.items()}
         | {f"{part}: {name}": getattr(skill, part) for name, skill in skills.items() for part in PARTS},
     )
