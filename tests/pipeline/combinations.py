@@ -74,6 +74,7 @@ THEMES = [
     ["--strategy"],
 ]
 WITHOUT_KEEP, STRANGE = 0.1, 0.2
+COMMAND = get_command(app)
 ClickError: type[Exception] = typer.BadParameter.__mro__[2]
 
 
@@ -116,7 +117,7 @@ def run_one(folder: Path, flags: list[str], *, verify: bool) -> str:
     arguments = ["select", str(folder / "pool.jsonl"), "--out", str(out), "--encoder", "column:vec"]
     placed = [str(folder / flag) if flag.endswith((".jsonl", ".npy", ".json")) else flag for flag in flags]
     try:
-        get_command(app).main([*arguments, "--no-cache", "--json", *placed], standalone_mode=False)
+        COMMAND.main([*arguments, "--no-cache", "--json", *placed], standalone_mode=False)
     except (EvenlyError, ClickError) as error:
         return one_line(error)
     check_result(folder, flags, verify=verify)
