@@ -15,6 +15,7 @@ from evenly.cli.export import export
 from evenly.cli.extend import extend
 from evenly.cli.lab import lab
 from evenly.cli.measure import measure
+from evenly.cli.plan import plan
 from evenly.cli.report import report
 from evenly.cli.select import select
 from evenly.cli.slice import slice_order
@@ -32,7 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-CHOOSING = (demo, select, extend, split, strategies)
+CHOOSING = (demo, plan, select, extend, split, strategies)
 CHECKING = (verify, measure, report, atlas)
 TRAINING = (compare, train, evaluate, export, lab)
 for command in (*CHOOSING, *CHECKING, *TRAINING, cache):

@@ -302,6 +302,10 @@ class Shelf:
             tokens[here] = self.shards[number].tokens[inside]
         return tokens
 
+    def known(self, keys: KeyArray) -> npt.NDArray[np.bool_]:
+        """Which of (n, 4) keys have vectors here; reads no vector."""
+        return np.asarray(self._find(keys) >= 0)
+
     def _find(self, keys: KeyArray) -> Int64Array:
         """Where each key lies in the index, or -1. Two texts that share a first word but are not the same
         (odds of 1 in 10^19 a pair) may miss each other; that costs time and no truth."""

@@ -1,0 +1,225 @@
+"""Before long work: how large a pool is, where it will live, and what embedding and selecting will cost.
+
+Seconds come from a short measurement on this machine: some of the texts are embedded (their vectors stay in the
+cache), and a part of the vectors is selected from. A rough figure: within a factor of about 1.5 on a machine whose
+load does not change.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from evenly.checks import check_metric
+from evenly.data.rows import Rows
+from evenly.data.sources import read_rows
+from evenly.embed import Cache, Encoder, embed_texts, load_encoder
+from evenly.embed.cache import text_keys
+from evenly.pipeline.control_request import ALL
+from evenly.pipeline.request import SelectRequest
+from evenly.pipeline.select import engine_of
+from evenly.pipeline.vectors import COLUMN, FILE, pool_vectors
+from evenly.selection.budgets import read_budget
+from evenly.selection.distance import unit_rows
+from evenly.selection.greedy import select_prepared
+from evenly.types import Float32Array, Int64Array, Metric, Progress, silent
+
+MEASURED_SECONDS = 1.0
+FIRST_TEXTS = 64
+FIRST_ROWS = 4096
+
+COST_EXPONENT = 1.4
+"""Selecting a fixed share of N rows costs about N to this power: between rechecks (1) and products (2)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will need.
+
+    Attributes:
+        rows: N.
+        dimension: d.
+        keep: picks asked for, where the budget says how many; else 0.
+        cached, to_embed: distinct texts whose vectors are and are not in the cache; both 0 for given vectors.
+        where, why: where selection will hold the pool.
+        memory: bytes that selection will hold at most.
+        scratch: bytes of scratch files.
+        seconds: predicted, for the stages "embed" and "select".
+        measured_on: how many texts and rows the seconds were measured on.
+    """
+
+    rows: int
+    dimension: int
+    keep: int
+    cached: int
+    to_embed: int
+    where: str
+    why: str
+    memory: int
+    scratch: int
+    seconds: dict[str, float]
+    measured_on: dict[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """As a person reads it."""
+        first = f"{self.rows:,} rows of {self.dimension} numbers"
+        if self.cached or self.to_embed:
+            first += f"; {self.to_embed:,} distinct texts to embed, {self.cached:,} in the cache"
+        scratch = f", {self.scratch / 1e9:,.2f} GB of scratch files" if self.scratch else ""
+        return [
+            first,
+            f"selection works {PLACES[self.where]}: {self.why}",
+            f"it will hold up to {self.memory / 1e9:,.2f} GB{scratch}",
+            f"embedding about {duration(self.seconds['embed'])}, selecting {self.keep:,} about "
+            f"{duration(self.seconds['select'])} (measured on {self.measured_on['texts']:,} texts and "
+            f"{self.measured_on['rows']:,} rows)",
+        ]
+
+
+PLACES = {"memory": "in memory", "disk": "from disk", "ray": "on Ray"}
+
+
+_UNITS = (("h", 3600.0), ("min", 60.0))
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, in two figures."""
+    unit, size = next(((unit, size) for unit, size in _UNITS if seconds >= 2 * size), ("s", 1.0))
+    amount = seconds / size
+    return f"{amount:.2g} {unit}" if amount < 10 else f"{amount:,.0f} {unit}"
+
+
+def plan_sources(request: SelectRequest, *, progress: Progress = silent) -> Plan:
+    """Reads the sources and says what `evenly select` would cost.
+
+    Raises:
+        InputError: something cannot be used, or what is asked fits nowhere.
+    """
+    rows = read_rows(
+        list(request.sources), text=request.text, part=request.part, split=request.split, progress=progress
+    )
+    return plan_rows(request, rows, Cache.open() if request.use_cache else None)
+
+
+def plan_rows(request: SelectRequest, rows: Rows, cache: Cache | None) -> Plan:
+    """The plan for rows that are read already."""
+    metric = check_metric(request.metric)
+    budget = read_budget(request.keep or ALL)
+    keep = budget.count(len(rows))
+    engine = engine_of(request)
+    if request.encoder.startswith((FILE, COLUMN)):
+        vectors = pool_vectors(rows, request.encoder, cache=cache).vectors
+        embedding = _Embedding(0, 0, 0.0, 0)
+        dimension = vectors.shape[1]
+        sample = vectors[_spread(len(vectors), len(vectors))]
+    else:
+        encoder = load_encoder(
+            request.encoder, device=request.device, trust_remote_code=request.trust_remote_code
+        )
+        dimension = encoder.dimension
+        engine.place(len(rows), dimension, metric)  # refuses before anything is measured
+        embedding = _measure_embedding(rows.texts(), encoder, request.long, cache)
+        sample = curved_rows(min(len(rows), 16 * FIRST_ROWS), dimension)
+    placement = engine.place(len(rows), dimension, metric)
+    seconds, measured = _measure_selection(sample, len(rows), keep, metric)
+    return Plan(
+        rows=len(rows),
+        dimension=dimension,
+        keep=keep,
+        cached=embedding.cached,
+        to_embed=embedding.missing,
+        where=placement.where,
+        why=placement.why,
+        memory=placement.memory,
+        scratch=placement.scratch,
+        seconds={"embed": embedding.seconds, "select": seconds},
+        measured_on={"texts": embedding.measured, "rows": measured},
+    )
+
+
+@dataclass(frozen=True)
+class _Embedding:
+    """Distinct texts cached and missing, predicted seconds for the missing, and how many were measured."""
+
+    cached: int
+    missing: int
+    seconds: float
+    measured: int
+
+
+def _measure_embedding(texts: list[str], encoder: Encoder, long: Any, cache: Cache | None) -> _Embedding:
+    keys = text_keys(texts)
+    _, first = np.unique(np.ascontiguousarray(keys).view("V32").ravel(), return_index=True)
+    known = cache.shelf(encoder, long).known(keys[first]) if cache else np.zeros(len(first), dtype=bool)
+    missing = first[~known]
+    if not len(missing):
+        return _Embedding(len(first), 0, 0.0, 0)
+    shuffled = np.random.default_rng(0).permutation(missing)
+    at, size, spent = 0, FIRST_TEXTS, 0.0
+    while at < len(shuffled):
+        part = [texts[row] for row in shuffled[at : at + size].tolist()]
+        started = time.perf_counter()
+        embed_texts(part, encoder, cache=cache, long=long)
+        spent, at = time.perf_counter() - started, at + len(part)
+        if spent >= MEASURED_SECONDS and at > FIRST_TEXTS:
+            break
+        size = max(FIRST_TEXTS, int(size * min(4.0, 1.25 * MEASURED_SECONDS / max(spent, 1e-3))))
+    left = len(missing) - at
+    # The last part alone: the first ones also pay for waking up.
+    return _Embedding(int(known.sum()), len(missing), spent / len(part) * left, at)
+
+
+def _measure_selection(sample: Float32Array, rows: int, keep: int, metric: Metric) -> tuple[float, int]:
+    """Predicted seconds for a pool of so many rows, and the rows measured on.
+
+    Args:
+        sample: rows in random order that are like those of the pool.
+        rows: N.
+        keep: picks.
+        metric: of all distances.
+    """
+
+    def timed(size: int) -> float:
+        return min(once(size), once(size))  # the better of two: other work on the machine only adds
+
+    def once(size: int) -> float:
+        part = torch.from_numpy(np.ascontiguousarray(sample[:size]))
+        started = time.perf_counter()
+        prepared = unit_rows(part) if metric == "cosine" else part
+        select_prepared(prepared, max(1, keep * size // rows), metric)
+        return time.perf_counter() - started
+
+    once(min(FIRST_ROWS // 8, len(sample)))  # wakes threads up
+    sizes = [min(FIRST_ROWS, len(sample))]
+    spent = [timed(sizes[0])]
+    while sizes[-1] < len(sample) and (len(sizes) == 1 or spent[-1] < MEASURED_SECONDS / 2):
+        sizes.append(min(4 * sizes[-1], len(sample)))
+        spent.append(timed(sizes[-1]))
+    if sizes[-1] == rows:
+        return spent[-1], rows
+    # Seconds are a fixed part, for the filter is fitted once, and one that grows as a power of the rows.
+    small, large = (float(size) ** COST_EXPONENT for size in sizes[-2:])
+    less, more = spent[-2:]
+    growth = max(more - less, 0.2 * more) / (large - small)
+    return more + growth * (float(rows) ** COST_EXPONENT - large), sizes[-1]
+
+
+def _spread(count: int, most: int) -> Int64Array:
+    """Row numbers in random order."""
+    return np.asarray(np.random.default_rng(0).permutation(count)[: min(most, 16 * FIRST_ROWS)])
+
+
+def curved_rows(count: int, dimension: int) -> Float32Array:
+    """Rows that lie as embeddings do, on a curved surface of few dimensions, where there are no vectors yet."""
+    generator = np.random.default_rng(0)
+    latent = generator.standard_normal((count, 20)) @ generator.standard_normal((20, dimension)) / 20**0.5
+    rows = np.tanh(latent) + 0.02 * generator.standard_normal((count, dimension))
+    return np.asarray(rows, dtype=np.float32)
