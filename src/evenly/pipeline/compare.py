@@ -76,19 +76,18 @@ def compare(
     Raises:
         InputError: see `open_pool`, `evenly.train.compare.open_folder`, `set_tests_aside`, `ArmMaker.make`.
     """
-    from accelerate import PartialState
-
     from evenly.train.compare import conclude, open_folder, prepare, run_all
+    from evenly.train.processes import processes
     from evenly.train.rate import find_rate
 
     pool = open_pool(request.sources, request.pool, progress)
     hashes = tuple(source.sha256 for source in pool.rows.sources)
     request = request.model_copy(update={"sources_sha256": hashes})
-    processes = PartialState()
-    if processes.num_processes > 1 and request.model is None:
+    launched = processes()
+    if launched.num_processes > 1 and request.model is None:
         raise InputError("the default proxy needs no launcher; name a --model for several processes")
     # What the first process has written to the folder the others read from it.
-    with processes.main_process_first():
+    with launched.main_process_first():
         open_folder(folder, request)
         model = request.model or str(_proxy(pool, folder, request, progress))
         prepared = prepare(folder, pool.messages(pool.members), model, request.training, progress)

@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from accelerate import PartialState
 
 from evenly.data.manifest import write_atomically
 from evenly.errors import InputError
@@ -30,6 +29,7 @@ from evenly.train.models import (
 )
 from evenly.train.outcome import Outcome, RunRecord, read_outcomes
 from evenly.train.plan import Planned, Prepared, Request
+from evenly.train.processes import processes
 from evenly.train.result import ComparisonResult, write_result
 from evenly.train.row_losses import RowLosses, row_losses
 from evenly.train.settings import Training
@@ -109,7 +109,7 @@ def run_all(
     total, done = len(planned), len(planned) - len(waiting)
     progress("runs", done, total)
     if workers == 1:
-        state = PartialState()
+        state = processes()
         state.wait_for_everyone()  # all processes have the same list before the first run changes it
         for number, each in enumerate(waiting):
             _run_one(each, prepared.folder, progress)
@@ -183,7 +183,7 @@ def _failure(error: BaseException, training: Training) -> str:
 
 
 def _write_record(planned: Planned, status: str) -> None:
-    if not PartialState().is_main_process:
+    if not processes().is_main_process:
         return
     planned.run.folder.mkdir(parents=True, exist_ok=True)
     record = planned.record.model_copy(update={"status": status})

@@ -80,8 +80,7 @@ def load_model(model: str, *, lora: Lora | None = None, seed: int = 0) -> Any:
 
 
 def model_identity(model: str) -> str:
-    """SHA-256 over the names and bytes of a model folder's configuration and weights; a hub id is its own
-    identity."""
+    """SHA-256 over names and bytes of a model folder's configuration and weights; a hub id stays itself."""
     folder = Path(model)
     if not folder.is_dir():
         return model

@@ -69,14 +69,12 @@ class Curve:
         return np.asarray(values[name], dtype=np.float64)
 
     def loss_at(self, name: str, value: float) -> float:
-        """The loss where the axis has a value, on the line between two measures; NaN beyond the last
-        measure."""
+        """The loss where the axis has a value, on the line between two measures; NaN beyond the last."""
         axis = self.axis(name)
         return float(np.interp(value, axis, self.loss)) if axis[0] <= value <= axis[-1] else float("nan")
 
     def reached(self, level: float, name: str, cost_seconds: float = 0.0) -> float:
-        """Where the loss first comes down to a level, on the line between two measures; NaN where it never
-        does."""
+        """Where the loss first comes down to a level, on a line between measures; NaN where it never does."""
         below = np.flatnonzero(self.loss <= level)
         axis = self.axis(name, cost_seconds)
         if len(below) == 0:
@@ -119,8 +117,7 @@ def read_outcomes(folder: Path) -> list[Outcome]:
 
 
 def common_level(curves: Sequence[Curve], *, as_drop: bool = False) -> float:
-    """The lowest loss that every curve reaches, or the largest drop from its own start that every curve
-    makes.
+    """The lowest loss that every curve reaches, or the largest drop from its start that every one makes.
 
     It treats the curves alike, so no arm is favoured by the choice, and nothing has to be extrapolated.
     """

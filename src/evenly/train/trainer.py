@@ -17,11 +17,13 @@ from datasets import Dataset
 from transformers import TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
+from evenly.errors import InputError
 from evenly.train.curves import CurveWriter
 from evenly.train.examples import Examples
 from evenly.train.losses import predict_responses, training_loss
 from evenly.train.models import choose_precision, load_model
 from evenly.train.order import sorted_within_steps, step_rows
+from evenly.train.processes import processes
 from evenly.train.row_losses import RowLosses, pad_batch, row_losses
 from evenly.train.settings import Training
 from evenly.types import Int64Array, Progress, silent
@@ -80,7 +82,12 @@ def train_run(run: Run, examples: Examples, tokenizer: Any, *, progress: Progres
 
     Raises:
         DivergedError: the loss became NaN or infinite; the curve up to there is kept.
+        InputError: fewer rows in a step than processes.
     """
+    if run.batch < processes().num_processes:
+        raise InputError(
+            f"a step of {run.batch} rows cannot be shared by {processes().num_processes} processes; raise --batch"
+        )
     run.folder.mkdir(parents=True, exist_ok=True)
     checkpoint = last_checkpoint(run.folder)
     # The arguments come first: under ZeRO-3 they tell the loading to shard the weights as they are read.
@@ -101,8 +108,7 @@ def train_run(run: Run, examples: Examples, tokenizer: Any, *, progress: Progres
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end: one whose state, the last file written, can be
-    read."""
+    """The newest checkpoint that is whole: one whose state, the last file written, can be read."""
     for path in sorted(
         folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True
     ):
@@ -156,11 +162,9 @@ class ArmTrainer(SFTTrainer):  # type: ignore[misc]
         return pad_batch(self.examples, [item["input_ids"] for item in items], self.pad_id)
 
     def get_train_dataloader(self) -> torch.utils.data.DataLoader[Any]:
-        """Hands out the micro-batches of this process: each step's rows in near-equal parts, longest rows
-        first.
+        """Hands out this process's micro-batches: each step's rows in near-equal parts, longest rows first.
 
-        Accelerate's own sharding is not used: it wants batches of one size, and the parts here may differ by
-        a row.
+        Accelerate's own sharding wants batches of one size; the parts here may differ by a row.
         """
         parts = [part for rows in self.row_of_step for part in np.array_split(rows, _micro_batches(self.run))]
         mine = parts[self.accelerator.process_index :: self.accelerator.num_processes]
@@ -218,7 +222,7 @@ def _arguments(run: Run) -> SFTConfig:
     return SFTConfig(
         output_dir=str(run.folder),
         per_device_train_batch_size=training.micro_batch,
-        gradient_accumulation_steps=_micro_batches(run) // _world(),
+        gradient_accumulation_steps=_micro_batches(run) // processes().num_processes,
         max_steps=run.steps,
         learning_rate=float(training.rate),
         lr_scheduler_type="constant_with_warmup",
@@ -324,7 +328,7 @@ class _MicroBatches(torch.utils.data.Sampler[list[int]]):  # type: ignore[misc]
 
 def _micro_batches(run: Run) -> int:
     """Micro-batches per step over all devices, equally many for each."""
-    world = _world()
+    world = int(processes().num_processes)
     return world * -(-run.batch // (world * run.training.micro_batch))
 
 
@@ -332,9 +336,3 @@ def _checkpointing_option() -> str:
     """Transformers renamed it; the old name warns and the new one is not everywhere yet."""
     fields = SFTConfig.__dataclass_fields__
     return "activation_checkpointing" if "activation_checkpointing" in fields else "gradient_checkpointing"
-
-
-def _world() -> int:
-    from accelerate import PartialState
-
-    return int(PartialState().num_processes)
