@@ -112,7 +112,7 @@ def select_sources(
         read_budget(request.keep or ALL).count(len(rows))
     cache = Cache.open() if request.use_cache else None
     engine = engine_of(request)
-    with watch.time("embed"):
+    with watch.time("embed"), engine.joined():
         found = embed_rows(request, rows, cache, progress, engine)
     with watch.time("select"):
         made = make_selection(request, rows, found, metric, cache, progress, given)
@@ -164,6 +164,7 @@ def embed_rows(
         cache=cache,
         device=request.device,
         trust_remote_code=request.trust_remote_code,
+        ray=engine is not None and engine.ray,
         room=lambda dimension: engine.room(len(rows), dimension, metric) if engine else None,
         progress=progress,
     )

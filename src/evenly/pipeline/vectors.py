@@ -14,6 +14,7 @@ from evenly.data.manifest import EncoderRecord
 from evenly.data.rows import Rows
 from evenly.embed import Cache, embed_texts, load_encoder, load_vectors
 from evenly.errors import InputError
+from evenly.pipeline.cluster_encoder import on_cluster
 from evenly.types import Float32Array, Progress, silent
 
 FILE = "vectors:"
@@ -44,6 +45,7 @@ def pool_vectors(
     device: str | None = None,
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
     trust_remote_code: bool = False,
+    ray: bool = False,
     room: Callable[[int], Float32Array | None] = lambda dimension: None,
     progress: Progress = silent,
 ) -> PoolVectors:
@@ -57,6 +59,7 @@ def pool_vectors(
         device: as torch names it; None for what there is.
         precision: of the encoder; ``auto`` takes what the device multiplies fast.
         trust_remote_code: lets an encoder folder's own code run.
+        ray: embed on the Ray cluster that this program has joined.
         room: where (N, d) vectors go, once d is known; None for an array in memory.
         progress: called as texts are embedded.
     """
@@ -71,6 +74,8 @@ def pool_vectors(
             "the encoder has no name; use minilm, a folder, a hub id, vectors:FILE or column:NAME"
         )
     model = load_encoder(encoder, device=device, precision=precision, trust_remote_code=trust_remote_code)
+    if ray:
+        model = on_cluster(model)
     embedded = embed_texts(
         rows.texts(), model, cache=cache, long=long, progress=progress, out=room(model.dimension)
     )

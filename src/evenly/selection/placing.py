@@ -106,6 +106,17 @@ class Engine:
                 "free; make room there, name another folder with EVENLY_CACHE, or raise --memory"
             )
 
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """On Ray: a member of the cluster for the time of a ``with`` block."""
+        if not self.ray:
+            yield
+            return
+        from evenly.selection.ray_pool import cluster
+
+        with cluster(self.address):
+            yield
+
     def room(self, rows: int, dimension: int, metric: Metric) -> Float32Array | None:
         """Where vectors are to be written: a scratch file for a pool on disk, None for an array in memory."""
         on_disk = self.place(rows, dimension, metric).where == "disk"
@@ -130,9 +141,9 @@ class Engine:
         """The pool of the rows that `prepare` gave."""
         placement = self.place(len(rows), rows.shape[1], metric)
         if placement.where == "ray":
-            from evenly.selection.ray_pool import RayPool, cluster
+            from evenly.selection.ray_pool import RayPool
 
-            with cluster(self.address):
+            with self.joined():
                 pool = RayPool(rows, "euclidean")  # they are normalised already
                 try:
                     yield pool

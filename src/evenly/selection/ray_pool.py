@@ -286,7 +286,7 @@ def over_cluster(work: Callable[[Job], Done], jobs: Iterable[Job]) -> Iterator[D
     Raises:
         InputError: as ``work`` raised it, or where workers keep dying.
     """
-    task = ray.remote(num_cpus=1, max_retries=ATTEMPTS)(work)
+    task = ray.remote(num_cpus=1, max_retries=ATTEMPTS)(lambda job: work(job))
     most = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
     waiting: deque[Any] = deque()
     try:
