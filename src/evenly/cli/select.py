@@ -236,7 +236,11 @@ def select(
         _select_all(request, json_output)
         return
     with shown_progress(json_output=json_output) as progress:
-        outcome = select_sources(request, progress=progress)
+        outcome = select_sources(
+            request,
+            announce=None if json_output else lambda line: typer.echo(line, err=True),
+            progress=progress,
+        )
     if json_output:
         print_json(outcome.to_dict())
     else:

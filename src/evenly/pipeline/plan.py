@@ -21,8 +21,8 @@ from evenly.embed import Cache, Encoder, embed_texts, load_encoder
 from evenly.embed.cache import text_keys
 from evenly.pipeline.control_request import ALL
 from evenly.pipeline.request import SelectRequest
-from evenly.pipeline.select import engine_of
 from evenly.pipeline.vectors import COLUMN, FILE, pool_vectors
+from evenly.pipeline.where import engine_of
 from evenly.selection.budgets import read_budget
 from evenly.selection.distance import unit_rows
 from evenly.selection.greedy import select_prepared

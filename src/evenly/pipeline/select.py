@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,13 +28,15 @@ from evenly.pipeline.folder import (
 )
 from evenly.pipeline.outside import OutsideRows
 from evenly.pipeline.picking import MAXMIN, Picker, check_strategy
+from evenly.pipeline.plan import plan_rows
 from evenly.pipeline.record import write_record
 from evenly.pipeline.request import Made, SelectRequest, Stopwatch, selection_folder
 from evenly.pipeline.vectors import PoolVectors, pool_vectors, vectors_sha256
+from evenly.pipeline.where import engine_of
 from evenly.selection.budgets import read_budget
 from evenly.selection.mapped import tensor_of
 from evenly.selection.orders import selection_of
-from evenly.selection.placing import Engine, read_memory
+from evenly.selection.placing import Engine
 from evenly.types import Int64Array, Metric, Progress, silent
 
 
@@ -67,12 +69,17 @@ class SelectOutcome:
         }
 
 
+LONG_ROWS = 50_000
+"""From so many rows on, what a run will need is measured and said before it begins."""
+
+
 def select_sources(
     request: SelectRequest,
     *,
     stdin: BinaryIO | None = None,
     given: Int64Array | None = None,
     given_sources: Sequence[SourceRecord] = (),
+    announce: Callable[[str], None] | None = None,
     progress: Progress = silent,
 ) -> SelectOutcome:
     """Reads, embeds, selects, measures and writes.
@@ -82,6 +89,7 @@ def select_sources(
         stdin: standard input, for the source "-".
         given: rows that stay kept, in their order, where a saved selection is extended.
         given_sources: what the first sources must be for ``given`` to name their rows.
+        announce: called with the lines of the plan before long work; None measures no plan.
         progress: called as each stage goes on.
 
     Raises:
@@ -112,6 +120,9 @@ def select_sources(
         read_budget(request.keep or ALL).count(len(rows))
     cache = Cache.open() if request.use_cache else None
     engine = engine_of(request)
+    if announce is not None and len(rows) >= LONG_ROWS:
+        for line in plan_rows(request, rows, cache).lines():
+            announce(line)
     with watch.time("embed"), engine.joined():
         found = embed_rows(request, rows, cache, progress, engine)
     with watch.time("select"):
@@ -134,18 +145,6 @@ def _check_same_sources(rows: Rows, expected: Sequence[SourceRecord]) -> None:
     for was, found in zip(expected, rows.sources, strict=False):
         if was.sha256 != found.sha256:
             raise InputError(f"{found.name} was changed since the saved selection was made; select again")
-
-
-def engine_of(request: SelectRequest) -> Engine:
-    """Where selection works, as the request says.
-
-    Raises:
-        InputError: a size that is none, or a cluster address without the engine for it.
-    """
-    if request.ray_address and request.engine != "ray":
-        raise InputError("--ray-address is for --engine ray; add it, or leave the address out")
-    memory = read_memory(request.memory) if request.memory else None
-    return Engine(Cache.open().scratch, memory, request.engine == "ray", request.ray_address)
 
 
 def embed_rows(
