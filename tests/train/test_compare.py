@@ -150,13 +150,14 @@ def test_rate_is_found_where_the_loss_falls_fastest(model_folder: Path, rows: li
     request = make_request({}, **{**SMALL, "rate": "auto"})
     prepared = prepare(tmp_path, rows, str(model_folder), request.training)
     tests = {RANDOM_TEST: np.arange(60, 75), EVEN_TEST: np.arange(75, 90)}
-    planned = plan_runs(request, prepared, [Arm("random", 0, np.arange(60))], tests, 1.0)[0]
-    rate = find_rate(planned, prepared)
+    planned = plan_runs(request, prepared, [Arm("random", 0, np.arange(40))], tests, 1.0)[0]
+    unseen = np.arange(40, 60)
+    rate = find_rate(planned, prepared, unseen)
     sweep = json.loads((tmp_path / "rate.json").read_text())["sweep"]
     best = min((loss, name) for name, loss in sweep.items() if loss is not None)[1]
     assert rate == float(best)
     assert len(sweep) >= 5
-    assert find_rate(planned, prepared) == rate
+    assert find_rate(planned, prepared, unseen) == rate
 
 
 def test_recipe_values_and_what_wins(tmp_path: Path) -> None:

@@ -96,7 +96,8 @@ def compare(
     if rate == "auto":
         first = plan_runs(request, prepared, arms, tests.parts, 1.0)
         reference = next(each for each in first if each.record.arm == request.reference)
-        rate = find_rate(reference, prepared, workers=workers, progress=progress)
+        unseen = np.setdiff1d(tests.candidates, reference.run.rows)
+        rate = find_rate(reference, prepared, unseen, workers=workers, progress=progress)
     planned = plan_runs(request, prepared, arms, tests.parts, rate)
     run_all(planned, prepared, workers=workers, progress=progress)
     return conclude(request, prepared, planned, rate=rate, tests=tests.parts, left_out=len(tests.left_out))

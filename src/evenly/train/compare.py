@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Sequence
@@ -174,6 +175,8 @@ def _run_one(planned: Planned, folder: Path, progress: Progress = silent) -> Non
         _write_record(planned, _failure(error, training))
     else:
         _write_record(planned, "done")
+    finally:
+        gc.collect()  # a trainer and its callbacks hold each other, and with them the model
 
 
 def _failure(error: BaseException, training: Training) -> str:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
-from pathlib import Path
+
+import numpy as np
 
 from evenly.data.manifest import write_atomically
 from evenly.errors import InputError
 from evenly.train.compare import run_all
 from evenly.train.outcome import Outcome
 from evenly.train.plan import Planned, Prepared
-from evenly.types import Progress, silent
+from evenly.types import Int64Array, Progress, silent
 
 STEPS = 40
+SAMPLE = 256
 FACTOR = math.sqrt(10.0)
 FIRST_RATE = {
     ("adamw", "cross-entropy"): 2e-3,
@@ -29,17 +31,25 @@ FEWEST, MOST = 5, 13
 
 
 def find_rate(
-    planned: Planned, prepared: Prepared, *, workers: int = 1, progress: Progress = silent
+    planned: Planned,
+    prepared: Prepared,
+    unseen: Int64Array,
+    *,
+    workers: int = 1,
+    progress: Progress = silent,
 ) -> float:
     """Trains one arm briefly at several rates and returns the best.
 
     Five rates, a factor of sqrt(10) apart, around a first guess; while the best lies at an end, the sweep
-    goes on that way. Best is the lowest loss on the arm's own sample after `STEPS` steps; the same rate then
-    serves all arms. The sweep is kept in ``rates/`` and ``rate.json``.
+    goes on that way. Best is the lowest loss after `STEPS` steps on rows that the run is not trained on: on
+    its own rows the best rate would be the one that learns them by heart. The same rate then serves all arms.
+    The sweep is kept in ``rates/`` and ``rate.json``.
 
     Args:
         planned: the run to try rates on; by custom the reference arm with the first seed.
         prepared: the pool.
+        unseen: pool row numbers that are neither in the run nor in a test part; where there are none, the
+            run's own rows must do.
 
     Raises:
         InputError: the loss diverges, or does not fall, at every rate tried.
@@ -52,7 +62,7 @@ def find_rate(
     losses: dict[int, float] = {}
     wanted = list(range(-(FEWEST // 2), FEWEST // 2 + 1))
     while wanted and len(losses) < MOST:
-        trials = {power: _trial(planned, prepared.folder, middle * FACTOR**power) for power in wanted}
+        trials = {power: _trial(planned, prepared, unseen, middle * FACTOR**power) for power in wanted}
         run_all(list(trials.values()), prepared, workers=workers, progress=progress)
         losses |= {power: _final_loss(trial) for power, trial in trials.items()}
         best = min(losses, key=lambda power: losses[power])
@@ -71,8 +81,10 @@ def find_rate(
     return rate
 
 
-def _trial(planned: Planned, folder: Path, rate: float) -> Planned:
+def _trial(planned: Planned, prepared: Prepared, unseen: Int64Array, rate: float) -> Planned:
     steps = min(STEPS, planned.run.steps)
+    usable = unseen[~prepared.examples.dropped[unseen]]
+    sample = np.random.default_rng(planned.run.seed).permutation(usable)[:SAMPLE]
     run = replace(
         planned.run,
         key=f"rate {rate:.3g}",
@@ -80,8 +92,8 @@ def _trial(planned: Planned, folder: Path, rate: float) -> Planned:
         training=planned.run.training.model_copy(update={"rate": rate}),
         measure_at=(steps,),
         arm_at=(),
-        samples={"own": planned.run.samples["own"]},
-        folder=folder / "rates" / f"{rate:.3g}",
+        samples={"unseen": sample if len(sample) else planned.run.samples["own"]},
+        folder=prepared.folder / "rates" / f"{rate:.3g}",
         save_model=False,
     )
     return Planned(run, planned.record)
@@ -91,4 +103,4 @@ def _final_loss(trial: Planned) -> float:
     record = json.loads((trial.run.folder / "run.json").read_text(encoding="utf-8"))
     if record["status"] != "done":
         return math.inf
-    return float(Outcome(trial.record, trial.run.folder).curve("own").loss[-1])
+    return float(Outcome(trial.record, trial.run.folder).curve("unseen").loss[-1])
