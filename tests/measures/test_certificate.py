@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from evenly import select
 from evenly.errors import InputError
 from evenly.measures import Certificate, certificate, verify_bound
 from evenly.types import Metric
@@ -88,3 +89,14 @@ def test_edges() -> None:
     assert (few.h_min, few.upper_bound) == (0.0, 0.0)
     with pytest.raises(InputError, match="the subset is empty"):
         certificate(np.eye(3), [])
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_a_known_cover_gives_the_same_certificate(metric: str) -> None:
+    rows = np.random.default_rng(4).standard_normal((300, 7)).astype(np.float32)
+    rows[200:220] = rows[:20]
+    selection = select(rows, 120, metric=metric)
+    alone = certificate(rows, selection.rows, metric=metric, rounds=3)
+    known = certificate(rows, selection.rows, metric=metric, rounds=3, keeper=selection.keeper)
+    assert known.to_dict() == alone.to_dict()
+    np.testing.assert_array_equal(known.parts, alone.parts)

@@ -25,6 +25,7 @@ from evenly.measures.measure import row_set
 from evenly.measures.neighbours import nearest
 from evenly.measures.result import plain
 from evenly.selection.distance import squared_distances
+from evenly.selection.tiles import calm_main_thread
 from evenly.types import Float64Array, Int64Array, Metric, Progress, VectorsLike, metric_distance, silent
 
 PAIRS_PER_ROUND = 20_000_000
@@ -84,12 +85,14 @@ def _percent(share: float) -> str:
     return f"{np.floor(share * 1000) / 10:g} %"
 
 
+@calm_main_thread()
 def certificate(
     vectors: VectorsLike,
     rows: Any,
     *,
     metric: str = "cosine",
     rounds: int = 20,
+    keeper: Int64Array | None = None,
     progress: Progress = silent,
 ) -> Certificate:
     """Bounds the best possible h_min of as many rows, and says what share of it a selection has.
@@ -117,7 +120,7 @@ def certificate(
         no_parts = np.zeros(0, dtype=np.int64)
         return Certificate(of.metric, 1, np.inf, np.inf, 1.0, 1.0, np.inf, method, 0, no_parts)
     squared_h_min = float(nearest_within(of, progress)[1].min())
-    parts = _Parts.of_picks(of, order.astype(np.int64), progress)
+    parts = _Parts.of_picks(of, order.astype(np.int64), keeper, progress)
     squared_radius = parts.squared_radius
     moves = _lower(parts, rounds, progress)
     squared_bound = min(parts.largest(), 4 * squared_radius)
@@ -156,16 +159,28 @@ class _Parts:
         self.measured = np.array([len(rows) < 2 for rows in self.members])
 
     @staticmethod
-    def of_picks(of: RowSet, order: Int64Array, progress: Progress) -> _Parts:
+    def of_picks(of: RowSet, order: Int64Array, keeper: Int64Array | None, progress: Progress) -> _Parts:
         """Each distinct row to the nearest of the first k - 1 picks."""
         distinct = of.distinct
         images = of.images_of(distinct)
         picks = np.searchsorted(distinct, of.first_equal[order[:-1]])
         centres = picks[np.sort(np.unique(picks, return_index=True)[1])]
-        found = nearest(images, images.take(torch.from_numpy(centres)), progress=progress, stage="parts")
-        squared = found.squared_distance[:, 0]
+        label = np.full(len(distinct), -1, dtype=np.int64)
+        squared = np.zeros(len(distinct))
+        if keeper is not None:
+            place = np.full(len(distinct), -1, dtype=np.int64)
+            place[centres] = np.arange(len(centres))
+            own = np.flatnonzero(keeper[distinct] < len(of.pool))  # the others have anchors for keepers
+            label[own] = place[np.searchsorted(distinct, of.first_equal[keeper[distinct][own]])]
+            known = torch.from_numpy(np.flatnonzero(label >= 0))
+            at = torch.from_numpy(centres)[torch.from_numpy(label)[known]]
+            squared[known.numpy()] = squared_distances(images.rows, known, images.rows, at).numpy()
+        open_rows = np.flatnonzero(label < 0)
+        queries, keys = (images.take(torch.from_numpy(some)) for some in (open_rows, centres))
+        found = nearest(queries, keys, progress=progress, stage="parts")
+        label[open_rows], squared[open_rows] = found.index[:, 0], found.squared_distance[:, 0]
         # Parts beyond the distinct picks (copies) are empty: they wait for rows that are moved out.
-        parts = _Parts(images, found.index[:, 0], len(order) - 1, float(squared.max()))
+        parts = _Parts(images, label, len(order) - 1, float(squared.max()))
         reach = np.sqrt(squared)
         bounds = (
             np.array([np.sort(reach[rows])[-2:].sum() if len(rows) else 0.0 for rows in parts.members]) ** 2

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from evenly.measures.images import Images
-from evenly.measures.neighbours import nearest
+from evenly.measures.neighbours import Neighbours, nearest
 from evenly.measures.pairs import count_within, pair_distances
 from evenly.measures.result import Exact, Pair, Quantiles
 from evenly.types import (
@@ -85,18 +85,22 @@ def first_equal_rows(rows: Tensor) -> Int64Array:
     return first_equal
 
 
-def nearest_within(of: RowSet, progress: Progress = silent) -> tuple[Int64Array, Float64Array]:
+def nearest_within(
+    of: RowSet, progress: Progress = silent, *, found: Neighbours | None = None
+) -> tuple[Int64Array, Float64Array]:
     """For every row of the set its nearest other row there, and the squared distance to it: (k,) each.
 
-    Pool row numbers, the lowest number among equals; -1 and infinite for a single row.
+    Pool row numbers, the lowest number among equals; -1 and infinite for a single row. ``found`` are the
+    neighbours of the distinct rows of the set in one another, where they are known already.
     """
     group, first_at, inverse = np.unique(of.first_equal[of.rows], return_index=True, return_inverse=True)
     stand_ins = of.rows[first_at]
     other = np.full(len(of.rows), -1, dtype=np.int64)
     squared = np.full(len(of.rows), np.inf)
     if len(group) > 1:
-        distinct, own = of.images_of(stand_ins), np.arange(len(group))
-        found = nearest(distinct, distinct, own=own, progress=progress)
+        if found is None:
+            distinct, own = of.images_of(stand_ins), np.arange(len(group))
+            found = nearest(distinct, distinct, own=own, progress=progress)
         other, squared = stand_ins[found.index[:, 0]][inverse], found.squared_distance[:, 0][inverse]
     sizes = np.bincount(inverse)
     copied = sizes[inverse] > 1
@@ -134,7 +138,7 @@ def exact_measures(of: RowSet, thresholds: Float64Array, seed: int, progress: Pr
         counts = count_within(of.images_of(of.rows), squared_euclidean(thresholds, of.metric), progress)
     return Exact(
         h_min=h_min,
-        closest=() if single else _closest(of.rows, other, distance),
+        closest=() if single else closest_pairs(of.rows, other, distance),
         nearest_row=other,
         nearest_distance=distance,
         nearest=None if single else Quantiles.of(distance, NEAREST_LEVELS),
@@ -150,7 +154,7 @@ def exact_measures(of: RowSet, thresholds: Float64Array, seed: int, progress: Pr
     )
 
 
-def _closest(rows: Int64Array, other: Int64Array, distance: Float64Array) -> tuple[Pair, ...]:
+def closest_pairs(rows: Int64Array, other: Int64Array, distance: Float64Array) -> tuple[Pair, ...]:
     """The closest of the pairs of a row with its nearest neighbour, each pair once, lowest numbers first."""
     low, high = np.minimum(rows, other), np.maximum(rows, other)
     pairs: dict[tuple[int, int], float] = {}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from evenly.measures.diversity import Clusters, cheap_scores
 from evenly.measures.exact import NEAREST_LEVELS, RowSet
-from evenly.measures.neighbours import nearest
+from evenly.measures.neighbours import Neighbours, nearest
 from evenly.measures.result import AgainstRandom, Diversity, Exact, Quantiles, Standing
 from evenly.types import Float64Array, Int64Array, Progress, metric_distance, silent
 
@@ -25,6 +27,13 @@ HIGHER_IS_MORE_EVEN = {
 }
 
 
+def random_subsets(of: RowSet, draws: int, seed: int) -> Iterator[Int64Array]:
+    """Row numbers of random subsets as large as the set, ascending; the same for the same seed."""
+    random = np.random.default_rng([seed, 1])
+    for _ in range(draws):
+        yield np.sort(random.choice(len(of.pool), len(of.rows), replace=False))
+
+
 class Draws:
     """Exact nearest distances in random subsets, most of them read off one list of the pool's neighbours.
 
@@ -38,6 +47,7 @@ class Draws:
         self.images = of.images_of(self.distinct)
         # Below this share most rows would be searched anew anyway.
         self.listed = min(LISTED, len(self.distinct) - 1) if share >= 0.15 else 0
+        self.lists: Neighbours | None = None
         if self.listed:
             own, stage = np.arange(len(self.distinct)), "random subsets: neighbours"
             self.lists = nearest(
@@ -60,7 +70,7 @@ class Draws:
         """Squared distance of each distinct row to its nearest present other; infinite where none is."""
         squared = np.full(len(present), np.inf)
         open_rows = np.arange(len(present))
-        if self.listed:
+        if self.lists is not None:
             hits = present[self.lists.index]
             found = hits.any(axis=1)
             first = hits.argmax(axis=1)
@@ -90,12 +100,10 @@ def against_random(
     list of the pool's nearest neighbours, and for each draw one search of a small share of rows; for sets
     below 15 % of the pool, one search of the pool over the set for each draw.
     """
-    random = np.random.default_rng([seed, 1])
     subsets = Draws(of, len(of.rows) / len(of.pool), progress)
     values: dict[str, list[float]] = {}
     first: Quantiles | None = None
-    for draw in range(draws):
-        drawn = np.sort(random.choice(len(of.pool), len(of.rows), replace=False))
+    for draw, drawn in enumerate(random_subsets(of, draws, seed)):
         distance, fill = subsets.nearest(drawn)
         first = first or Quantiles.of(distance, NEAREST_LEVELS)
         scores: dict[str, float | None] = {

@@ -53,6 +53,7 @@ class Rule:
         until: (N,) int64, the rank from which a row could no longer be picked: 0 for a row set aside. None where
             every row could be picked always.
         weights: (N,) float64; the largest weight times Euclidean distance was picked.
+        least_distance: a row nearer than this to an earlier pick or anchor could not be picked.
         step: distances in the same step of this width counted as equal; 0 for none.
         farthest: whether picks had to be the farthest at all; another strategy's order has true radii only.
     """
@@ -60,6 +61,7 @@ class Rule:
     given: int = 0
     until: Int64Array | None = None
     weights: Float64Array | None = None
+    least_distance: float = 0.0
     step: float = 0.0
     farthest: bool = True
 
@@ -302,6 +304,10 @@ class _Sweep:
         # The centre from which on a row could not be picked, and what its square counts for.
         always = np.full(len(pool), len(self.centres))
         self.closed = always if rule.until is None else np.minimum(rule.until + self.anchors - 1, always)
+        # Within the slack of the least distance a row may or may not have been open.
+        self.squared_least = (
+            float(squared_euclidean(rule.least_distance + slack, metric)) if rule.least_distance else 0.0
+        )
         self.squared_weight = np.ones(len(pool)) if rule.weights is None else np.square(rule.weights)
         # What a row's distance to the first t centres may be at most: the radius of the pick that comes next.
         next_rank = np.arange(len(self.centres) - 1) + 1 - self.anchors
@@ -341,6 +347,7 @@ class _Sweep:
                     np.minimum.accumulate(squared[open_rows], axis=1), nearest[open_rows, None]
                 )
                 late = steps * weight[open_rows, None] > self.squared_allowed[first:last]
+                late &= steps >= self.squared_least
                 late &= np.arange(first, last) < self.closed[some[open_rows], None]
                 flagged[open_rows] |= late.any(axis=1)
                 own = np.flatnonzero(picked[open_rows])
@@ -380,7 +387,7 @@ class _Sweep:
         name = "farthest row at each pick"
         for row in self.flagged:
             steps = self._steps(row)
-            late = steps * self.squared_weight[row] > self.squared_allowed
+            late = (steps * self.squared_weight[row] > self.squared_allowed) & (steps >= self.squared_least)
             late = np.flatnonzero(late[: max(self.closed[row], 0)])
             if len(late):
                 rank = int(late[0]) + 1 - self.anchors

@@ -6,16 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from evenly.measures import measure
-from evenly.measures.result import Exact, Measures, plain
+from evenly.measures.exact import RowSet, closest_pairs, nearest_within
+from evenly.measures.measure import row_set
+from evenly.measures.random_sets import Draws, random_subsets
+from evenly.measures.result import plain
 from evenly.selection.knee import knee
-from evenly.types import Float32Array, Float64Array, Metric, Progress, Selection, silent
+from evenly.selection.tiles import calm_main_thread
+from evenly.types import Float32Array, Float64Array, Int64Array, Progress, Selection, metric_distance, silent
 
 RANDOM_DRAWS = 5
 CLOSEST_PAIRS = 10
 _BINS = 60
 
 
+@calm_main_thread()
 def evenness(
     vectors: Float32Array,
     selection: Selection,
@@ -37,56 +41,63 @@ def evenness(
         histogram ``nearest``; ``random`` with draws, h_min and fill (median and values) and ``nearest``;
         ``knee``, the size at which h_min(k) bends.
     """
-    metric: Metric = selection.metric
-    kept = measure(
-        vectors,
-        selection.rows,
-        metric=metric,
-        random_draws=draws,
-        seed=seed,
-        diversity=False,
-        progress=progress,
-    )
-    pool = measure(vectors, metric=metric, random_draws=0, seed=seed, diversity=False, progress=progress)
-    highest = max(_highest(kept.exact), _highest(pool.exact), selection.fill)
-    edges = np.linspace(0.0, highest if highest > 0 else 1.0, _BINS + 1)
-    found: dict[str, Any] = {
-        "knee": knee(np.minimum.accumulate(selection.radii)),
-        "pool": _set(pool, edges),
-        "kept": _set(kept, edges),
+    of = row_set(vectors, selection.rows, selection.metric)
+    pool = RowSet(of.images, np.arange(len(of.pool)), of.first_equal, of.metric)
+    subsets = Draws(of, len(selection) / selection.pool_rows, progress)
+    nearest = {
+        "kept": (of, *nearest_within(of, progress)),
+        "pool": (pool, *nearest_within(pool, progress, found=subsets.lists)),
     }
-    if kept.random is not None:
-        standings = kept.random.standings
-        nearest = kept.random.nearest
-        share = np.interp(edges, nearest.values, nearest.levels, left=0.0, right=1.0)
+    drawn = []
+    if len(selection) > 1 and not of.is_pool:
+        drawn = [subsets.nearest(rows) for rows in random_subsets(of, draws, seed)]
+    edges = _edges([squared for _, _, squared in nearest.values()], selection)
+    fill = {"kept": selection.fill, "pool": 0.0}
+    found: dict[str, Any] = {
+        name: _set(rows, other, squared, fill[name], edges)
+        for name, (rows, other, squared) in nearest.items()
+    }
+    found["knee"] = knee(selection.radii) if (np.diff(selection.radii) <= 0).all() else None
+    if drawn:
+        values = {
+            "h_min": [float(distance.min()) for distance, _ in drawn],
+            "fill": [filled for _, filled in drawn],
+        }
         found["random"] = {
-            "draws": kept.random.draws,
+            "draws": len(drawn),
             **{
-                name: {
-                    "median": float(np.median(standings[name].random)),
-                    "values": list(standings[name].random),
-                }
-                for name in ("h_min", "fill")
+                name: {"median": float(np.median(of_draws)), "values": of_draws}
+                for name, of_draws in values.items()
             },
-            "nearest": {"edges": edges.tolist(), "counts": (np.diff(share) * kept.rows).round(1).tolist()},
+            "nearest": _histogram(drawn[0][0], edges),
         }
     return found
 
 
-def _highest(exact: Exact) -> float:
-    finite = exact.nearest_distance[np.isfinite(exact.nearest_distance)]
-    return float(finite.max(initial=0.0))
+def _edges(squared: list[Float64Array], selection: Selection) -> Float64Array:
+    """Bins that hold the nearest distances of pool and kept rows."""
+    distances = metric_distance(np.concatenate(squared), selection.metric)
+    highest = max(float(distances[np.isfinite(distances)].max(initial=0.0)), selection.fill)
+    return np.linspace(0.0, highest if highest > 0 else 1.0, _BINS + 1)
 
 
-def _set(measured: Measures, edges: Float64Array) -> dict[str, Any]:
-    exact = measured.exact
-    finite = exact.nearest_distance[np.isfinite(exact.nearest_distance)]
+def _histogram(distance: Float64Array, edges: Float64Array) -> dict[str, Any]:
+    finite = distance[np.isfinite(distance)]
+    return {"edges": edges.tolist(), "counts": np.histogram(finite, edges)[0].tolist()}
+
+
+def _set(
+    of: RowSet, other: Int64Array, squared: Float64Array, fill: float, edges: Float64Array
+) -> dict[str, Any]:
+    distance = metric_distance(squared, of.metric)
+    h_min = float(distance.min())
+    pairs = closest_pairs(of.rows, other, distance) if len(of.rows) > 1 else ()
     return {
-        "rows": measured.rows,
-        "h_min": plain(exact.h_min),
-        "fill": exact.fill,
-        "mesh_ratio": plain(exact.mesh_ratio),
-        "copies": exact.copies,
-        "closest_pairs": [plain(pair) for pair in exact.closest[:CLOSEST_PAIRS]],
-        "nearest": {"edges": edges.tolist(), "counts": np.histogram(finite, edges)[0].tolist()},
+        "rows": len(of.rows),
+        "h_min": plain(h_min),
+        "fill": fill,
+        "mesh_ratio": plain(fill / h_min if h_min > 0 else float("inf")),
+        "copies": len(of.rows) - len(np.unique(of.first_equal[of.rows])),
+        "closest_pairs": [plain(pair) for pair in pairs[:CLOSEST_PAIRS]],
+        "nearest": _histogram(distance, edges),
     }

@@ -69,6 +69,9 @@ class SelectOutcome:
         }
 
 
+CERTIFICATE_ROWS, CERTIFICATE_ROUNDS = 10_000, 20
+"""Up to so many rows the certificate is tightened in rounds; beyond, that would cost more than the selection."""
+
 LONG_ROWS = 50_000
 """From so many rows on, what a run will need is measured and said before it begins."""
 
@@ -132,7 +135,14 @@ def select_sources(
             made.vectors, made.selection, draws=request.random_draws, seed=request.seed, progress=progress
         )
         measures["controls"] = made.findings
-        proof = certificate(made.vectors, made.selection.rows, metric=metric, progress=progress)
+        proof = certificate(
+            made.vectors,
+            made.selection.rows,
+            metric=metric,
+            rounds=CERTIFICATE_ROUNDS if len(rows) <= CERTIFICATE_ROWS else 0,
+            keeper=made.selection.keeper,
+            progress=progress,
+        )
         measures["certificate"] = proof.to_dict()
     manifest = write_record(request, rows, found, made, measures, proof.parts, watch)
     notes = _notes(rows, found, manifest) + finding_lines(made.findings, manifest.kept)
