@@ -66,6 +66,7 @@ def rule_of(manifest: Manifest, prepared: Prepared, picks: Int64Array) -> Rule:
         given=len(controls.given),
         until=until,
         weights=controls.weights,
+        least_distance=controls.least_distance,
         step=controls.within,
         farthest="strategy" not in manifest.options and not manifest.options.get("refine", False),
     )
