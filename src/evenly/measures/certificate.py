@@ -176,9 +176,10 @@ class _Parts:
             at = torch.from_numpy(centres)[torch.from_numpy(label)[known]]
             squared[known.numpy()] = squared_distances(images.rows, known, images.rows, at).numpy()
         open_rows = np.flatnonzero(label < 0)
-        queries, keys = (images.take(torch.from_numpy(some)) for some in (open_rows, centres))
-        found = nearest(queries, keys, progress=progress, stage="parts")
-        label[open_rows], squared[open_rows] = found.index[:, 0], found.squared_distance[:, 0]
+        if len(open_rows):
+            queries, keys = (images.take(torch.from_numpy(some)) for some in (open_rows, centres))
+            found = nearest(queries, keys, progress=progress, stage="parts")
+            label[open_rows], squared[open_rows] = found.index[:, 0], found.squared_distance[:, 0]
         # Parts beyond the distinct picks (copies) are empty: they wait for rows that are moved out.
         parts = _Parts(images, label, len(order) - 1, float(squared.max()))
         reach = np.sqrt(squared)
