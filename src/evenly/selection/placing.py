@@ -139,8 +139,7 @@ class Engine:
     @contextmanager
     def open(self, rows: Float32Array, metric: Metric) -> Iterator[Pool]:
         """The pool of the rows that `prepare` gave."""
-        placement = self.place(len(rows), rows.shape[1], metric)
-        if placement.where == "ray":
+        if self.ray:
             from evenly.selection.ray_pool import RayPool
 
             with self.joined():
@@ -149,7 +148,10 @@ class Engine:
                     yield pool
                 finally:
                     pool.close()
-        elif placement.where == "disk" and is_mapped(rows):
+            return
+        # Rows in memory stay there: they are no longer part of what is free.
+        placement = self.place(len(rows), rows.shape[1], metric) if is_mapped(rows) else None
+        if placement is not None and placement.where == "disk":
             yield DiskPool(rows, placement.memory, self.scratch)
         else:
             yield MemoryPool(tensor_of(rows))
