@@ -3,7 +3,7 @@
     python benchmarks/faults.py --kills 50
 
 Each trial starts a run in a folder of its own, half of them over an older selection; ends it with SIGKILL after a
-random part of the time that an undisturbed run takes; checks that the kept file is the old one or the new one; runs
+random part of the time that an undisturbed run takes, in every fourth trial while it writes; checks that the kept file is the old one or the new one; runs
 the same command again; and compares kept rows, order.parquet and manifest with the undisturbed run. What was embedded
 and picked before the kill must still be there, and no temporary file may stay beside the output.
 """
@@ -24,6 +24,8 @@ import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+WRITING_SECONDS = 0.5
 
 VOLATILE = ("created", "seconds", "digest", "files", "outputs", "sources")
 
@@ -62,7 +64,10 @@ def fault_runs(folder: Path, kills: int, rows: int, seed: int) -> dict[str, Any]
         if number % 2:
             trial.take_over(older)
         before = {expected[0], older.outcome()[0] if number % 2 else None}
-        stages[trial.kill_after(random.uniform(0, seconds))] += 1
+        while_writing = number % 4 == 3  # a stage too short to be met by chance
+        stages[
+            trial.kill(random.uniform(0, WRITING_SECONDS if while_writing else seconds), while_writing)
+        ] += 1
         held = trial.cached()
         if trial.kept_sha256() not in before:
             faults.append(f"trial {number}: the kept file is neither the old one nor the new one")
@@ -101,11 +106,16 @@ class Trial:
         shutil.rmtree(self.out)
         shutil.copytree(older.out, self.out)
 
-    def kill_after(self, seconds: float) -> str:
-        """Runs, kills, and says what stage it was in, by the files that were there."""
+    def kill(self, seconds: float, while_writing: bool) -> str:
+        """Runs, kills, and says what stage it was in, by the files that were there.
+
+        The seconds count from the start, or from the first temporary file beside the output.
+        """
         process = subprocess.Popen(
             self.command, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
+        while while_writing and process.poll() is None and not self.leftovers():
+            time.sleep(0.001)
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
