@@ -3,9 +3,10 @@
     python benchmarks/faults.py --kills 50
 
 Each trial starts a run in a folder of its own, half of them over an older selection; ends it with SIGKILL after a
-random part of the time that an undisturbed run takes, in every fourth trial while it writes; checks that the kept file is the old one or the new one; runs
-the same command again; and compares kept rows, order.parquet and manifest with the undisturbed run. What was embedded
-and picked before the kill must still be there, and no temporary file may stay beside the output.
+random part of the time that an undisturbed run takes, in every fourth trial while it writes; checks that the kept
+file is the old one or the new one; runs the same command again; and compares kept rows, order.parquet and manifest
+with the undisturbed run. What was embedded and picked before the kill must still be there, and no temporary file may
+stay beside the output.
 """
 
 from __future__ import annotations
