@@ -33,12 +33,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-CHOOSING = (demo, plan, select, extend, split, strategies)
+CHOOSING = (demo, plan, select, slice_order, extend, split, strategies)
 CHECKING = (verify, measure, report, atlas)
 TRAINING = (compare, train, evaluate, export, lab)
 for command in (*CHOOSING, *CHECKING, *TRAINING, cache):
-    app.command()(command)
-app.command("slice")(slice_order)
+    app.command(command.__name__.removesuffix("_order"))(command)  # `slice` is a builtin
 
 
 def _version(asked: bool) -> None:
