@@ -19,12 +19,13 @@ from evenly.data.leftovers import clear_leftovers
 from evenly.data.manifest import MANIFEST_FILE, ORDER_SCHEMA, VIEW_CHARACTERS, VIEW_SCHEMA, file_sha256
 from evenly.data.rows import Rows
 from evenly.errors import InputError
+from evenly.selection.tiles import calm_main_thread
 from evenly.types import Float32Array, Int64Array, Selection
 
 COLOUR_FIELDS = 12
 """At most this many fields of the records go into the view."""
 
-_SAMPLE_ROWS = 20_000
+_SAMPLE_ROWS = 4_096
 
 
 def order_table(selection: Selection, ids: list[str], parts: Int64Array) -> pa.Table:
@@ -77,16 +78,17 @@ def _excerpt(text: str) -> str:
 
 def principal_plane(vectors: Float32Array) -> tuple[Float32Array, Float32Array]:
     """The first two principal components of (N, d) rows, fitted on a sample: x and y, (N,) float32 each."""
-    sample = torch.from_numpy(vectors[:: max(1, len(vectors) // _SAMPLE_ROWS)]).double()
-    centre = sample.mean(0)
-    sample -= centre
-    _, basis = torch.linalg.eigh(sample.T @ sample)
-    axes = basis[:, -2:].flip(1)
-    # A component's sign is arbitrary: the largest entry is made positive, so that maps agree between runs.
-    axes *= torch.sign(axes[axes.abs().argmax(0), torch.arange(axes.shape[1])])
-    axes32, centre32 = axes.float().numpy(), centre.float().numpy()
-    plane = np.zeros((len(vectors), 2), dtype=np.float32)
-    plane[:, : axes32.shape[1]] = (vectors - centre32) @ axes32
+    with calm_main_thread():
+        sample = torch.from_numpy(vectors[:: max(1, len(vectors) // _SAMPLE_ROWS)]).double()
+        centre = sample.mean(0)
+        sample -= centre
+        _, basis = torch.linalg.eigh(sample.T @ sample)
+        axes = basis[:, -2:].flip(1)
+        # A component's sign is arbitrary: the largest entry is made positive, so that maps agree between runs.
+        axes *= torch.sign(axes[axes.abs().argmax(0), torch.arange(axes.shape[1])])
+        plane = np.zeros((len(vectors), 2), dtype=np.float32)
+        found = torch.from_numpy(vectors) @ axes.float() - (centre @ axes).float()
+        plane[:, : axes.shape[1]] = found.numpy()
     return plane[:, 0], plane[:, 1]
 
 
