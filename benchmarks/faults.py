@@ -26,7 +26,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-WRITING_SECONDS = 0.5
+WRITING_SECONDS = 0.1
 
 VOLATILE = ("created", "seconds", "digest", "files", "outputs", "sources")
 
