@@ -148,7 +148,7 @@ class Picker:
         )
         if prepared.budget.unit != "knee":
             return found
-        kept = knee(np.minimum.accumulate(found.radii))
+        kept = max(knee(np.minimum.accumulate(found.radii)), len(prepared.controls.given))
         return selection_of(
             self.vectors, found.rows[:kept], self.metric, anchors=prepared.controls.anchors, asked=kept
         )

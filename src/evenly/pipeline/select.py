@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from evenly.checks import check_metric
+from evenly.checks import check_int, check_metric
 from evenly.data.manifest import (
     Manifest,
     SourceRecord,
@@ -100,6 +100,7 @@ def select_sources(
     """
     watch = Stopwatch()
     metric = check_metric(request.metric)
+    check_int(request.seed, "--seed", at_least=0)
     check_controls(
         request.controls,
         request.keep,

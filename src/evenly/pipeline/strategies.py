@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from evenly.checks import check_metric
+from evenly.checks import check_int, check_metric
 from evenly.data.manifest import OutputRecord, write_atomically
 from evenly.data.sources import read_rows
 from evenly.data.writing import check_output
@@ -79,6 +79,7 @@ def select_all(request: SelectRequest, progress: Progress = silent) -> AllStrate
         InputError: as for one strategy, or ``out`` is no folder.
     """
     metric = check_metric(request.metric)
+    check_int(request.seed, "--seed", at_least=0)
     controls = request.controls
     check_controls(controls, request.keep, request.start, request.allow_copies, scores_alone=True)
     check_strategy("all", controls, request.keep, request.start, request.refine)
