@@ -110,6 +110,18 @@ def test_must_rows_and_anchors(files: Path, tmp_path: Path) -> None:
     assert apart(read_lines(tmp_path / "kept.jsonl"), test).min() >= outcome.manifest.h_min - 1e-7
 
 
+def test_the_knee_never_cuts_rows_that_must_be_kept(files: Path, tmp_path: Path) -> None:
+    outcome = run(files, tmp_path, "knee", must=("lang=en",))
+    wanted = sum(row["lang"] == "en" for row in read_lines(files / "pool.jsonl"))
+    assert outcome.manifest.kept >= wanted
+
+
+def test_near_copies_go_with_weights(files: Path, tmp_path: Path) -> None:
+    outcome = run(files, tmp_path, "50%", dedup=0.3, quality="score", weight=1.0)
+    assert outcome.manifest.h_min is not None
+    assert outcome.manifest.h_min >= 0.3
+
+
 def test_scores_as_floor_tie_break_and_weight(files: Path, tmp_path: Path) -> None:
     run(files, tmp_path, "30%", quality="score", floor=3.0)
     assert min(row["score"] for row in read_lines(tmp_path / "kept.jsonl")) >= 3
