@@ -54,7 +54,7 @@ def measure(
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(f"{found.rows:,} of {found.pool_rows:,} rows, {found.dimension} dimensions", style="bold")
     table = Table("", "value", *(["random"] if found.random else []), "", box=None, pad_edge=False)
     for column in table.columns[1:-1]:

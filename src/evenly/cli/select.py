@@ -266,7 +266,7 @@ def _select_all(request: Any, json_output: bool) -> None:
         column.justify = "left" if column.header == "strategy" else "right"
     for line in lines:
         table.add_row(*line)
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(table)
     for message in found.missing.values():
         console.print(message)
@@ -293,7 +293,7 @@ def print_summary(outcome: Any) -> None:
     from evenly.cli.screen import printable, quantity
 
     manifest, measures = outcome.manifest, outcome.measures
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     for note in outcome.notes:
         console.print(printable(note, 400))
     share = 100.0 * manifest.kept / manifest.pool_rows
