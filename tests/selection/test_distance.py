@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from evenly.errors import InputError
 from evenly.selection import distance
-from evenly.selection.compiled import pair_kernel
+from evenly.selection.compiled import compiled_loops
 from tests.selection.oracle import halving_sum, unit_rows
 from tests.selection.pools import hard_pools
 
@@ -37,7 +37,7 @@ def test_squared_distances_are_the_halving_sum_of_differences(rows: np.ndarray) 
     ).max() < 1e-20  # squares of tiny differences may be 0
 
 
-@pytest.mark.skipif(pair_kernel() is None, reason="numba is not installed")
+@pytest.mark.skipif(compiled_loops() is None, reason="numba is not installed")
 @quick
 @given(rows=hard_pools(most_rows=20))
 def test_the_compiled_kernel_has_the_same_bits(rows: np.ndarray) -> None:
@@ -45,9 +45,9 @@ def test_the_compiled_kernel_has_the_same_bits(rows: np.ndarray) -> None:
     tensor = torch.from_numpy(rows)
     expected = distance.squared_distances(tensor, first, tensor, second).numpy()
     compiled = np.empty(len(first))
-    kernel = pair_kernel()
-    assert kernel is not None
-    kernel(rows, first.numpy(), rows, second.numpy(), compiled)
+    loops = compiled_loops()
+    assert loops is not None
+    loops.squared_distances(rows, first.numpy(), rows, second.numpy(), compiled)
     np.testing.assert_array_equal(compiled, expected)
 
 

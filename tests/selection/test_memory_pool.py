@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from evenly.selection import compiled
 from evenly.selection.memory import MemoryPool
 from evenly.selection.pool import Pool
 from evenly.selection.tiles import Tiles
@@ -27,6 +28,24 @@ class TestMemoryPool(PoolInvariants):
     @pytest.fixture(autouse=True)
     def _variant(self, variant: str) -> None:
         self.options = VARIANTS[variant]
+
+    @pytest.fixture(autouse=True)
+    def _torch_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(compiled, "LOOPS_AFTER_PAIRS", 10**12)
+
+    def make(self, rows: np.ndarray) -> Pool:
+        return MemoryPool(torch.from_numpy(rows), **self.options)
+
+
+@pytest.mark.skipif(compiled.compiled_loops() is None, reason="numba is not installed")
+@pytest.mark.parametrize("variant", ["default", "small tiles", "float32 filter", "three components"])
+class TestMemoryPoolCompiled(PoolInvariants):
+    """The compiled loops from the first pair on."""
+
+    @pytest.fixture(autouse=True)
+    def _variant(self, variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.options = VARIANTS[variant]
+        monkeypatch.setattr(compiled, "LOOPS_AFTER_PAIRS", -1)
 
     def make(self, rows: np.ndarray) -> Pool:
         return MemoryPool(torch.from_numpy(rows), **self.options)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from evenly.errors import InputError
-from evenly.selection.compiled import pair_kernel
+from evenly.selection.compiled import loops_worth_loading
 
 PAIRS_AT_ONCE = 512
 """Pairs per step of `squared_distances`: 512 x 384 float64 differences stay in a core's second-level cache."""
@@ -20,11 +20,7 @@ PAIRS_AT_ONCE = 512
 ROWS_PER_SUM = 1024
 """Rows per block of the mean. Part of the definition of the start: another value may move its last bits."""
 
-PAIRS_BEFORE_COMPILING = 100_000
-"""A process that computes fewer pairs is done before numba would be loaded."""
-
 _NARROW = 24
-_pairs_so_far = 0
 
 
 def tree_sum(values: Tensor) -> Tensor:
@@ -76,11 +72,11 @@ def squared_distances(left: Tensor, left_index: Tensor, right: Tensor, right_ind
         Cost: M d; memory: 512 pairs at a time.
     """
     squared = torch.empty(len(left_index), dtype=torch.float64, device=left.device)
-    if left.device.type == "cpu" and _worth_compiling(len(left_index)):
-        kernel = pair_kernel()
-        if kernel is not None:
-            kernel(*(each.numpy() for each in (left, left_index, right, right_index, squared)))
-            return squared
+    loops = loops_worth_loading(len(left_index)) if left.device.type == "cpu" else None
+    if loops is not None:
+        given = (left, left_index, right, right_index, squared)
+        loops.squared_distances(*(each.numpy() for each in given))
+        return squared
     for start in range(0, len(left_index), PAIRS_AT_ONCE):
         pairs = slice(start, start + PAIRS_AT_ONCE)
         difference = left.index_select(0, left_index[pairs]).double()
@@ -88,13 +84,6 @@ def squared_distances(left: Tensor, left_index: Tensor, right: Tensor, right_ind
         difference *= difference
         squared[pairs] = tree_sum(difference)
     return squared
-
-
-def _worth_compiling(pairs: int) -> bool:
-    """Whether this process has computed so many pairs that loading the compiled kernel pays."""
-    global _pairs_so_far
-    _pairs_so_far += pairs  # a count lost between threads does not matter: both ways give the same bits
-    return _pairs_so_far > PAIRS_BEFORE_COMPILING
 
 
 def squared_distances_to(rows: Tensor, point: Tensor) -> Tensor:

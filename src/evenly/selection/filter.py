@@ -278,7 +278,7 @@ class PickSide:
         Returns:
             Index into ``hit`` and pick number of each pair, (M,) int64 both; every row of ``hit`` is there.
         """
-        where, which = true_pairs(_as_integers(product.index_select(0, hit)) >= 0)
+        where, which = true_pairs(as_integers(product.index_select(0, hit)) >= 0)
         rows = hit[where]
         value = product[rows, which].double()
         best = torch.zeros(len(hit), dtype=torch.float64, device=hit.device)
@@ -318,13 +318,14 @@ def passing_rows(product: Tensor) -> Tensor:
     The bits are read as integers, which have the signs of the numbers; -0.0 counts as negative, which the error
     bound covers. The integer maximum is seven times as fast as the bfloat16 one.
     """
-    return (_as_integers(product).amax(1) >= 0).nonzero().flatten()
+    return (as_integers(product).amax(1) >= 0).nonzero().flatten()
 
 
 def passing_pairs(product: Tensor) -> Tensor:
     """Pairs of a tile that pass: (R, P) bool."""
-    return _as_integers(product) >= 0
+    return as_integers(product) >= 0
 
 
-def _as_integers(product: Tensor) -> Tensor:
+def as_integers(product: Tensor) -> Tensor:
+    """The bits of a product: negative where it is negative, and in its order where it is not."""
     return product.view(torch.int16 if product.dtype == torch.bfloat16 else torch.int32)

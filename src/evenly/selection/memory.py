@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from evenly.selection.compiled import Loops, loops_worth_loading
 from evenly.selection.distance import block_sums, squared_distances, squared_distances_to
 from evenly.selection.filter import (
     Codes,
     FilterMap,
     PickSide,
+    as_integers,
     fit_map,
     passing_rows,
     product_dtype,
@@ -143,11 +145,46 @@ class MemoryPool:
             for start in range(0, len(picks), chunk):
                 product = torch.mm(part.rows, side.matrix[:, start : start + chunk])
                 hit = passing_rows(product)
-                if len(hit):
+                if not len(hit):
+                    continue
+                some = slice(start, start + chunk)
+                loops = loops_worth_loading(len(hit)) if self.device.type == "cpu" else None
+                if loops is not None:
+                    error = side.product_error(part.squared_norm, threshold)
+                    limits = torch.stack([part.squared_norm, part.error, threshold, error])
+                    self._lower_compiled(
+                        loops, product, hit, rows, picks[some], labels[some], limits, side.error
+                    )
+                else:
                     where, which = side.nearest_possible(product, hit, part, threshold)
                     self._lower(rows[hit], where, which + start, picks, labels)
 
         self.tiles.over(len(codes), work)
+
+    def _lower_compiled(
+        self,
+        loops: Loops,
+        product: Tensor,
+        hit: Tensor,
+        rows: Tensor,
+        picks: Tensor,
+        labels: Tensor,
+        limits: Tensor,
+        pick_error: float,
+    ) -> None:
+        """`PickSide.nearest_possible` and `_lower` in one compiled loop; see `evenly.selection.compiled`."""
+        float_bits = 16 if product.dtype == torch.bfloat16 else 0
+        scale = self._map.scale if self._map else 1.0
+        tile = (hit, rows, self.vectors, picks, labels, limits)
+        loops.lower_rows(
+            as_integers(product).numpy(),
+            float_bits,
+            *(each.numpy() for each in tile),
+            pick_error,
+            scale,
+            self._squared_distance.numpy(),
+            self._keeper.numpy(),
+        )
 
     def _lower(self, rows: Tensor, where: Tensor, which: Tensor, picks: Tensor, labels: Tensor) -> None:
         """Computes pairs exactly and keeps each row's nearest; the earlier pick among equals.
