@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from evenly.selection.compiled import Loops, loops_worth_loading
-from evenly.selection.distance import block_sums, squared_distances, squared_distances_to
+from evenly.selection.distance import ROWS_PER_SUM, block_sums, squared_distances, squared_distances_to
 from evenly.selection.filter import (
     Codes,
     FilterMap,
@@ -24,7 +26,10 @@ from evenly.types import Float64Array, Int64Array
 SAMPLE_ROWS = 4096
 """Rows from which the filter's map is fitted."""
 
-SPECTRUM_ROWS = 1024
+SUMS_AT_ONCE = 4
+"""Blocks of the mean that one thread adds up at a time."""
+
+SPECTRUM_ROWS = 512
 """Rows from which it is judged how many directions the map needs."""
 
 
@@ -70,10 +75,13 @@ class MemoryPool:
         return len(self.vectors)
 
     def block_sums(self) -> Tensor:
-        return block_sums(self.vectors)
+        tiles = replace(self.tiles, rows=SUMS_AT_ONCE * ROWS_PER_SUM)
+        return torch.cat(tiles.over(self.count, lambda block: block_sums(self.vectors[block])))
 
     def nearest(self, point: Tensor) -> tuple[float, int]:
-        squared = squared_distances_to(self.vectors, point.to(self.device))
+        here = point.to(self.device)
+        parts = self.tiles.over(self.count, lambda block: squared_distances_to(self.vectors[block], here))
+        squared = torch.cat(parts)
         row = int((squared == squared.min()).nonzero()[0])
         return float(squared[row]), self.first_row + row
 
