@@ -29,16 +29,27 @@ TEXTBOOK_PICKS = 300
 REPEATS = 5
 
 MEMORY_PROBE = """
-import resource, sys
+import sys, threading, time
 import numpy as np
 from evenly.selection.greedy import pool_tensor, select_prepared
-import evenly.selection.memory
-warm = pool_tensor(np.random.default_rng(0).standard_normal((3000, 384)), "cosine")
-select_prepared(warm, 1000, "cosine")
-libraries = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+warm = pool_tensor(np.random.default_rng(0).standard_normal((20000, 64)), "cosine")
+select_prepared(warm, 10000, "cosine")
+del warm
+libraries, peak, done = resident(), 0, False
+def watch():
+    global peak
+    while not done:
+        peak = max(peak, resident())
+        time.sleep(0.002)
+thread = threading.Thread(target=watch)
+thread.start()
 vectors = np.load(sys.argv[1])
 select_prepared(pool_tensor(vectors, "cosine"), len(vectors) // 2, "cosine")
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - libraries) * 1024 / vectors.nbytes)
+done = True
+thread.join()
+print((peak - libraries) / vectors.nbytes)
 """
 
 
