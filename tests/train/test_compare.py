@@ -137,7 +137,7 @@ def test_from_source_to_verdict(
     assert len(list((tmp_path / "out").glob("runs/*/model/model.safetensors"))) == 10
     assert pipeline.compare(request, tmp_path / "out").verdict == result.verdict
     with pytest.raises(InputError, match="holds a comparison with other options"):
-        pipeline.compare(request.model_copy(update={"seeds": 1}), tmp_path / "out")
+        pipeline.compare(request.model_copy(update={"seeds": 2}), tmp_path / "out")
     with pytest.raises(InputError, match="holds other files"):
         open_folder(tmp_path, request)
 

@@ -14,7 +14,18 @@ _AXIS_DIGITS = (("steps", 0), ("tokens", 0), ("seconds", 1), ("total", 1))
 
 def arm_rows(variant: Variant) -> list[list[str]]:
     """One row per arm, a head first: sizes, then losses as mean ± spread over seeds."""
-    head = ["arm", "rows", "tokens/row", "cut", "start loss", "own loss", "random test", "even test", "seconds", "cost"]
+    head = [
+        "arm",
+        "rows",
+        "tokens/row",
+        "cut",
+        "start loss",
+        "own loss",
+        "random test",
+        "even test",
+        "seconds",
+        "cost",
+    ]
     return [head, *(_arm_cells(arm) for arm in variant["arms"])]
 
 
