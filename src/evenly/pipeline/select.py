@@ -253,14 +253,16 @@ def _notes(rows: Rows, found: PoolVectors, manifest: Manifest) -> list[str]:
     notes = [f"{source.name}: {source.rows:,} rows, {source.form}" for source in rows.sources]
     if found.note:
         notes.append(found.note)
-    if manifest.exhausted:
-        distinct = manifest.kept
+    if manifest.exhausted and not manifest.options.get("keep_left_out"):
+        asked, kept = f"{manifest.asked:,}", f"{manifest.kept:,}"
         if manifest.allow_copies:
+            notes.append(f"asked {asked}: distinct rows ran out, the rest are exact copies (radius 0)")
+        elif "controls" in manifest.options or read_budget(manifest.keep).unit != "rows":
             notes.append(
-                f"asked {manifest.asked:,}: distinct rows ran out, the rest are exact copies (radius 0)"
+                f"asked {manifest.keep}: no further row is distinct and meets the controls, kept {kept}"
             )
         else:
-            notes.append(f"asked {manifest.asked:,}, only {distinct:,} distinct rows, kept {distinct:,}")
+            notes.append(f"asked {asked}, only {kept} distinct rows, kept {kept}")
     return notes
 
 

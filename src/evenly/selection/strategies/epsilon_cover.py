@@ -13,15 +13,15 @@ _SAMPLE = 1000
 
 
 def order(task: Task) -> Int64Array:
-    """Rows in random order, skipping those within epsilon of a kept one; epsilon is halved until k are kept.
+    """Rows in random order, skipping those within epsilon of a kept one; epsilon is lowered until k are kept.
 
     RL-Selector learns which rows to keep from this redundancy by reinforcement; here the redundancy alone
-    decides. Epsilon starts at half the median distance of two rows. Cost: a product of the pool with the kept rows.
+    decides. Epsilon starts at the median distance of two rows. Cost: a product of the pool with the kept rows.
     """
     sequence = np.random.default_rng(task.seed).permutation(task.rows)
     sample = task.vectors[torch.from_numpy(sequence[:_SAMPLE])].double()
     squared = torch.cdist(sample, sample).square().median()
-    return thin_until(task, sequence, float(squared) / 4)
+    return thin_until(task, sequence, float(squared))
 
 
 STRATEGY = Strategy(

@@ -15,7 +15,7 @@ DISTANCE = 0.1
 def order(task: Task) -> Int64Array:
     """By quality, the best first (by length where there are no scores), skipping rows within 1 - cos 0.1.
 
-    The paper stops short where rows run out; here the distance is then halved. Under euclidean the distance
+    The paper stops short where rows run out; here the distance is then lowered. Under euclidean the distance
     starts at the same share of the squared length. Cost: a product of the pool with the kept rows.
     """
     score = task.lengths.astype(np.float64) if task.quality is None else task.quality

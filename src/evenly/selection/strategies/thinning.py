@@ -9,13 +9,15 @@ from evenly.selection.strategies.task import Task
 from evenly.types import Float64Array, Int64Array
 
 _BLOCK = 1024
-_ROUNDS = 40
+_ROUNDS = 120
+SHRINK = 1.5
+"""By how much the squared distance falls from pass to pass."""
 
 
 def thin_until(task: Task, sequence: Int64Array, squared_distance: float) -> Int64Array:
-    """Keeps rows of a sequence that lie at least a distance from all kept ones; halves it until k are kept.
+    """Keeps rows of a sequence that lie at least a distance from all kept ones; lowers it until k are kept.
 
-    What was kept stays kept when the distance is halved, so the result is nested. Rows that no distance above 0
+    What was kept stays kept when the distance is lowered, so the result is nested. Rows that no distance above 0
     tells apart come last. Float32 products decide, so a distance is right to about 1e-6 of the squared lengths.
 
     Args:
@@ -35,7 +37,7 @@ def thin_until(task: Task, sequence: Int64Array, squared_distance: float) -> Int
         waiting = waiting[~np.isin(waiting, taken)]
         if len(kept) == task.count or not (nearest[waiting] > 0).any():
             break
-        squared_distance /= 4
+        squared_distance /= SHRINK
         task.progress("select", len(kept), task.count)
     return np.concatenate([np.asarray(kept, dtype=np.int64), waiting])[: task.count]
 
