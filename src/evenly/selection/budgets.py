@@ -61,8 +61,10 @@ def read_budget(keep: Any) -> Budget:
         return Budget("rows", text)
     if unit == "distance":
         return Budget("distance", text, _distance(amount, text))
-    if unit == "tokens" or unit == "chars":
-        return Budget(unit, text, _whole(amount, text))
+    if unit == "tokens":
+        return Budget("tokens", text, _whole(amount, text))
+    if unit == "chars":
+        return Budget("chars", text, _whole(amount, text))
     raise InputError(
         f"keep {text!r} is not known; use a share (50%), a count (5000), tokens:2M, chars:900k, distance:0.35 "
         "or knee"
