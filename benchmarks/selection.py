@@ -31,7 +31,9 @@ REPEATS = 5
 MEMORY_PROBE = """
 import sys, threading, time
 import numpy as np
+from evenly.selection.compiled import compiled_loops
 from evenly.selection.greedy import pool_tensor, select_prepared
+compiled_loops()
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096
 warm = pool_tensor(np.random.default_rng(0).standard_normal((20000, 64)), "cosine")

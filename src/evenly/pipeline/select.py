@@ -72,7 +72,7 @@ class SelectOutcome:
 CERTIFICATE_ROWS, CERTIFICATE_ROUNDS = 10_000, 20
 """Up to so many rows the certificate is tightened in rounds; beyond, that would cost more than the selection."""
 
-LONG_ROWS = 50_000
+LONG_ROWS = 200_000
 """From so many rows on, what a run will need is measured and said before it begins."""
 
 
