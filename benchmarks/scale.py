@@ -1,14 +1,12 @@
 """How selection grows: ``make bench-scale``. Ratios within this one run, pools from `benchmarks/pools.py`.
 
 ``--rows`` is the large pool (a tenth of it is kept); exponents come from pools of a hundredth, a tenth and all of
-it. With ``--disk`` the same pool is selected from a file with 1 GB, with ``--ray`` on two local workers at
-200,000 rows.
+it. ``--peers`` adds other packages on 20,000 rows.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
 import sys
 from typing import Any
 
@@ -53,11 +51,9 @@ def growth(rows: int) -> list[dict[str, Any]]:
 def one_size(rows: int, picks: int) -> dict[str, Any]:
     """Engine, bare products and textbook on one pool."""
     vectors = clustered_pool(rows)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     pool = pool_tensor(vectors, "cosine")
     selections: list[Selection] = []
     ours = seconds(lambda: selections.append(select_prepared(pool, picks, "cosine")))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     bare = bare_products(vectors, picks, share=BARE_SHARE if picks > 5000 else 1.0)
     per_pick, order = textbook_per_pick(vectors, int(selections[0].rows[0]), TEXTBOOK_PICKS)
     return {
@@ -66,7 +62,6 @@ def one_size(rows: int, picks: int) -> dict[str, Any]:
         "seconds": round(ours, 2),
         "over bare": round(ours / bare, 2),
         "textbook over ours": round(per_pick * picks / ours, 1),
-        "memory over vectors": round(1 + (peak - before) * 1024 / vectors.nbytes, 2),
         "first picks as the textbook's": order == selections[0].rows[: len(order)].tolist(),
     }
 
