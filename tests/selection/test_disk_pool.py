@@ -107,7 +107,7 @@ import numpy as np
 from pathlib import Path
 from evenly.selection.disk import DiskPool
 from evenly.selection.loop import Order, central_row, extend_order
-from evenly.selection.tiles import calm_main_thread
+from evenly.selection.tiles import steady_torch
 
 def peak():
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
@@ -115,7 +115,7 @@ def peak():
 import torch; torch.mm(torch.ones(64, 64).bfloat16(), torch.ones(64, 64).bfloat16())
 path, memory, count, scratch = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
 before = peak()
-with calm_main_thread():
+with steady_torch():
     pool = DiskPool(np.load(path, mmap_mode="r"), memory, scratch)
     start = central_row(pool)
     order = Order([start], [np.inf])

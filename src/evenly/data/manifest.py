@@ -7,6 +7,7 @@ A selection folder ``kept.evenly/`` holds
 * ``view.parquet``: one line per pool row, what a person sees of it (columns of `VIEW_SCHEMA`, then one column
   ``field:NAME`` for each scalar field of the records worth colouring by);
 * ``measures.json``: measures of the pool, the kept rows and random subsets, as `evenly.measures` returns them;
+* ``set_aside.parquet``, where a control kept rows from being picked: which, and why;
 * ``report.html``: the page made from the files above.
 """
 

@@ -25,7 +25,7 @@ from evenly.measures.measure import row_set
 from evenly.measures.neighbours import nearest
 from evenly.measures.result import plain
 from evenly.selection.distance import squared_distances
-from evenly.selection.tiles import calm_main_thread
+from evenly.selection.tiles import steady_torch
 from evenly.types import Float64Array, Int64Array, Metric, Progress, VectorsLike, metric_distance, silent
 
 PAIRS_PER_ROUND = 20_000_000
@@ -85,7 +85,7 @@ def _percent(share: float) -> str:
     return f"{np.floor(share * 1000) / 10:g} %"
 
 
-@calm_main_thread()
+@steady_torch()
 def certificate(
     vectors: VectorsLike,
     rows: Any,

@@ -17,14 +17,14 @@ from evenly.measures.normalised import normalised_measures, pool_geometry
 from evenly.measures.random_sets import against_random
 from evenly.measures.result import Measures
 from evenly.selection.distance import unit_rows
-from evenly.selection.tiles import calm_main_thread
+from evenly.selection.tiles import steady_torch
 from evenly.types import Float64Array, Int64Array, Metric, Progress, VectorsLike, silent
 
 COSINE_THRESHOLDS = (0.01, 0.05, 0.1)
 """Distances (1 - cos) within which pairs are counted unless others are named: near copies to kin."""
 
 
-@calm_main_thread()
+@steady_torch()
 def measure(
     vectors: VectorsLike,
     rows: Any = None,

@@ -11,7 +11,7 @@ from evenly.measures.measure import row_set
 from evenly.measures.random_sets import Draws, random_subsets
 from evenly.measures.result import plain
 from evenly.selection.knee import knee
-from evenly.selection.tiles import calm_main_thread
+from evenly.selection.tiles import steady_torch
 from evenly.types import Float32Array, Float64Array, Int64Array, Progress, Selection, metric_distance, silent
 
 RANDOM_DRAWS = 5
@@ -19,7 +19,7 @@ CLOSEST_PAIRS = 10
 _BINS = 60
 
 
-@calm_main_thread()
+@steady_torch()
 def evenness(
     vectors: Float32Array,
     selection: Selection,

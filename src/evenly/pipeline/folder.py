@@ -19,7 +19,7 @@ from evenly.data.leftovers import clear_leftovers
 from evenly.data.manifest import MANIFEST_FILE, ORDER_SCHEMA, VIEW_CHARACTERS, VIEW_SCHEMA, file_sha256
 from evenly.data.rows import Rows
 from evenly.errors import InputError
-from evenly.selection.tiles import calm_main_thread
+from evenly.selection.tiles import steady_torch
 from evenly.types import Float32Array, Int64Array, Selection
 
 COLOUR_FIELDS = 12
@@ -78,7 +78,7 @@ def _excerpt(text: str) -> str:
 
 def principal_plane(vectors: Float32Array) -> tuple[Float32Array, Float32Array]:
     """The first two principal components of (N, d) rows, fitted on a sample: x and y, (N,) float32 each."""
-    with calm_main_thread():
+    with steady_torch():
         sample = torch.from_numpy(vectors[:: max(1, len(vectors) // _SAMPLE_ROWS)]).double()
         centre = sample.mean(0)
         sample -= centre

@@ -32,7 +32,7 @@ from evenly.selection.orders import PICKS_AT_ONCE, cover_in_order
 from evenly.selection.pool import Candidates, Pool
 from evenly.selection.quotas import OpenGroups, Quotas
 from evenly.selection.saved_order import SavedOrder
-from evenly.selection.tiles import calm_main_thread
+from evenly.selection.tiles import steady_torch
 from evenly.types import (
     Float64Array,
     Int64Array,
@@ -114,7 +114,7 @@ def select_controlled(
     Raises:
         InputError: nothing can be picked, the start may not be picked, or a quota cannot be met.
     """
-    with calm_main_thread():
+    with steady_torch():
         run = _Run(rows, pool or MemoryPool(rows), count, metric, controls)
         run.begin(start, seed, saved.load() if saved else None)
 

@@ -15,7 +15,7 @@ from evenly.selection.loop import Order, central_row, extend_order, order_arrays
 from evenly.selection.memory import MemoryPool
 from evenly.selection.pool import Pool
 from evenly.selection.saved_order import SavedOrder
-from evenly.selection.tiles import calm_main_thread
+from evenly.selection.tiles import steady_torch
 from evenly.types import Int64Array, Metric, Progress, Selection, VectorsLike, metric_distance, silent
 
 Start = int | Literal["random"] | None
@@ -105,7 +105,7 @@ def select_prepared(
         saved: picks of an earlier run over the same rows from the same start, to go on from and to add to.
         pool: a new one of the same rows, wherever it holds them; None makes one in memory.
     """
-    with calm_main_thread():
+    with steady_torch():
         pool = pool or MemoryPool(rows)
         order = (saved.load() if saved else None) or Order([resolve_start(pool, start, seed)], [np.inf])
         order = Order(order.rows[:count], order.squared_radii[:count])

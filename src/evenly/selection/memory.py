@@ -108,6 +108,7 @@ class MemoryPool:
         image, codes = self._current_codes()
         pick_codes = image.encode(picks, self.tiles)
         near = pick_codes.filterable
+        # A pick that far off ties with none that is near, so the order between the two kinds does not matter.
         for far in (~near).nonzero().flatten():
             self._cover_exactly(picks[far], names[far])
         if bool(near.any()):

@@ -10,7 +10,7 @@ from evenly.selection.distance import squared_distances_to
 from evenly.selection.loop import close_neighbours
 from evenly.selection.memory import MemoryPool
 from evenly.selection.pool import Candidates, Pool
-from evenly.selection.tiles import calm_main_thread
+from evenly.selection.tiles import steady_torch
 from evenly.types import Float64Array, Int64Array, Metric, Selection, metric_distance
 
 PICKS_AT_ONCE = 2048
@@ -40,7 +40,7 @@ def selection_of(
         The selection, exact: radii to the nearest earlier pick or anchor, keepers of all rows. Cost: one
         low-precision product of the pool with the picks.
     """
-    with calm_main_thread():
+    with steady_torch():
         pool = MemoryPool(rows)
         if anchors is not None and len(anchors):
             pool.cover(anchors, np.arange(len(anchors)) + len(rows))
@@ -62,7 +62,7 @@ def nearest_of(rows: Tensor, others: Tensor, metric: Metric) -> tuple[Int64Array
 
     Exact; the lowest number among equals. Cost: one low-precision product of the two.
     """
-    with calm_main_thread():
+    with steady_torch():
         pool = MemoryPool(rows)
         for at in range(0, len(others), PICKS_AT_ONCE):
             part = others[at : at + PICKS_AT_ONCE]

@@ -26,7 +26,7 @@ from evenly.selection.mapped import MappedRows, mapped_rows, tensor_of
 from evenly.selection.memory import MemoryPool
 from evenly.selection.pool import Candidates, Pool
 from evenly.selection.sharded import Answer, ShardedPool, join_candidates
-from evenly.selection.tiles import available_cores, calm_main_thread, default_tiles
+from evenly.selection.tiles import available_cores, default_tiles, steady_torch
 from evenly.types import Float32Array, Float64Array, Int64Array, Metric
 
 try:
@@ -140,7 +140,7 @@ class _Worker:
 
     def answer(self, loaded: None, question: Callable[[Pool], Answer]) -> Answer:
         """Answers once ``loaded``, what `load` returned, is there; fails as `load` failed."""
-        with calm_main_thread():
+        with steady_torch():
             return question(self._pool)
 
 

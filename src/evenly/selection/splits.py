@@ -13,7 +13,7 @@ from torch import Tensor
 from evenly.selection.distance import squared_distances_to
 from evenly.selection.greedy import select_prepared
 from evenly.selection.orders import nearest_of
-from evenly.selection.tiles import calm_main_thread
+from evenly.selection.tiles import steady_torch
 from evenly.types import Float64Array, Int64Array, Metric, Progress, silent
 
 
@@ -51,7 +51,7 @@ def duplex(rows: Tensor, count: int, progress: Progress = silent) -> tuple[Int64
         free[row] = False
         np.minimum(squared[part], _to(rows, row), out=squared[part])
 
-    with calm_main_thread():
+    with steady_torch():
         mean = rows.double().mean(0).float()
         first = int(np.argmin(squared_distances_to(rows, mean).numpy()))
         take(0, first)

@@ -50,7 +50,7 @@ def blocks(count: int, size: int) -> Iterator[slice]:
 
 
 @contextmanager
-def calm_main_thread() -> Iterator[None]:
+def steady_torch() -> Iterator[None]:
     """Keeps torch operations of the calling thread on one core, and products at the precision that was asked for.
 
     Threads that wait for one another at the end of every small operation cost more than they save, most of
