@@ -100,7 +100,7 @@ def operations(encoder: Encoder, texts: list[str]) -> tuple[float, float]:
     tokens = (
         np.concatenate([part.tokens for part in encoder.encode(texts)]).clip(max=encoder.window).astype(float)
     )
-    model = encoder._model
+    model = encoder.model.network
     linear = [module for module in model.encoder.modules() if isinstance(module, torch.nn.Linear)]
     per_token = 2.0 * sum(module.weight.numel() for module in linear)
     attention = 4.0 * encoder.dimension * model.config.num_hidden_layers * (tokens**2).sum()

@@ -9,10 +9,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from evenly.embed import Encoder, load_encoder
+from evenly.embed import Cache, Encoder, embed_texts, load_encoder, loading
 from evenly.embed.encoders import PLAIN_NOTE
 from evenly.embed.running import choose_precision, matrix_units
 from evenly.errors import InputError, MissingExtraError
@@ -163,3 +165,39 @@ def test_importing_the_room_loads_no_heavy_library() -> None:
     code = "import sys, evenly.embed; print({'torch', 'transformers', 'tokenizers'} & set(sys.modules))"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "set()"
+
+
+def test_a_model_that_the_cache_knows_is_loaded_with_its_first_text_only(
+    tiny: Encoder, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = Cache.open(tmp_path)
+    options: dict[str, Any] = {"device": "cpu", "precision": "float32", "cache": cache}
+    first = load_encoder(str(tiny_folder), **options)
+    loaded: list[int] = []
+    load = loading.load_model
+    monkeypatch.setattr(loading, "load_model", lambda *args: loaded.append(1) or load(*args))
+    second = load_encoder(str(tiny_folder), **options)
+    named = ("identity", "runtime", "dimension", "window", "precision", "device", "note")
+    for encoder in (first, second):
+        assert [getattr(encoder, name) for name in named] == [getattr(tiny, name) for name in named]
+    assert not loaded
+    assert np.array_equal(
+        embed_texts(["far"], second, cache=None).vectors, embed_texts(["far"], tiny, cache=None).vectors
+    )
+    assert loaded == [1]
+
+
+@pytest.mark.parametrize("left", ["", "[]", '{"dimension": 32}', '{"dimension": 0, "window": 24}', "{"])
+def test_facts_that_are_not_whole_are_found_anew(copy: Path, tmp_path: Path, left: str) -> None:
+    cache = Cache.open(tmp_path / "cache")
+    options: dict[str, Any] = {"device": "cpu", "precision": "float32", "cache": cache}
+    load_encoder(str(copy), **options)
+    (kept,) = cache.encoders.iterdir()
+    kept.write_text(left)
+    assert load_encoder(str(copy), **options).dimension == 32
+    assert json.loads(kept.read_text()) == {"dimension": 32, "window": WINDOW}
+    write_sentence_settings(copy, window=WINDOW - 1)
+    assert load_encoder(str(copy), **options).window == WINDOW - 1
+    assert cache.size().bytes > 0
+    cache.clear()
+    assert not list(cache.encoders.iterdir())

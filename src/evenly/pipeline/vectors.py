@@ -73,7 +73,9 @@ def pool_vectors(
         raise InputError(
             "the encoder has no name; use minilm, a folder, a hub id, vectors:FILE or column:NAME"
         )
-    model = load_encoder(encoder, device=device, precision=precision, trust_remote_code=trust_remote_code)
+    model = load_encoder(
+        encoder, device=device, precision=precision, trust_remote_code=trust_remote_code, cache=cache
+    )
     if ray:
         model = on_cluster(model)
     embedded = embed_texts(
