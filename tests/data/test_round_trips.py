@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenly.data.sources import read_rows
+from evenly.data.writing import write_rows
 from evenly.errors import InputError
 
 text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
@@ -50,7 +51,7 @@ def opened(folder: str, name: str, data: bytes, **options: Any) -> Any:
 
 def written(rows: Any, folder: str, name: str, kept: Any = None) -> bytes:
     path = Path(folder, name)
-    rows.write(range(len(rows)) if kept is None else kept, path)
+    write_rows(rows, range(len(rows)) if kept is None else kept, path)
     return path.read_bytes()
 
 
@@ -170,7 +171,7 @@ def test_tables_keep_columns_types_order_and_metadata(tmp_path: Path, form: str,
         make = pa.ipc.new_file if form == "arrow file" else pa.ipc.new_stream
         with make(source, table.schema) as writer:
             writer.write_table(table)
-    read_rows([str(source)]).write(kept, out)
+    write_rows(read_rows([str(source)]), kept, out)
     found = pq.read_table(out) if ending == "parquet" else arrow_table(out)
     expected = pq.read_table(source) if ending == "parquet" else table
     assert found.schema.equals(expected.schema, check_metadata=True)
@@ -240,7 +241,7 @@ def test_one_file_per_source_in_a_folder(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_bytes(b"prompt,completion\nx,y\n")
     (tmp_path / "c.json.gz").write_bytes(gzip.compress(b'[{"question": "q", "answer": 1}]'))
     rows = read_rows([str(tmp_path / name) for name in ("a.jsonl", "b.csv", "c.json.gz")])
-    found = rows.write(np.array([0, 2]), f"{tmp_path}/kept/")
+    found = write_rows(rows, np.array([0, 2]), f"{tmp_path}/kept/")
     assert [(record.name, record.rows) for record in found] == [
         ("kept/a.jsonl", 1),
         ("kept/b.csv", 0),
@@ -255,4 +256,4 @@ def test_one_file_per_source_in_a_folder(tmp_path: Path) -> None:
 def test_kept_must_rise_within_the_pool(tmp_path: Path, kept: Any) -> None:
     rows = opened(str(tmp_path), "a.jsonl", b'{"text": "a"}\n{"text": "b"}\n')
     with pytest.raises(InputError, match="kept must be"):
-        rows.write(kept, tmp_path / "b.jsonl")
+        write_rows(rows, kept, tmp_path / "b.jsonl")

@@ -19,7 +19,7 @@ import zstandard
 
 from evenly.data import sources
 from evenly.data.sources import read_rows
-from evenly.data.writing import check_output
+from evenly.data.writing import check_output, write_rows
 from evenly.errors import InputError
 
 GOOD = b'{"text": "a"}\n{"text": "b"}\n'
@@ -193,7 +193,7 @@ def test_outputs_that_do_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         with pytest.raises(InputError, match=message):
             check_output(rows, out)
         with pytest.raises(InputError, match=message):
-            rows.write([0], out)
+            write_rows(rows, [0], out)
     assert Path("a.jsonl").read_bytes() == GOOD
 
 
@@ -209,7 +209,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(InputError, match=r"the disk is full: .*kept/b.jsonl was not written"):
-        rows.write([0, 1, 2], f"{tmp_path}/kept/")
+        write_rows(rows, [0, 1, 2], f"{tmp_path}/kept/")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl", "b.jsonl"]
 
 
@@ -222,7 +222,7 @@ def test_an_interrupted_write_keeps_the_old_file(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        rows.write([0], tmp_path / "kept.jsonl")
+        write_rows(rows, [0], tmp_path / "kept.jsonl")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
@@ -252,13 +252,13 @@ def test_saved_datasets(saved: Path, tmp_path: Path) -> None:
     rows = read_rows([str(saved / "single")])
     assert rows.texts() == ["r\n3", "p\n1"]
     assert rows.ids == ["single:1", "single:2"]
-    rows.write([1], tmp_path / "kept.parquet")
+    write_rows(rows, [1], tmp_path / "kept.parquet")
     kept = pq.read_table(tmp_path / "kept.parquet")
     assert kept.to_pylist() == [{"question": "p", "answer": "1", "kind": 0}]
     assert b"ClassLabel" in kept.schema.metadata[b"huggingface"]
-    rows.write([0], tmp_path / "kept.arrow")
+    write_rows(rows, [0], tmp_path / "kept.arrow")
     assert read_rows([str(tmp_path / "kept.arrow")]).texts() == ["r\n3"]
-    assert rows.write([0], f"{tmp_path}/kept/")[0].name == "kept/single.parquet"
+    assert write_rows(rows, [0], f"{tmp_path}/kept/")[0].name == "kept/single.parquet"
     train = read_rows([str(saved / "double")], split="train")
     assert len(train) == 3
     assert train.sources[0].sha256 != read_rows([str(saved / "double")], split="test").sources[0].sha256

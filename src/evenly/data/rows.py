@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evenly.data.forms import Form, Part, RecordError, Texts, recognise
-from evenly.data.manifest import OutputRecord, SourceRecord
+from evenly.data.manifest import SourceRecord
 from evenly.data.names import Compression
 from evenly.data.tables import Table, check_widths, vectors_of
 from evenly.data.textfiles import TextFile
@@ -243,12 +243,6 @@ class Rows:
             raise InputError(
                 f"the field {name!r} of {records.name} holds lists that are not of numbers"
             ) from None
-
-    def write(self, kept: Sequence[int] | Int64Array, out: str | Path) -> list[OutputRecord]:
-        """Writes the kept rows; see `evenly.data.writing.write_rows`."""
-        from evenly.data.writing import write_rows
-
-        return write_rows(self, kept, out)
 
     def _locate(self, row: int) -> tuple[Source, int]:
         if not 0 <= row < len(self):

@@ -102,7 +102,9 @@ def rows_of(
             table = pa.Table.from_pylist(list(records))
         except (TypeError, AttributeError, pa.ArrowException):
             given = type(records).__name__
-            raise InputError(f"rows must be a datasets.Dataset or a list of dictionaries; got {given}") from None
+            raise InputError(
+                f"rows must be a datasets.Dataset or a list of dictionaries; got {given}"
+            ) from None
     named = form_of_text(text) if text is not None else None
     source = _check("dataset", None, "", Table("dataset", table, "dataset"), named, part, silent)
     return Rows([source], part)

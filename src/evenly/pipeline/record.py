@@ -23,6 +23,7 @@ from evenly.data.manifest import (
     write_manifest,
 )
 from evenly.data.rows import Rows
+from evenly.data.writing import write_rows
 from evenly.pipeline.control_request import ALL
 from evenly.pipeline.findings import SET_ASIDE_FILE
 from evenly.pipeline.folder import (
@@ -64,7 +65,7 @@ def write_record(
         }
         if made.set_aside is not None:
             files[SET_ASIDE_FILE] = write_table(made.set_aside, folder / SET_ASIDE_FILE)
-        outputs: list[OutputRecord] = rows.write(made.selection.sorted_rows(), request.out)
+        outputs = write_rows(rows, made.selection.sorted_rows(), request.out)
         watch.seconds["write"] = round(time.perf_counter() - started, 3)
         manifest = _manifest(request, rows, found, made, order_sha256, files, outputs, watch)
         write_manifest(manifest, folder)

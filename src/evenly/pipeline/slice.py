@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from evenly.data.manifest import ORDER_FILE, Manifest, OutputRecord, read_manifest
 from evenly.data.rows import Rows
-from evenly.data.writing import check_output
+from evenly.data.writing import check_output, write_rows
 from evenly.errors import InputError
 from evenly.pipeline.lengths import characters, token_counts
 from evenly.pipeline.verify import kept_in_order, read_sources
@@ -69,7 +69,7 @@ def slice_selection(folder: Path, keep: str, out: str, *, tokenizer: str | None 
     count = _prefix(manifest, budget, rows, picks, radii, tokenizer)
     if count < max(1, manifest.options.get("given", 0)):
         raise InputError(f"keep {budget.text} is fewer rows than the order must begin with; raise --keep")
-    outputs = rows.write(np.sort(picks[:count]), out)
+    outputs = write_rows(rows, np.sort(picks[:count]), out)
     h_min = float(radii[:count].min())
     return Slice(count, len(picks), h_min if np.isfinite(h_min) else None, outputs)
 

@@ -15,7 +15,7 @@ from evenly.data.forms import Part
 from evenly.data.manifest import OutputRecord, write_atomically
 from evenly.data.rows import Rows
 from evenly.data.sources import read_rows
-from evenly.data.writing import check_output
+from evenly.data.writing import check_output, write_rows
 from evenly.embed import Cache
 from evenly.errors import InputError
 from evenly.pipeline.folder import one_line_errors
@@ -101,7 +101,7 @@ def split_sources(request: SplitRequest, progress: Progress = silent) -> SplitOu
     vectors = pool_tensor(found.vectors, metric)
     parts = _parts(request, vectors, metric, progress)
     left = np.setdiff1d(np.arange(len(rows)), np.concatenate(list(parts.values())))
-    outputs = [record for name, part in parts.items() for record in rows.write(part, places[name])]
+    outputs = [record for name, part in parts.items() for record in write_rows(rows, part, places[name])]
     outcome = SplitOutcome(
         {name: len(part) for name, part in parts.items()},
         len(left),

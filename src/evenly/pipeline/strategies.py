@@ -14,7 +14,7 @@ import torch
 from evenly.checks import check_int, check_metric
 from evenly.data.manifest import OutputRecord, write_atomically
 from evenly.data.sources import read_rows
-from evenly.data.writing import check_output
+from evenly.data.writing import check_output, write_rows
 from evenly.embed import Cache
 from evenly.errors import InputError, MissingExtraError
 from evenly.measures.diversity import vendi_score
@@ -109,7 +109,7 @@ def select_all(request: SelectRequest, progress: Progress = silent) -> AllStrate
             continue
         seconds = time.perf_counter() - started
         picks[name] = selection.rows
-        outputs += rows.write(selection.sorted_rows(), places[name])
+        outputs += write_rows(rows, selection.sorted_rows(), places[name])
         kept = picker.vectors[torch.from_numpy(selection.rows)]
         measured[name] = {
             "rows": len(selection),
