@@ -64,7 +64,10 @@ def test_dry_run_names_every_run(app: typer.Typer, source: Path, model_folder: P
         (["compare", "{source}", "--lr", "fast"], "training.rate"),
         (["compare", "{source}", "--schedule", "sorted"], "training.schedule: Input should be 'shuffled'"),
         (["compare", "{source}", "--pool", "1000000", "--dry-run"], "must lie between 1 and the 90 rows"),
-        (["compare", "{source}", "--recipe", "none.yaml"], "recipe none.yaml cannot be read"),
+        (
+            ["compare", "{source}", "--recipe", "none.yaml"],
+            "recipe none.yaml is neither a file nor one of those in",
+        ),
         (["train", "{source}", "--model", "{folder}", "--out", "x"], "holds no tokenizer"),
         (["evaluate", "{folder}", "--tasks", "arc"], "holds no tokenizer"),
     ],

@@ -11,7 +11,7 @@ import pytest
 from evenly.errors import InputError
 from evenly.train.arms import Arm
 from evenly.train.plan import EVEN_TEST, RANDOM_TEST, Planned, Prepared, Request, plan_runs
-from evenly.train.recipes import make_request
+from evenly.train.recipes import SHIPPED, make_request, read_recipe, shipped_recipes
 from evenly.train.result import ComparisonResult, read_result
 from evenly.train.verdict import MAIN_QUESTIONS
 
@@ -172,41 +172,48 @@ def test_recipe_values_and_what_wins(tmp_path: Path) -> None:
         make_request({"keeep": 3})
 
 
-@pytest.mark.parametrize(
-    "name", sorted(Path(__file__).parents[2].glob("recipes/*/*.yaml")), ids=lambda path: path.stem
-)
-def test_shipped_recipes_are_well_formed(name: Path) -> None:
-    from evenly.train.recipes import read_recipe
-
-    if name.parent.name == "accelerate":
-        from accelerate.commands.config.config_args import load_config_from_file
-
-        config = load_config_from_file(str(name))
-        assert config.distributed_type.value in ("DEEPSPEED", "FSDP")
-        return
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_shipped_recipes_are_found_by_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     request = make_request(read_recipe(name))
     assert isinstance(request, Request)
-    if name.parent.name == "paper":
-        training = request.training
-        assert (training.rate, training.warmup_steps, training.window, training.batch) == (2e-5, 2, 512, 64)
-        assert (training.precision, training.gradient_checkpointing, training.momentum) == ("fp16", True, 0.0)
-        epochs = {
-            ("cross-entropy", "4500"): 4,
-            ("cross-entropy", "10000"): 2,
-            ("l2", "4500"): 2,
-            ("l2", "10000"): 1,
-        }
-        assert training.epochs == epochs[training.loss, request.keep]
-        assert training.optimizer == {"cross-entropy": "adamw", "l2": "sgd"}[training.loss]
+    if not name.startswith("paper/"):
+        return
+    training = request.training
+    assert (training.rate, training.warmup_steps, training.window, training.batch) == (2e-5, 2, 512, 64)
+    assert (training.precision, training.gradient_checkpointing, training.momentum) == ("fp16", True, 0.0)
+    epochs = {
+        ("cross-entropy", "4500"): 4,
+        ("cross-entropy", "10000"): 2,
+        ("l2", "4500"): 2,
+        ("l2", "10000"): 1,
+    }
+    assert training.epochs == epochs[training.loss, request.keep]
+    assert training.optimizer == {"cross-entropy": "adamw", "l2": "sgd"}[training.loss]
+
+
+def test_all_recipes_are_shipped() -> None:
+    assert {name.split("/")[0] for name in shipped_recipes()} == {"paper", "small"}
+    assert len(shipped_recipes()) == 10
+
+
+@pytest.mark.parametrize(("name", "kind"), [("zero3", "DEEPSPEED"), ("fsdp", "FSDP")])
+def test_accelerate_takes_the_launcher_configurations(name: str, kind: str) -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    config = load_config_from_file(str(SHIPPED / "accelerate" / f"{name}.yaml"))
+    assert config.distributed_type.value == kind
 
 
 def test_recipe_that_cannot_be_read(tmp_path: Path) -> None:
-    from evenly.train.recipes import read_recipe
-
     path = tmp_path / "bad.yaml"
     for text, message in (("a: [", "is not YAML"), ("- a", "must hold names and values")):
         path.write_text(text)
         with pytest.raises(InputError, match=message):
-            read_recipe(path)
+            read_recipe(str(path))
     with pytest.raises(InputError, match="cannot be read"):
-        read_recipe(tmp_path / "none.yaml")
+        read_recipe(str(tmp_path))
+    with pytest.raises(InputError, match=r"recipe small/cd is neither a file .* small/ce, small/l2"):
+        read_recipe("small/cd")

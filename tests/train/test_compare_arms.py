@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -73,20 +75,39 @@ def test_arms_have_their_rows(maker: ArmMaker) -> None:
     np.testing.assert_array_equal(again[1].rows, arms["uniform", 0].rows)
 
 
-def test_matched_arm_has_the_loss_and_length_of_the_uniform_one(maker: ArmMaker) -> None:
-    # Loss and length that go with the rows: uneven ones are longer and harder.
+@pytest.fixture(scope="module")
+def uneven(maker: ArmMaker) -> ArmMaker:
+    """Loss and length that go with the rows: lonely ones are longer and harder."""
     unit = maker.vectors / np.linalg.norm(maker.vectors, axis=1, keepdims=True)
     loneliness = np.sort(1 - unit @ unit.T, axis=1)[:, 5]
-    hard = ArmMaker(
-        maker.candidates, maker.vectors, loneliness, (1 + 90 * loneliness).astype(np.int64), 100, 0.0
-    )
-    arms = {
-        arm.name: np.searchsorted(hard.candidates, arm.rows)
-        for arm in hard.make(("random", "uniform", "matched"), 1)
-    }
-    for measure in (hard.row_loss, hard.response_tokens):
-        means = {name: float(measure[rows].mean()) for name, rows in arms.items()}
-        assert abs(means["matched"] - means["uniform"]) < 0.3 * abs(means["random"] - means["uniform"])
+    tokens = (1 + 90 * loneliness).astype(np.int64)
+    return ArmMaker(maker.candidates, maker.vectors, loneliness, tokens, 100, 0.0)
+
+
+def distances_from_uniform(maker: ArmMaker, measure: np.ndarray, name: str) -> float:
+    arms = {arm.name: arm.rows for arm in maker.make(("uniform", name), 1)}
+    means = {each: measure[np.searchsorted(maker.candidates, rows)].mean() for each, rows in arms.items()}
+    return float(abs(means[name] - means["uniform"]))
+
+
+def test_matched_arm_has_the_loss_and_length_of_the_uniform_one(uneven: ArmMaker) -> None:
+    for measure in (uneven.row_loss, uneven.response_tokens):
+        matched, random = (distances_from_uniform(uneven, measure, name) for name in ("matched", "random"))
+        assert matched < 0.3 * random
+
+
+def test_with_match_length_every_arm_has_the_lengths_of_the_pool(uneven: ArmMaker) -> None:
+    alike = replace(uneven, match_length=True)
+    kinds = ("random", "uniform", "clumped", "matched")
+    borders = np.quantile(uneven.response_tokens, np.linspace(0, 1, 11)[1:-1])
+    tenth = np.searchsorted(borders, uneven.response_tokens, side="right")
+    expected = np.bincount(tenth, minlength=10) * 100 / len(tenth)
+    for arm in alike.make(kinds, 2):
+        found = np.bincount(tenth[np.searchsorted(uneven.candidates, arm.rows)], minlength=10)
+        assert np.abs(found - expected).max() < 1.0
+        assert len(np.unique(arm.rows)) == 100
+    free = {arm.name: arm.rows for arm in uneven.make(kinds, 1)}
+    assert set(free["uniform"]) != set(alike.make(("uniform",), 1)[0].rows)
 
 
 def test_clumped_arm_is_less_even_than_a_random_one(maker: ArmMaker) -> None:

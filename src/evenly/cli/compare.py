@@ -15,7 +15,11 @@ def compare(
         ),
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="YAML file of options; options named beside it win.")
+        str | None,
+        typer.Option(
+            help="YAML file of options, or a shipped one (small/ce, paper/llama-7b-teamsrl-ce …); options named "
+            "beside it win."
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -42,7 +46,7 @@ def compare(
         typer.Option(help="Part of a row that is embedded. [all]"),
     ] = None,
     match_length: Annotated[
-        bool | None, typer.Option("--match-length", help="Random arms with the response lengths of uniform.")
+        bool | None, typer.Option("--match-length", help="Give every arm the response lengths of the pool.")
     ] = None,
     loss: Annotated[str | None, typer.Option(help="cross-entropy, l2, l2-probabilities.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adamw or sgd. [adamw]")] = None,
@@ -98,7 +102,7 @@ def compare(
     require_training("evenly compare")
 
     request = make_request(
-        read_recipe(Path(recipe)) if recipe else {},
+        read_recipe(recipe) if recipe else {},
         sources=tuple(sources) if sources else None,
         model=model,
         keep=keep,

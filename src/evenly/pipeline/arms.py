@@ -10,6 +10,9 @@ import numpy as np
 
 from evenly.errors import InputError
 from evenly.selection import select
+from evenly.selection.controlled import Controls, select_controlled
+from evenly.selection.greedy import pool_tensor
+from evenly.selection.quotas import Quotas, quotas_for
 from evenly.train.arms import Arm
 from evenly.train.plan import EVEN_TEST, RANDOM_TEST
 from evenly.types import Float32Array, Float64Array, Int64Array
@@ -18,7 +21,7 @@ TEST_POOL = 4
 """The even test is chosen from this many times as many random rows as it holds."""
 LARGEST_TEST_SHARE = 0.5
 BINS = 10
-"""Quantile bins of initial loss and of response length that a matched arm shares with the uniform one."""
+"""Quantile bins of initial loss and of response length, for arms that must be alike in them."""
 KINDS = ("full", "random", "uniform", "clumped", "matched")
 _BLOCK = 4096
 
@@ -97,7 +100,8 @@ class ArmMaker:
         response_tokens: (C,) int64.
         keep: rows of every arm but the full one.
         embed_seconds: what embedding the candidates cost.
-        match_length: draw random arms with the response lengths of the uniform one.
+        match_length: every arm has the response lengths of all candidates: of each tenth of the lengths as
+            many rows as its share. Arms then differ in where their rows lie and not in how long they are.
     """
 
     candidates: Int64Array
@@ -120,17 +124,15 @@ class ArmMaker:
         return [arm for seed in range(seeds) for arm in self._of_seed(kinds, seed)]
 
     def _of_seed(self, kinds: tuple[str, ...], seed: int) -> list[Arm]:
-        uniform, seconds = np.empty(0, np.int64), 0.0
-        if self.match_length or {"uniform", "matched"} & set(kinds):
-            started = time.perf_counter()
-            uniform = select(self.vectors, self.keep, start="random", seed=seed, allow_copies=True).rows
-            seconds = time.perf_counter() - started
+        started = time.perf_counter()
+        uniform = self._uniform(seed) if {"uniform", "matched"} & set(kinds) else np.empty(0, np.int64)
+        seconds = time.perf_counter() - started
         makers: dict[str, Callable[[], Int64Array]] = {
             "full": lambda: np.arange(len(self.candidates)),
-            "random": lambda: self._random(seed, uniform),
+            "random": lambda: self._random(seed),
             "uniform": lambda: uniform,
             "clumped": lambda: self._clumped(seed),
-            "matched": lambda: self._matched(seed, uniform, (self.row_loss, self.response_tokens)),
+            "matched": lambda: self._matched(seed, uniform),
         }
         arms = []
         for kind in kinds:
@@ -143,30 +145,54 @@ class ArmMaker:
             arms.append(Arm(kind, seed, self.candidates[places], cost if costs_something else 0.0))
         return arms
 
-    def _random(self, seed: int, uniform: Int64Array) -> Int64Array:
-        if self.match_length:
-            return self._matched(seed, uniform, (self.response_tokens,))
-        return np.random.default_rng([seed, 3]).permutation(len(self.candidates))[: self.keep]
+    def _shuffled(self, seed: int, purpose: int) -> Int64Array:
+        return np.random.default_rng([seed, purpose]).permutation(len(self.candidates))
+
+    def _quotas(self) -> Quotas:
+        """How many rows an arm takes of each response length; all lengths are one group if they may differ."""
+        count = len(self.candidates)
+        group = _bins(self.response_tokens) if self.match_length else np.zeros(count, dtype=np.int64)
+        names = tuple(f"response length {number}" for number in range(int(group.max()) + 1))
+        return quotas_for(names, group, np.ones(count, bool), count=self.keep, quota="proportional")
+
+    def _random(self, seed: int) -> Int64Array:
+        quotas = self._quotas()
+        return _first_of_each(self._shuffled(seed, 3), quotas.group, quotas.least)
+
+    def _uniform(self, seed: int) -> Int64Array:
+        if not self.match_length:
+            return select(self.vectors, self.keep, start="random", seed=seed, allow_copies=True).rows
+        rows, controls = pool_tensor(self.vectors, "cosine"), Controls(quotas=self._quotas())
+        return select_controlled(
+            rows, self.keep, "cosine", controls, start="random", seed=seed, allow_copies=True
+        ).rows
 
     def _clumped(self, seed: int) -> Int64Array:
         """Half random rows, half the rows nearest to them: a set as uneven as the paper's control."""
-        order = np.random.default_rng([seed, 4]).permutation(len(self.candidates))
-        first, rest = order[: self.keep - self.keep // 2], order[self.keep - self.keep // 2 :]
+        quotas, order = self._quotas(), self._shuffled(seed, 4)
+        first = _first_of_each(order, quotas.group, quotas.least - quotas.least // 2)
+        rest = order[~np.isin(order, first)]
         distance = nearest_cosine_distance(self.vectors[rest], self.vectors[first])
-        nearest = rest[np.argsort(distance, kind="stable")[: self.keep // 2]]
+        rest = rest[np.argsort(distance, kind="stable")]
+        nearest = _first_of_each(rest, quotas.group, quotas.least // 2)
         return np.random.default_rng([seed, 5]).permutation(np.concatenate([first, nearest]))
 
-    def _matched(self, seed: int, uniform: Int64Array, measures: tuple[np.ndarray, ...]) -> Int64Array:
-        """Random rows with as many in each bin of the measures as the uniform arm has there."""
-        cells = np.zeros(len(self.candidates), dtype=np.int64)
-        for measure in measures:
-            borders = np.quantile(measure, np.linspace(0, 1, BINS + 1)[1:-1])
-            cells = cells * BINS + np.searchsorted(borders, measure, side="right")
-        wanted = np.bincount(cells[uniform], minlength=cells.max() + 1)
-        random = np.random.default_rng([seed, 6])
-        chosen = [
-            random.permutation(np.flatnonzero(cells == cell))[:count]
-            for cell, count in enumerate(wanted)
-            if count
-        ]
-        return random.permutation(np.concatenate(chosen))
+    def _matched(self, seed: int, uniform: Int64Array) -> Int64Array:
+        """Random rows with as many of each initial loss and response length as the uniform arm has."""
+        cells = _bins(self.row_loss) * BINS + _bins(self.response_tokens)
+        return _first_of_each(self._shuffled(seed, 6), cells, np.bincount(cells[uniform], minlength=BINS**2))
+
+
+def _bins(measure: np.ndarray) -> Int64Array:
+    """(C,) the quantile bin of each value, 0 to `BINS` - 1; equal values share a bin."""
+    borders = np.quantile(measure, np.linspace(0, 1, BINS + 1)[1:-1])
+    return np.searchsorted(borders, measure, side="right").astype(np.int64)
+
+
+def _first_of_each(order: Int64Array, group: Int64Array, wanted: Int64Array) -> Int64Array:
+    """The rows of an order that are among the first ``wanted[g]`` of their group g, in that order."""
+    rank = np.empty(len(order), dtype=np.int64)
+    for number in range(len(wanted)):
+        members = np.flatnonzero(group[order] == number)
+        rank[members] = np.arange(len(members))
+    return order[rank < wanted[group[order]]]

@@ -48,7 +48,7 @@ class Request(Frozen):
     )  # cosine distance to a test row at which a row is left out of all arms
     encoder: str = "minilm"
     part: Literal["all", "prompt", "response"] = "all"
-    match_length: bool = False  # give every arm the response lengths of the uniform arm
+    match_length: bool = False  # give every arm the response lengths of the pool
     batches: tuple[int, ...] = ()  # the batch axis; empty takes the training's own
     schedules: tuple[Schedule, ...] = ()  # the schedule axis; empty takes the training's own
     saved: tuple[str, ...] = ()  # NAME=FOLDER: saved selections as further arms

@@ -12,13 +12,32 @@ from evenly.errors import InputError
 from evenly.train.plan import Request
 from evenly.train.settings import Training
 
+SHIPPED = Path(__file__).parents[1] / "recipes"
+"""Recipes of the paper, a small pair of the same path, and launcher configurations for accelerate."""
 
-def read_recipe(path: Path) -> dict[str, Any]:
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with the package, such as small/ce."""
+    found = (path.relative_to(SHIPPED).with_suffix("") for path in sorted(SHIPPED.glob("*/*.yaml")))
+    return [path.as_posix() for path in found if path.parent.name != "accelerate"]
+
+
+def read_recipe(name: str) -> dict[str, Any]:
     """Reads a recipe: the fields of `Request`, those of its training under ``training``.
 
+    Args:
+        name: a file, or else a shipped recipe.
+
     Raises:
-        InputError: no such file, not YAML, or not a mapping.
+        InputError: neither of the two, not YAML, or not a mapping.
     """
+    path = Path(name)
+    if not path.exists():
+        if name not in shipped_recipes():
+            raise InputError(
+                f"recipe {name} is neither a file nor one of those in {SHIPPED}: {', '.join(shipped_recipes())}"
+            )
+        path = SHIPPED / f"{name}.yaml"
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
