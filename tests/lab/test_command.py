@@ -23,6 +23,7 @@ app.command()(lab)
         (["law", "train.jsonl"], r"experiment 'law' takes no source \(train.jsonl\)"),
         (["spectrum", "--model", "somewhere"], "--model and --data belong together"),
         (["law", "--model", "somewhere", "--data", "x"], "--model and --data belong together"),
+        (["spectrum", "--last-blocks", "2"], "--last-blocks is for a model"),
         (["law", "--rows", "9"], "--rows is for your own data"),
         (["law", "--encoder", "minilm"], "--encoder is for your own data"),
         (["forecast", "train.jsonl", "--quick"], "on your own data leave them out"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,31 +54,70 @@ def test_spectrum_of_a_model_keeps_the_theorems(
         str(model_folder), [str(training_file)], tmp_path / "out", rows=6
     )
     assert result.outcome == "holds"
-    assert result.settings["gradients"] == "whole"
+    assert result.settings["gradients"] == "whole gradients"
     assert result.numbers["lambda_min"] <= result.numbers["least pair bound"]
     assert len(result.tables[2].rows) == 3  # the embedding and two layers
     assert (tmp_path / "out" / "spectrum-model.png").exists()
 
 
-@pytest.mark.slow
-def test_sketched_gradients_keep_distances(
-    model_folder: Path, training_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def loaded(model_folder: Path, training_file: Path) -> tuple[Any, list[language_model.Example]]:
+    """The tiny model in float64 and five examples."""
     network, tokenizer = language_model._load(str(model_folder), "cpu")
     texts = [json.loads(line) for line in training_file.read_text().splitlines()]
     examples, long = language_model._examples(
         tokenizer, [t["prompt"] for t in texts], [t["completion"] for t in texts], np.arange(12), 5
     )
     assert long == 0
-    whole, losses, error = language_model.gradients(network, examples)
+    return network, examples
+
+
+@pytest.mark.slow
+def test_sketched_gradients_keep_distances(
+    loaded: tuple[Any, list[language_model.Example]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, losses, error = language_model.gradients(*loaded)
     assert error == 0.0
     assert (losses > 0).all()
     monkeypatch.setattr(language_model, "WHOLE_BYTES", 0)
     monkeypatch.setattr(language_model, "SKETCH", 4096)
-    sketched, _, error = language_model.gradients(network, examples)
+    sketched, _, error = language_model.gradients(*loaded)
     assert sketched.shape == (5, 4096)
     ratio = kernel.pair_bounds(sketched) / kernel.pair_bounds(whole)
     assert np.abs(ratio - 1).max() < 5 * error
+
+
+@pytest.mark.slow
+def test_gradients_of_the_last_block_are_those_of_backward(
+    loaded: tuple[Any, list[language_model.Example]],
+) -> None:
+    network, examples = loaded
+    everything = kernel.eigenvalues(language_model.gradients(network, examples)[0])
+    expected = []
+    for example in examples:  # the library's own loss, with the prompt masked out
+        tokens = torch.tensor([example.tokens])
+        targets = torch.where(torch.arange(tokens.shape[1]) < example.start, -100, tokens)
+        network.zero_grad()
+        network(input_ids=tokens, labels=targets).loss.backward()
+        block = network.model.layers[-1]
+        expected.append(torch.cat([parameter.grad.reshape(-1) for parameter in block.parameters()]))
+    language_model.train_last_blocks(network, 1)
+    rows, _, error = language_model.gradients(network, examples)
+    assert error == 0.0
+    torch.testing.assert_close(rows, torch.stack(expected))
+    assert (kernel.eigenvalues(rows) <= everything * (1 + 1e-12)).all()  # K minus a part has no negative mode
+
+
+@pytest.mark.slow
+def test_last_blocks_that_do_not_fit(
+    model_folder: Path, training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = (str(model_folder), [str(training_file)], tmp_path)
+    with pytest.raises(InputError, match=r"--last-blocks is a number from 1 to 2, .*; got 3"):
+        language_model.spectrum_of_model(*arguments, last_blocks=3)
+    monkeypatch.setattr(language_model, "WHOLE_BYTES", 1000)
+    with pytest.raises(InputError, match=r"4 exact gradients of .* lower --last-blocks or --rows"):
+        language_model.spectrum_of_model(*arguments, rows=4, last_blocks=1)
 
 
 @pytest.mark.slow

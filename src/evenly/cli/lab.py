@@ -33,6 +33,10 @@ def lab(
     data: Annotated[
         list[str] | None, typer.Option(help="With spectrum and --model: its training file; may be repeated.")
     ] = None,
+    last_blocks: Annotated[
+        int | None,
+        typer.Option(help="With --model: exact gradients of the last blocks alone; default: all parameters."),
+    ] = None,
     rows: Annotated[
         int | None, typer.Option(min=2, help="With your own data: how many rows to draw from it at most.")
     ] = None,
@@ -50,6 +54,8 @@ def lab(
         raise InputError(f"experiment {name!r} takes no source ({source[0]}); only forecast reads your data")
     if bool(model) != bool(data) or (model and name != "spectrum"):
         raise InputError("--model and --data belong together: evenly lab spectrum --model PATH --data SOURCE")
+    if last_blocks is not None and not model:
+        raise InputError("--last-blocks is for a model: evenly lab spectrum --model PATH --data SOURCE")
     if rows is not None and not (source or model):
         raise InputError("--rows is for your own data: evenly lab forecast SOURCE, or spectrum with --model")
     if encoder is not None and not source:
@@ -75,7 +81,17 @@ def lab(
         elif model and data:
             from evenly.lab.language_model import spectrum_of_model
 
-            results = [spectrum_of_model(model, data, out, rows=rows or 32, device=device, progress=progress)]
+            results = [
+                spectrum_of_model(
+                    model,
+                    data,
+                    out,
+                    rows=rows or 32,
+                    last_blocks=last_blocks,
+                    device=device,
+                    progress=progress,
+                )
+            ]
         elif name:
             results = [run_one(name, out, seeds=seeds, quick=quick, device=device, progress=progress)]
         else:

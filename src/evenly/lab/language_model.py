@@ -42,6 +42,7 @@ def spectrum_of_model(
     out: Path,
     *,
     rows: int = 32,
+    last_blocks: int | None = None,
     device: str = "cpu",
     progress: Progress = silent,
 ) -> Result:
@@ -52,6 +53,8 @@ def spectrum_of_model(
         data: sources as `evenly select` takes them.
         out: folder for ``spectrum-model.json`` and the figure.
         rows: N, how many examples to draw with seed 0.
+        last_blocks: take the exact gradients of the last blocks alone; all parameters where None, projected
+            where they do not fit.
         device: as torch names it.
         progress: told of every gradient.
 
@@ -61,73 +64,130 @@ def spectrum_of_model(
     from evenly.data.sources import read_rows
 
     network, tokenizer = _load(model, device)
-    _refuse_too_large(sum(p.numel() for p in network.parameters() if p.requires_grad), model)
+    if last_blocks is not None:
+        train_last_blocks(network, last_blocks)
+    size = sum(parameter.numel() for parameter in _trained(network))
+    _refuse_too_large(size, model)
     read = read_rows(data, progress=progress)
     drawn = designs.generator(0).permutation(len(read))
     examples, long = _examples(tokenizer, read.prompts(), read.responses(), drawn, rows)
     if len(examples) < 2:
         raise InputError(f"{data[0]} gives {len(examples)} examples of 2 to {LONGEST} tokens; two are needed")
+    if last_blocks is not None and not _fit(len(examples), size):
+        raise InputError(
+            f"{len(examples)} exact gradients of {size:,} parameters need {len(examples) * size * 8 / 1e9:.1f} GB, "
+            f"more than {WHOLE_BYTES / 1e9:.1f}; lower --last-blocks or --rows, or leave --last-blocks out for a "
+            "random projection"
+        )
     note = f"{len(examples)} of {len(read):,} rows drawn with seed 0; {long} drawn rows above {LONGEST} tokens left out"
-    result = measure_model(network, examples, note=note, progress=progress)
+    part = "" if last_blocks is None else f" of the last {last_blocks} blocks"
+    result = measure_model(network, examples, part=part, note=note, progress=progress)
     result.save(out)
     render(draw, result, out)
     return result
 
 
+def train_last_blocks(network: Any, count: int) -> None:
+    """Leaves only the last ``count`` blocks of a transformers causal model with gradients, without head or norm.
+
+    With K_S the kernel of some of the parameters and K_R that of the rest, K = K_S + K_R and K_R has no negative
+    eigenvalue, so each eigenvalue of K_S is at most that of K: the last blocks give lower bounds.
+
+    Raises:
+        InputError: the model has no such list of blocks, or fewer of them.
+    """
+    depth = network.config.get_text_config().num_hidden_layers
+    lists = (module for module in network.modules() if isinstance(module, torch.nn.ModuleList))
+    blocks = next((each for each in lists if len(each) == depth), None)
+    if blocks is None:
+        raise InputError(f"this model keeps its {depth} blocks in no list; leave --last-blocks out")
+    if not 1 <= count <= depth:
+        raise InputError(
+            f"--last-blocks is a number from 1 to {depth}, the blocks of this model; got {count}"
+        )
+    network.requires_grad_(False)
+    blocks[-count:].requires_grad_(True)
+
+
 def measure_model(
-    network: Any, examples: Sequence[Example], *, note: str = "", progress: Progress = silent
+    network: Any,
+    examples: Sequence[Example],
+    *,
+    part: str = "",
+    note: str = "",
+    progress: Progress = silent,
 ) -> Result:
-    """The spectrum from a loaded model (a transformers causal model in float64) and its examples."""
+    """The spectrum from a loaded model (a transformers causal model in float64) and its examples.
+
+    Args:
+        network: the model; gradients are those of its parameters that require them.
+        examples: at least two.
+        part: which these are, as the sentence "whole gradients …" goes on.
+        note: where the examples come from.
+        progress: told of every gradient.
+    """
     rows, losses, error = gradients(network, examples, progress)
+    stated = f"whole gradients{part}"
+    if error:
+        stated = f"random projection to {SKETCH:,} numbers, squared distances within {error:.1%} (one sigma)"
     eigenvalues = kernel.eigenvalues(rows)
     bounds = kernel.pair_bounds(rows)
-    count = len(examples)
-    first, second = np.triu_indices(count, 1)
-    order = np.argsort(bounds, kind="stable")[:5]
-    closest: list[tuple[Cell, ...]] = [
-        (examples[first[i]].row, examples[second[i]].row, float(bounds[i]), float(bounds[i] / eigenvalues[0]))
-        for i in order
-    ]
-    slope = float(rows.mean(dim=0).square().sum())
+    slack = kernel.rounding(eigenvalues)
+    slope = float(rows.mean(dim=0).square().sum()) * len(rows)  # |grad L|^2 N
+    ratio = slope / len(rows) / (2.0 * float(losses.mean()))
+    inside = eigenvalues[-1] - slack <= slope <= eigenvalues[0] * (1 + 1e-9)
+    below = eigenvalues[-1] <= bounds.min() + slack
+    numbers = {
+        "lambda_min": eigenvalues[-1],
+        "lambda_max": eigenvalues[0],
+        "least pair bound": float(bounds.min()),
+        "|grad L|^2 N": slope,
+        "PL ratio": ratio,
+    }
     layers = _layers(network, examples)
-    stated = f"random projection to {SKETCH:,} numbers, squared distances within {error:.1%} (one sigma)"
-    ratio = slope / (2.0 * float(losses.mean()))
-    inside = eigenvalues[-1] - kernel.rounding(eigenvalues) <= slope * count <= eigenvalues[0] * (1 + 1e-9)
-    below = eigenvalues[-1] <= bounds.min() + kernel.rounding(eigenvalues)
     return Result(
         name="spectrum-model",
         title="The spectrum of a real network",
         claim="lambda_min of the kernel of per-example loss gradients is below |g_i - g_j|^2 / 2 of every pair.",
-        settings={"examples": note, "gradients": stated if error else "whole"},
+        settings={"examples": note, "gradients": stated},
         tables=(
-            Table(
-                "Per-example gradients of the loss",
-                ("N", "lambda_min", "lambda_max", "least pair bound", "|grad L|^2 N", "|grad L|^2 / (2 L)"),
-                ((count, eigenvalues[-1], eigenvalues[0], float(bounds.min()), slope * count, ratio),),
-            ),
-            Table(
-                "Closest pairs of gradients",
-                ("row", "and row", "|g_i - g_j|^2 / 2", "over lambda_max"),
-                tuple(closest),
-            ),
-            Table(
-                "Features layer by layer (mean over tokens)",
-                ("layer", "h_min", "mean distance", "h_min / mean distance"),
-                tuple((index, *map(float, each)) for index, each in enumerate(layers)),
-            ),
+            Table(f"Loss gradients of {len(rows)} examples", tuple(numbers), (tuple(numbers.values()),)),
+            _closest_table(examples, bounds, eigenvalues[0]),
+            _layer_table(layers),
         ),
         verdict=f"lambda_min {eigenvalues[-1]:.2e} lies {'below' if below else 'ABOVE'} the least pair bound "
         f"{bounds.min():.2e}, |grad L|^2 N {'inside' if inside else 'OUTSIDE'} [lambda_min, lambda_max]; PL ratio "
-        f"{ratio:.2e} ({stated if error else 'whole gradients'}).",
+        f"{ratio:.2e} ({stated}).",
         outcome="holds" if below and inside else "fails",
-        numbers={
-            "lambda_min": eigenvalues[-1],
-            "lambda_max": eigenvalues[0],
-            "least pair bound": float(bounds.min()),
-        }
-        | {"PL ratio": ratio, "projection error": error},
+        numbers=numbers | {"projection error": error},
         series={"eigenvalues": eigenvalues, "features": layers[:, 2]},
     )
+
+
+def _closest_table(examples: Sequence[Example], bounds: Float64Array, largest: float) -> Table:
+    first, second = np.triu_indices(len(examples), 1)
+    closest = np.argsort(bounds, kind="stable")[:5]
+    rows: list[tuple[Cell, ...]] = [
+        (examples[first[i]].row, examples[second[i]].row, float(bounds[i]), float(bounds[i] / largest))
+        for i in closest
+    ]
+    columns = ("row", "and row", "|g_i - g_j|^2 / 2", "over lambda_max")
+    return Table("Closest pairs of gradients", columns, tuple(rows))
+
+
+def _layer_table(layers: Float64Array) -> Table:
+    rows = tuple((index, *map(float, each)) for index, each in enumerate(layers))
+    columns = ("layer", "h_min", "mean distance", "h_min / mean distance")
+    return Table("Features layer by layer (mean over tokens)", columns, rows)
+
+
+def _trained(network: Any) -> list[Tensor]:
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+def _fit(examples: int, size: int) -> bool:
+    """Whether that many whole float64 gradients of that size fit."""
+    return examples * size * 8 <= WHOLE_BYTES
 
 
 def gradients(
@@ -140,9 +200,9 @@ def gradients(
         random place with a random sign (count sketch), whose squared distances have a relative standard error of
         at most sqrt(2 / SKETCH). The losses are (N,).
     """
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    size = sum(p.numel() for p in parameters)
-    whole = len(examples) * size * 8 <= WHOLE_BYTES
+    parameters = _trained(network)
+    size = sum(parameter.numel() for parameter in parameters)
+    whole = _fit(len(examples), size)
     rows = torch.zeros(len(examples), size if whole else SKETCH, dtype=torch.float64)
     losses = np.empty(len(examples))
     for index, example in enumerate(examples):
