@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ LOOPS_AFTER_PAIRS = 100_000
 """A process that computes fewer exact distances is done before numba would be loaded."""
 
 _pairs_so_far = 0
+_loading = Lock()
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,14 @@ def loops_worth_loading(pairs: int) -> Loops | None:
     return compiled_loops() if _pairs_so_far > LOOPS_AFTER_PAIRS else None
 
 
-@cache
 def compiled_loops() -> Loops | None:
     """The compiled loops, or None where numba is not installed. The first call takes about a second."""
+    with _loading:  # threads that meet here would each compile
+        return _loops()
+
+
+@cache
+def _loops() -> Loops | None:
     if find_spec("numba") is None:
         return None
     import numba
@@ -76,7 +83,7 @@ def _squared_distances(left: Any, left_index: Any, right: Any, right_index: Any,
 def _lower_rows(
     bits: Any,
     float_bits: int,
-    hit: Any,
+    largest: Any,
     rows: Any,
     vectors: Any,
     picks: Any,
@@ -95,7 +102,7 @@ def _lower_rows(
     Args:
         bits: (R, P) integers, the product's bits; where not negative, they have the order of the numbers.
         float_bits: how many low bits of a float32 the product's precision lacks: 16 or 0.
-        hit: (H,) int64, rows of the tile with a pair that passes.
+        largest: (R,) integers, the largest of each row; a row passes where it is not negative.
         rows: (R,) int64 row numbers.
         vectors: (N, d) float32.
         picks: (P, d) float32.
@@ -108,13 +115,14 @@ def _lower_rows(
     """
     sums = np.empty(vectors.shape[1])
     number = np.empty(1, dtype=np.float32)
-    for at in hit:
+    for at in range(len(rows)):
+        if largest[at] < 0:
+            continue
         row = rows[at]
         line = bits[at]
         first = 0
-        for pick in range(len(line)):
-            if line[pick] > line[first]:
-                first = pick
+        while line[first] < largest[at]:
+            first += 1
         best = _pair(vectors[row], picks[first], sums)
         nearest = first
         distance = min(best, squared_distance[row])

@@ -142,7 +142,7 @@ class _ShelvedShard(MemoryPool):
         release(self._rows)
         if self._scratch is None or self._codes is None or not len(self._codes):
             return
-        if self._shelved is None or self._codes.rows.data_ptr() != self._shelved.ctypes.data:
+        if self._shelved is None or len(self._codes) < len(self._shelved):
             self._shelved = _shelved(self._codes.rows, self._scratch)
             self._codes = replace(
                 self._codes, rows=torch.from_numpy(self._shelved).view(self._codes.rows.dtype)

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evenly.selection.tiles import Tiles
+from evenly.selection.tiles import Tiles, blocks
 
 PIECES = 3
 """bfloat16 pieces that carry a float64 column to 24 bits."""
@@ -46,6 +46,8 @@ SHORT_ROW = 32
 """Rows shorter than this are multiplied in float32: turning them to bfloat16 gains nothing and blurs them."""
 
 _ROWS_AT_ONCE = 256
+
+GATHERED_AT_ONCE = 2048
 
 _LONGEST = 2.0**40
 """Images longer than this (an anchor far outside the pool) are not filtered: their squares would leave float32."""
@@ -91,6 +93,12 @@ class Codes:
         """A view of consecutive rows, or a copy of the rows of an int64 index."""
         return Codes(self.rows[part], self.squared_norm[part], self.error[part], self.rest[part])
 
+    def gathered(self, ascending: Tensor) -> Codes:
+        """The rows of an ascending int64 index, moved to the front of the same memory, which is overwritten."""
+        for part in blocks(len(ascending), GATHERED_AT_ONCE):
+            self[part] = self[ascending[part]]
+        return self[: len(ascending)]
+
     def __setitem__(self, part: slice, codes: Codes) -> None:
         self.rows[part], self.squared_norm[part] = codes.rows, codes.squared_norm
         self.error[part], self.rest[part] = codes.error, codes.rest
@@ -125,7 +133,7 @@ class FilterMap:
     @property
     def width(self) -> int:
         """Columns of the product: the image, and the squares in three pieces each, padded to what multiplies fast."""
-        return -(-(self.columns + 2 * PIECES) // 16) * 16
+        return -(-(self.columns + 2 * PIECES) // 32) * 32
 
     def encode(self, rows: Tensor, tiles: Tiles) -> Codes:
         """Images of (A, d) float32 rows, in blocks that stay in cache. Cost: A d (A d c with a basis)."""
@@ -312,13 +320,13 @@ def _carry(values: Tensor, columns: Tensor) -> None:
         left -= columns[:, piece].double()
 
 
-def passing_rows(product: Tensor) -> Tensor:
-    """Rows of a tile with any pair that passes: (R, P) of the filter dtype to (H,) int64 row indices.
+def largest_of_rows(product: Tensor) -> Tensor:
+    """The largest of each row of a tile, (R, P) of the filter dtype to (R,) integers: a row passes from 0 on.
 
     The bits are read as integers, which have the signs of the numbers; -0.0 counts as negative, which the error
     bound covers. The integer maximum is seven times as fast as the bfloat16 one.
     """
-    return (as_integers(product).amax(1) >= 0).nonzero().flatten()
+    return as_integers(product).amax(1)
 
 
 def passing_pairs(product: Tensor) -> Tensor:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from evenly.selection.distance import mean_from_block_sums, squared_distances
-from evenly.selection.filter import PickSide, fit_map, passing_pairs, passing_rows, product_dtype, true_pairs
+from evenly.selection.filter import PickSide, fit_map, passing_pairs, product_dtype, true_pairs
 from evenly.selection.pool import Candidates, Pool
 from evenly.selection.tiles import default_tiles
 from evenly.types import Float64Array, Int64Array
@@ -27,6 +27,8 @@ LEAST_AT_MOST = 512
 MOST_AT_MOST = 8192
 ROWS_PER_CANDIDATE = 24
 """A round asks for at most a 24th of the pool: among more candidates, their own pairs cost more than they save."""
+CANDIDATES_PER_TILE = 512
+"""Rows of a tile of the candidates' own pairs: small, so that all cores share even a short round."""
 EDGES_PER_CANDIDATE = 24
 """A round with more close pairs among its candidates than this wastes exact distances: ask for fewer next time."""
 
@@ -165,16 +167,14 @@ def close_pairs(vectors: Tensor, squared_distances_to_picks: Tensor) -> tuple[Te
     """
     dtype = product_dtype(vectors.device, vectors.shape[1])
     image = fit_map(vectors[:64], float(vectors.abs().max()), dtype=dtype)
-    tiles = default_tiles(vectors.device)
+    tiles = replace(default_tiles(vectors.device), rows=CANDIDATES_PER_TILE)
     codes = image.encode(vectors, tiles)
     side = PickSide.of(codes, image.columns)
     side.set_thresholds(codes, squared_distances_to_picks.sqrt() * image.scale)
 
     def work(block: slice) -> tuple[Tensor, Tensor, Tensor]:
         product = torch.mm(codes.rows[block], side.matrix[:, block.start :])
-        hit = passing_rows(product)
-        where, second = true_pairs(passing_pairs(product[hit]))
-        first = hit[where]
+        first, second = true_pairs(passing_pairs(product))
         upper = first < second  # both count from the block's first row
         first, second = first[upper] + block.start, second[upper] + block.start
         return first, second, squared_distances(vectors, first, vectors, second)

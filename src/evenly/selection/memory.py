@@ -15,7 +15,7 @@ from evenly.selection.filter import (
     PickSide,
     as_integers,
     fit_map,
-    passing_rows,
+    largest_of_rows,
     product_dtype,
     worthwhile_components,
 )
@@ -106,21 +106,29 @@ class MemoryPool:
             self._cover_exactly(picks[0], names[0])
             picks, names = picks[1:], names[1:]
         image, codes = self._current_codes()
-        pick_codes = image.encode(picks, self.tiles)
-        near = pick_codes.filterable
-        # A pick that far off ties with none that is near, so the order between the two kinds does not matter.
-        for far in (~near).nonzero().flatten():
-            self._cover_exactly(picks[far], names[far])
-        if bool(near.any()):
-            self._cover_filtered(
-                codes, image.scale, PickSide.of(pick_codes[near], image.columns), picks[near], names[near]
-            )
+        pick_codes = self._pick_codes(image, codes, picks, names)
         own = names[(names >= self.first_row) & (names < self.first_row + self.count)]
+        near = pick_codes.filterable
+        if not bool(near.all()):
+            # A pick that far off ties with none that is near, so the order between the two kinds does not matter.
+            for far in (~near).nonzero().flatten():
+                self._cover_exactly(picks[far], names[far])
+            pick_codes, picks, names = pick_codes[near], picks[near], names[near]
+        if len(picks):
+            self._cover_filtered(codes, image.scale, PickSide.of(pick_codes, image.columns), picks, names)
         self._squared_distance[own - self.first_row] = 0.0
         self._keeper[own - self.first_row] = own
 
     def cover_result(self) -> tuple[Int64Array, Float64Array]:
         return self._keeper.cpu().numpy(), self._squared_distance.cpu().numpy()
+
+    def _pick_codes(self, image: FilterMap, codes: Codes, picks: Tensor, names: Tensor) -> Codes:
+        """Codes of picks: those of the active rows where all are among them, and made anew otherwise."""
+        own = names - self.first_row
+        place = torch.searchsorted(self._active, own)
+        if bool((place < len(codes)).all()) and torch.equal(self._active[place], own):
+            return codes[place]
+        return image.encode(picks, self.tiles)
 
     def _cover_exactly(self, pick: Tensor, label: Tensor) -> None:
         """Computes the distance of every row to one pick: for the first, which has no distance to beat."""
@@ -153,18 +161,20 @@ class MemoryPool:
             threshold = side.set_thresholds(part, self._squared_distance[rows].sqrt_() * scale)
             for start in range(0, len(picks), chunk):
                 product = torch.mm(part.rows, side.matrix[:, start : start + chunk])
-                hit = passing_rows(product)
-                if not len(hit):
+                largest = largest_of_rows(product)
+                passing = int((largest >= 0).sum())
+                if not passing:
                     continue
                 some = slice(start, start + chunk)
-                loops = loops_worth_loading(len(hit)) if self.device.type == "cpu" else None
+                loops = loops_worth_loading(passing) if self.device.type == "cpu" else None
                 if loops is not None:
                     error = side.product_error(part.squared_norm, threshold)
                     limits = torch.stack([part.squared_norm, part.error, threshold, error])
                     self._lower_compiled(
-                        loops, product, hit, rows, picks[some], labels[some], limits, side.error
+                        loops, product, largest, rows, picks[some], labels[some], limits, side.error
                     )
                 else:
+                    hit = (largest >= 0).nonzero().flatten()
                     where, which = side.nearest_possible(product, hit, part, threshold)
                     self._lower(rows[hit], where, which + start, picks, labels)
 
@@ -174,7 +184,7 @@ class MemoryPool:
         self,
         loops: Loops,
         product: Tensor,
-        hit: Tensor,
+        largest: Tensor,
         rows: Tensor,
         picks: Tensor,
         labels: Tensor,
@@ -184,7 +194,7 @@ class MemoryPool:
         """`PickSide.nearest_possible` and `_lower` in one compiled loop; see `evenly.selection.compiled`."""
         float_bits = 16 if product.dtype == torch.bfloat16 else 0
         scale = self._map.scale if self._map else 1.0
-        tile = (hit, rows, self.vectors, picks, labels, limits)
+        tile = (largest, rows, self.vectors, picks, labels, limits)
         loops.lower_rows(
             as_integers(product).numpy(),
             float_bits,
@@ -223,7 +233,7 @@ class MemoryPool:
         if int(above.sum()) < 0.875 * len(self._active):
             kept = above.nonzero().flatten()
             self._active = self._active[kept]
-            self._codes = self._codes[kept]
+            self._codes = self._codes.gathered(kept)
         return self._map, self._codes
 
     def _fitted_map(self) -> FilterMap:

@@ -25,8 +25,8 @@ class Tiles:
         threads: tiles at work at once.
     """
 
-    rows: int = 2048
-    picks: int = 1536
+    rows: int = 4096
+    picks: int = 2048
     threads: int = 1
 
     def over(self, count: int, work: Callable[[slice], _Result]) -> list[_Result]:
