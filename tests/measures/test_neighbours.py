@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from evenly.measures import neighbours
 from evenly.measures.images import Images
 from evenly.measures.neighbours import nearest
-from evenly.measures.pairs import count_within
+from evenly.measures.pairs import PairsWithin
 from evenly.selection.distance import squared_distances
 from tests.measures.oracle import as_rows, hard_pools
 
@@ -88,6 +88,12 @@ def test_nearest_with_copies_and_ties(vectors: np.ndarray, count: int) -> None:
     check_nearest(images, torch.arange(12), torch.arange(12), count, own=True)
 
 
+def counted_within(images: Images, limits: np.ndarray, copies: np.ndarray | None = None) -> list[int]:
+    counter = PairsWithin(images, limits, np.ones(len(images), dtype=np.int64) if copies is None else copies)
+    nearest(images, images, own=np.arange(len(images)), watch=counter.watch)
+    return counter.counts.tolist()
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name", POOLS)
 def test_pairs_within_is_the_definition(
@@ -97,5 +103,17 @@ def test_pairs_within_is_the_definition(
     rows = as_rows(POOLS[name][:1100])
     squared = exact_squares(rows, rows)[np.triu_indices(len(rows), 1)]
     limits = np.unique(np.r_[0.0, np.quantile(squared, [0, 0.001, 0.3, 0.9, 1.0], method="lower")])
-    counts = count_within(Images.of(rows, dtype), limits)
-    assert counts.tolist() == [(squared <= limit).sum() for limit in limits]
+    counts = counted_within(Images.of(rows, dtype), limits)
+    assert counts == [(squared <= limit).sum() for limit in limits]
+
+
+def test_pairs_within_counts_copies_and_skips_nothing_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "_MINIMA_BYTES", 1)
+    random = np.random.default_rng(2)
+    distinct, copies = random.normal(size=(1500, 3)), random.integers(1, 4, 1500)
+    squared = exact_squares(as_rows(distinct), as_rows(distinct))
+    limits = np.array([0.0, 0.01, 1.0])
+    of_pairs = np.triu(np.outer(copies, copies), 1)
+    equal = (copies * (copies - 1) // 2).sum()
+    expected = [equal + of_pairs[squared <= limit].sum() for limit in limits]
+    assert counted_within(Images.of(as_rows(distinct)), limits, copies) == expected

@@ -20,11 +20,12 @@ import torch
 
 from evenly.checks import check_int, check_metric
 from evenly.measures.exact import RowSet, nearest_within
-from evenly.measures.images import BLOCK, ROUNDING, Images, integers, on_all_cores
+from evenly.measures.images import BLOCK, ROUNDING, Images, on_all_cores, squared_by_product
 from evenly.measures.measure import row_set
 from evenly.measures.neighbours import nearest
 from evenly.measures.result import plain
 from evenly.selection.distance import squared_distances
+from evenly.selection.filter import as_integers
 from evenly.selection.tiles import steady_torch
 from evenly.types import Float64Array, Int64Array, Metric, Progress, VectorsLike, metric_distance, silent
 
@@ -155,7 +156,7 @@ class _Parts:
         self.members = [order[edges[part] : edges[part + 1]] for part in range(count)]
         self.ends = np.zeros((count, 2), dtype=np.int64)
         self.squared = np.zeros(count)
-        self.centred = images.rows - images.isometry.centre.float()
+        self.centred = images.rows - images.map.centre.float()
         self.measured = np.array([len(rows) < 2 for rows in self.members])
 
     @staticmethod
@@ -321,7 +322,7 @@ def _diameter(images: Images, members: Int64Array) -> tuple[float, Int64Array]:
     if len(members) > _EXACT_ROWS:
         return _wide_diameter(images.take(index), members)
     rows = images.rows.index_select(0, index)
-    squared, error = images.isometry.squared_distances(rows, rows)
+    squared, error = squared_by_product(rows, rows, images.map.centre)
     squared.triu_(1)
     near_top = (squared >= squared.max() - 2 * error.max()).triu(1)
     where, which = near_top.nonzero(as_tuple=True)
@@ -342,7 +343,7 @@ def _wide_diameter(images: Images, members: Int64Array) -> tuple[float, Int64Arr
         for column in range(start, len(images), BLOCK):
             columns = slice(column, min(column + BLOCK, len(images)))
             product = torch.mm(padded.query[rows], keys[columns].T)
-            top = int(integers(product).argmax())
+            top = int(as_integers(product).argmax())
             row, other = divmod(top, product.shape[1])
             slack = images.product_error(padded.norm[rows].max(), padded.norm[columns].max())
             reach = padded.error[rows].max() + padded.error[columns].max()
@@ -352,4 +353,4 @@ def _wide_diameter(images: Images, members: Int64Array) -> tuple[float, Int64Arr
         return best
 
     bound, row, other = max(on_all_cores(work, list(range(0, len(images), BLOCK))))
-    return (bound / images.isometry.scale) ** 2, members[[row, other]]
+    return (bound / images.map.scale) ** 2, members[[row, other]]

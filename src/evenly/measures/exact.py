@@ -10,7 +10,7 @@ from torch import Tensor
 
 from evenly.measures.images import Images
 from evenly.measures.neighbours import Neighbours, nearest
-from evenly.measures.pairs import count_within, pair_distances
+from evenly.measures.pairs import PairsWithin, pair_distances
 from evenly.measures.result import Exact, Pair, Quantiles
 from evenly.types import (
     Float64Array,
@@ -60,6 +60,14 @@ class RowSet:
         """Images of some distinct pool rows, ascending."""
         return self.images if len(rows) == len(self.pool) else self.images.take(torch.from_numpy(rows))
 
+    def groups(self) -> tuple[Int64Array, Int64Array, Int64Array]:
+        """The set's distinct rows by their lowest pool row there, which of these every row equals, and how many do."""
+        of_rows = self.first_equal[self.rows]
+        _, first, inverse, sizes = np.unique(
+            of_rows, return_index=True, return_inverse=True, return_counts=True
+        )
+        return self.rows[first], inverse, sizes
+
     @property
     def distinct(self) -> Int64Array:
         """Ascending numbers of the pool rows that equal no earlier one."""
@@ -86,23 +94,31 @@ def first_equal_rows(rows: Tensor) -> Int64Array:
 
 
 def nearest_within(
-    of: RowSet, progress: Progress = silent, *, found: Neighbours | None = None
+    of: RowSet,
+    progress: Progress = silent,
+    *,
+    found: Neighbours | None = None,
+    counter: PairsWithin | None = None,
 ) -> tuple[Int64Array, Float64Array]:
     """For every row of the set its nearest other row there, and the squared distance to it: (k,) each.
 
-    Pool row numbers, the lowest number among equals; -1 and infinite for a single row. ``found`` are the
-    neighbours of the distinct rows of the set in one another, where they are known already.
+    Pool row numbers, the lowest number among equals; -1 and infinite for a single row.
+
+    Args:
+        of: the set.
+        progress: called as the search goes on.
+        found: the neighbours of the distinct rows of the set in one another, where they are known already.
+        counter: counts pairs on the way; not with ``found``.
     """
-    group, first_at, inverse = np.unique(of.first_equal[of.rows], return_index=True, return_inverse=True)
-    stand_ins = of.rows[first_at]
+    stand_ins, inverse, sizes = of.groups()
     other = np.full(len(of.rows), -1, dtype=np.int64)
     squared = np.full(len(of.rows), np.inf)
-    if len(group) > 1:
+    if len(stand_ins) > 1:
         if found is None:
-            distinct, own = of.images_of(stand_ins), np.arange(len(group))
-            found = nearest(distinct, distinct, own=own, progress=progress)
+            distinct, own = of.images_of(stand_ins), np.arange(len(stand_ins))
+            watch = counter.watch if counter else None
+            found = nearest(distinct, distinct, own=own, watch=watch, progress=progress)
         other, squared = stand_ins[found.index[:, 0]][inverse], found.squared_distance[:, 0][inverse]
-    sizes = np.bincount(inverse)
     copied = sizes[inverse] > 1
     if copied.any():
         order = np.argsort(inverse, kind="stable")
@@ -127,15 +143,17 @@ def cover(of: RowSet, progress: Progress = silent) -> tuple[Int64Array, Int64Arr
 def exact_measures(of: RowSet, thresholds: Float64Array, seed: int, progress: Progress = silent) -> Exact:
     """The exact measures of a set; see `evenly.measures.result.Exact`."""
     single = len(of.rows) == 1
-    other, squared = nearest_within(of, progress)
+    counter = None
+    if len(thresholds):
+        stand_ins, _, sizes = of.groups()
+        counter = PairsWithin(of.images_of(stand_ins), squared_euclidean(thresholds, of.metric), sizes)
+    other, squared = nearest_within(of, progress, counter=counter)
     distance = metric_distance(squared, of.metric)
     h_min = float(distance.min())
     dropped, keeper, cover_squared = cover(of, progress)
     lonely = int(np.argmax(cover_squared)) if len(dropped) else None
     fill = 0.0 if lonely is None else float(metric_distance(cover_squared[lonely : lonely + 1], of.metric)[0])
-    counts = np.zeros(len(thresholds), dtype=np.int64)
-    if len(thresholds) and not single:
-        counts = count_within(of.images_of(of.rows), squared_euclidean(thresholds, of.metric), progress)
+    counts = counter.counts if counter else np.zeros(0, dtype=np.int64)
     return Exact(
         h_min=h_min,
         closest=() if single else closest_pairs(of.rows, other, distance),

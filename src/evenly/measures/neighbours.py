@@ -8,21 +8,25 @@ the product may be as coarse as it likes: it changes the time, never the result.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from evenly.measures.images import BLOCK, FAR, ROUNDING, Images, integers, on_all_cores
+from evenly.measures.images import BLOCK, FAR, ROUNDING, Images, on_all_cores, squared_by_product
 from evenly.selection.distance import squared_distances
+from evenly.selection.filter import as_integers
 from evenly.types import Float64Array, Int64Array, Progress, silent
 
 _MINIMA_BYTES = 2**28
 _CROWDED = 4
 _TILES = 64
+
+Watch: TypeAlias = Callable[[Tensor, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +48,7 @@ def nearest(
     count: int = 1,
     *,
     own: Int64Array | None = None,
+    watch: Watch | None = None,
     progress: Progress = silent,
     stage: str = "nearest neighbours",
 ) -> Neighbours:
@@ -51,16 +56,18 @@ def nearest(
 
     Args:
         left: A rows.
-        right: B rows under the same isometry; may be ``left`` itself, which halves the products.
+        right: B rows under the same map; may be ``left`` itself, which halves the products.
         count: K, neighbours per row.
         own: (A,) int64, for every left row the right row that is itself and must not count; -1 for none.
+        watch: shown the bits of every product of 1024 x 1024 pairs, with its first left and right row; where
+            right is left, perhaps only those on and above the diagonal. Rows are padded to whole blocks.
 
     Returns:
         The K nearest, exact in float64. Cost: one low-precision product, A B d (half where right is left),
         and about K / 50 of it again. Memory: the images, and at most 256 MB of tile minima. Right rows
         should be distinct: m copies of a row take m^2 exact distances.
     """
-    search = _Search(left, right, count, own)
+    search = _Search(left, right, count, own, watch)
     at_once = max(_MINIMA_BYTES // (4 * search.tiles) // BLOCK, 1) * BLOCK
     starts = range(0, len(left), at_once)
     parts = [search.run(first, min(first + at_once, search.height), progress, stage) for first in starts]
@@ -72,8 +79,10 @@ def nearest(
 class _Search:
     """One search: the two sides, the bounds, and the two passes over the tiles."""
 
-    def __init__(self, left: Images, right: Images, count: int, own: Int64Array | None) -> None:
-        self.left, self.right, self.count = left, right, count
+    def __init__(
+        self, left: Images, right: Images, count: int, own: Int64Array | None, watch: Watch | None
+    ) -> None:
+        self.left, self.right, self.count, self.watch = left, right, count, watch
         self.symmetric = left is right
         self.queries = left.padded()
         self.height = len(self.queries.query)
@@ -90,7 +99,7 @@ class _Search:
 
     def run(self, first: int, last: int, progress: Progress, stage: str) -> Neighbours:
         """Neighbours of left rows first to last - 1 (whole blocks)."""
-        minima = integers(torch.full((last - first, self.tiles), FAR, dtype=self.queries.query.dtype))
+        minima = as_integers(torch.full((last - first, self.tiles), FAR, dtype=self.queries.query.dtype))
         mirror = self.symmetric and last - first == self.height
 
         def sweep(start: int) -> None:
@@ -112,12 +121,15 @@ class _Search:
         """Pass 1: tile minima of a block of left rows; where mirrored, of later rows in its tiles too."""
         rows = self.queries.query[start : start + BLOCK]
         product = torch.empty(BLOCK, BLOCK, dtype=rows.dtype)
-        hides_own = int(self.own[start : start + BLOCK].max()) >= 0
+        own = self.own[start : start + BLOCK]
+        with_own = set((own[own >= 0] // BLOCK * BLOCK).tolist())
         for column in range(0 if mirrored is None else start, len(self.keys), BLOCK):
             torch.mm(rows, self.keys[column : column + BLOCK].T, out=product)
-            if hides_own:
-                self._hide_own(product, self.own[start : start + BLOCK] - column)
-            bits = integers(product)
+            if column in with_own:
+                self._hide_own(product, own - column)
+            bits = as_integers(product)
+            if self.watch is not None:
+                self.watch(bits, start, column)
             tiles = slice(column // self.tile, (column + BLOCK) // self.tile)
             minima[:, tiles] = bits.view(BLOCK, -1, self.tile).amin(2)
             if mirrored is not None and column > start:
@@ -139,14 +151,14 @@ class _Search:
         dtype = self.queries.query.dtype
         rows, unit = slice(start, start + len(minima)), ROUNDING[dtype]
         if self.tiles < self.count:
-            return integers(torch.full(minima.shape, FAR / 2, dtype=dtype))
+            return as_integers(torch.full(minima.shape, FAR / 2, dtype=dtype))
         slack = self.queries.product_error(self.queries.norm[rows, None], self.tile_norm)
         reach = self.queries.error[rows, None] + self.tile_error
         product = minima.view(dtype).double().clamp_(min=0.0)
         distance = ((product + slack) * (2 / (1 - unit))).sqrt_() + reach
         farthest = distance.kthvalue(self.count, dim=1, keepdim=True).values
         limit = ((farthest + reach).square_() / 2 + slack) * (1 + 4 * unit)
-        return integers(limit.clamp_(max=FAR / 2).to(dtype))
+        return as_integers(limit.clamp_(max=FAR / 2).to(dtype))
 
     def _look(self, tile: int, rows: Tensor, limits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Pass 2: left row, right row and exact square of the pairs of one tile that lie under the limit."""
@@ -157,19 +169,21 @@ class _Search:
             product = torch.mm(self.queries.query.index_select(0, part), key)
             self._hide_own(product, self.own[part] - column)
             # Comparing and searching tiles is several times as fast in numpy as in torch.
-            under = integers(product).numpy() <= limit[:, None].numpy()
+            under = as_integers(product).numpy() <= limit[:, None].numpy()
             if np.count_nonzero(under) > _CROWDED * (self.count + 1) * len(part):
                 under &= self._sharper(part, column)
             where, which = (torch.from_numpy(at) for at in np.divmod(np.flatnonzero(under), self.tile))
             where, which = part[where], which + column
             squared = squared_distances(self.left.rows, where, self.right.rows, which)
-            found.append(_keep_nearest(where, which, squared, self.count))
+            if len(where) > _CROWDED * self.count * len(part):
+                where, which, squared = _keep_nearest(where, which, squared, self.count)
+            found.append((where, which, squared))
         return _joined(found)
 
     def _sharper(self, rows: Tensor, column: int) -> npt.NDArray[np.bool_]:
         """For crowded tiles, by a float64 product: which pairs may be among the nearest of their row here."""
         keys = self.right.rows[column : column + self.tile]
-        squared, error = self.left.isometry.squared_distances(self.left.rows.index_select(0, rows), keys)
+        squared, error = squared_by_product(self.left.rows.index_select(0, rows), keys, self.left.map.centre)
         self._hide_own(squared, self.own[rows] - column)
         kth = squared.kthvalue(min(self.count, len(keys)), dim=1, keepdim=True).values
         possible = np.zeros((len(rows), self.tile), dtype=np.bool_)

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from evenly.measures.exact import RowSet
 from evenly.measures.images import BLOCK, on_all_cores
@@ -118,9 +120,15 @@ class Geometry:
 def pool_geometry(of: RowSet, seed: int, progress: Progress = silent) -> Geometry:
     """Spread of a pool; dimension and density of its distinct rows, from 2,000 of them."""
     blocks = list(of.pool.split(BLOCK))
-    centre = of.images.isometry.centre
-    squares = sum(on_all_cores(lambda block: float((block.double() - centre).square_().sum()), blocks))
-    spread = math.sqrt(squares / len(of.pool))
+    near_mean = of.images.map.centre
+
+    def moments(block: Tensor) -> tuple[Tensor, float]:
+        centred = block.double() - near_mean
+        return centred.sum(0), float(centred.square_().sum())
+
+    sums, squares = zip(*on_all_cores(moments, blocks), strict=True)
+    mean = torch.stack(sums).sum(0) / len(of.pool)
+    spread = math.sqrt(max(sum(squares) / len(of.pool) - float(mean.square().sum()), 0.0))
     distinct = of.distinct
     if len(distinct) < NEIGHBOURS + 1:
         return Geometry(None, None, len(distinct), spread, None)

@@ -5,97 +5,102 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from evenly.measures.images import BLOCK, FAR, ROUNDING, Images, integers, on_all_cores
+from evenly.measures.images import BLOCK, FAR, ROUNDING, Images, on_all_cores, squared_by_product
 from evenly.measures.result import PairDistances, Quantiles
 from evenly.selection.distance import squared_distances
-from evenly.types import Float64Array, Int64Array, Metric, Progress, metric_distance, silent
+from evenly.selection.filter import as_integers
+from evenly.types import Float64Array, Int64Array, Metric, metric_distance
 
 PAIRS_SAMPLED = 100_000
 LEVELS = np.array([0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99])
 _CROWDED = 20_000
 
 
-def count_within(images: Images, squared_limits: Float64Array, progress: Progress = silent) -> Int64Array:
-    """Number of pairs at most as far apart as each limit.
+class PairsWithin:
+    """Counts the pairs of a set at most as far apart as each limit, exactly, from the products of its own search.
+
+    `watch` goes to `evenly.measures.neighbours.nearest`. Cost beside the products: an exact distance for every
+    pair near a limit, and a float64 product of the blocks of 1024 x 1024 pairs where these are many.
 
     Args:
-        images: of the set.
+        images: of the distinct rows of the set.
         squared_limits: (T,) float64 squared distances, ascending.
-
-    Returns:
-        (T,) int64, exact. Cost: one low-precision product of all pairs, and a float64 one of the blocks of
-        1024 x 1024 pairs where many lie near a limit.
+        copies: (A,) int64, how many rows of the set each stands for.
     """
-    counter = _Counter(images, squared_limits)
-    starts = list(range(0, len(images), BLOCK))
-    counts = np.stack(on_all_cores(counter.count_block, starts, progress, "pairs within"))
-    total: Int64Array = counts.sum(axis=0)
-    return total
 
+    def __init__(self, images: Images, squared_limits: Float64Array, copies: Int64Array) -> None:
+        self.images, self.limits, self.copies = images, squared_limits, copies
+        blocks = range(0, len(images), BLOCK)
+        self.error = torch.stack([images.error[at : at + BLOCK].max() for at in blocks])
+        self.norm = torch.stack([images.norm[at : at + BLOCK].max() for at in blocks])
+        self.bounds = [self._bounds(block) for block in range(len(blocks))]
+        equal = int((copies * (copies - 1) // 2).sum())
+        self.found = [np.full(len(squared_limits), equal, dtype=np.int64)]
 
-class _Counter:
-    """A set as both sides of a product, and the limits."""
+    @property
+    def counts(self) -> Int64Array:
+        """(T,) int64, once every block was shown."""
+        total: Int64Array = np.sum(self.found, axis=0)
+        return total
 
-    def __init__(self, images: Images, squared_limits: Float64Array) -> None:
-        self.images, self.limits = images.padded(), squared_limits
-        self.keys = self.images.keys()
-        self.error = self.images.error.view(-1, BLOCK).amax(1)
-        self.norm = self.images.norm.view(-1, BLOCK).amax(1)
-
-    def count_block(self, start: int) -> Int64Array:
-        """Pairs of one block of rows with itself and all later rows."""
+    def watch(self, bits: Tensor, start: int, column: int) -> None:
+        """Counts the pairs of one product above the diagonal of all."""
+        block, other = start // BLOCK, column // BLOCK
+        if other < block:
+            return
+        within, possible = (bound[:, other] for bound in self.bounds[block])
+        if int(bits.amin()) > possible[-1]:
+            return
+        values = bits.numpy().ravel()
+        near = np.flatnonzero(values <= possible[-1])
+        row = near // BLOCK
+        which = near - row * BLOCK
+        if other == block:
+            above = which > row
+            near, row, which = near[above], row[above], which[above]
+        value = values[near]
+        weight = self.copies[row + start] * self.copies[which + column]
         counts = np.zeros(len(self.limits), dtype=np.int64)
-        query = self.images.query[start : start + BLOCK]
-        product = torch.empty(BLOCK, BLOCK, dtype=query.dtype)
-        for column in range(start, len(self.keys), BLOCK):
-            torch.mm(query, self.keys[column : column + BLOCK].T, out=product)
-            if column == start:
-                product[torch.ones(BLOCK, BLOCK, dtype=torch.bool).tril_()] = FAR
-            bits = integers(product)
-            within, possible = self._bounds(start // BLOCK, column // BLOCK)
-            if int(bits.amin()) > possible[-1]:
-                continue
-            values = bits.numpy()
-            for at, squared_limit in enumerate(self.limits.tolist()):
-                counts[at] += np.count_nonzero(values < within[at])
-                unsure = np.flatnonzero((values >= within[at]) & (values <= possible[at]))
-                counts[at] += self._count_unsure(unsure, start, column, squared_limit)
-        return counts
+        for at, squared_limit in enumerate(self.limits.tolist()):
+            unsure = np.flatnonzero((value >= within[at]) & (value <= possible[at]))
+            close = unsure[self._within(row[unsure], which[unsure], start, column, squared_limit)]
+            counts[at] = weight[value < within[at]].sum() + weight[close].sum()
+        self.found.append(counts)
 
-    def _bounds(self, block: int, other: int) -> tuple[list[int], list[int]]:
-        """For each limit: products below the first are surely within it, above the second surely not."""
+    def _bounds(self, block: int) -> tuple[Int64Array, Int64Array]:
+        """Products of a block with each block: (T, blocks), below the first surely within, above the second not."""
         dtype = self.images.query.dtype
-        unit, reach = ROUNDING[dtype], self.error[block] + self.error[other]
-        slack = self.images.product_error(self.norm[block], self.norm[other])
-        distance = torch.from_numpy(np.sqrt(self.limits) * self.images.isometry.scale)
+        unit, reach = ROUNDING[dtype], self.error[block] + self.error
+        slack = self.images.product_error(self.norm[block], self.norm)
+        distance = torch.from_numpy(np.sqrt(self.limits) * self.images.map.scale)[:, None]
         within = ((distance - reach).clamp(min=0.0).square() / 2 - slack) * (1 - 4 * unit)
         possible = (((distance + reach).square() / 2 + slack) * (1 + 4 * unit)).clamp(max=FAR / 2)
         # A product below 0 proves nothing where the limit itself drowns in the error: there nothing is sure.
-        sure = integers(within.to(dtype))
+        sure = as_integers(within.to(dtype))
         sure[within <= 0] = torch.iinfo(sure.dtype).min
-        return sure.tolist(), integers(possible.to(dtype)).tolist()
+        return sure.numpy(), as_integers(possible.to(dtype)).numpy()
 
-    def _count_unsure(self, unsure: Int64Array, start: int, column: int, squared_limit: float) -> int:
-        """How many of some pairs of a block, given as flat positions, are within the limit."""
-        rows, isometry = self.images.rows, self.images.isometry
-        where, which = np.divmod(unsure, BLOCK)
-        certain = 0
-        if len(unsure) > _CROWDED:
-            squared, error = isometry.squared_distances(
-                rows[start : start + BLOCK], rows[column : column + BLOCK]
+    def _within(
+        self, row: Int64Array, which: Int64Array, start: int, column: int, squared_limit: float
+    ) -> npt.NDArray[np.bool_]:
+        """Which pairs of a block, given by row and column in it, are within the limit."""
+        rows = self.images.rows
+        close = np.zeros(len(row), dtype=np.bool_)
+        left = np.arange(len(row))
+        if len(row) > _CROWDED:
+            squared, error = squared_by_product(
+                rows[start : start + BLOCK], rows[column : column + BLOCK], self.images.map.centre
             )
-            beyond = squared.numpy()[where, which] - squared_limit * isometry.scale**2
-            slack = float(error.max())
-            certain = int(np.count_nonzero(beyond < -slack))
-            left = np.abs(beyond) <= slack
-            where, which = where[left], which[left]
-        squared_distance = squared_distances(
-            rows, torch.from_numpy(where + start), rows, torch.from_numpy(which + column)
-        )
-        return certain + int((squared_distance <= squared_limit).sum())
+            beyond, slack = squared.numpy()[row, which] - squared_limit, float(error.max())
+            close = beyond < -slack
+            left = np.flatnonzero(np.abs(beyond) <= slack)
+        at = (torch.from_numpy(row[left] + start), torch.from_numpy(which[left] + column))
+        close[left] = (squared_distances(rows, at[0], rows, at[1]) <= squared_limit).numpy()
+        return close
 
 
 def pair_distances(rows: Tensor, metric: Metric, seed: int) -> PairDistances:
