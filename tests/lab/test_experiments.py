@@ -12,7 +12,8 @@ from evenly.errors import InputError
 from evenly.lab import experiments, figures
 from evenly.lab.page import page
 from evenly.lab.result import Result, Table, show
-from evenly.lab.running import check_device, one_thread, run_one
+from evenly.lab.running import check_device, run_one
+from evenly.selection.tiles import steady_torch
 
 RESULT = Result(
     name="law",
@@ -63,7 +64,7 @@ def test_unknown_experiment_and_device(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def quick() -> dict[str, Result]:
     """Every experiment once, quickly; on one thread, as the command runs them."""
-    with one_thread():
+    with steady_torch():
         return {name: experiments.load(name).run(quick=True) for name in experiments.NAMES}
 
 
@@ -84,7 +85,7 @@ def test_results_are_whole(quick: dict[str, Result], tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_same_figures_twice_give_the_same_numbers(quick: dict[str, Result]) -> None:
-    with one_thread():
+    with steady_torch():
         for name in ("depth", "trap"):
             assert experiments.load(name).run(quick=True).as_json() == quick[name].as_json()
 

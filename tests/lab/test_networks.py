@@ -16,7 +16,7 @@ EVERY = {
     "one layer": networks.one_layer(4, width=6),
     "residual": networks.residual(4, width=6, inner=2, depth=3),
     "plain blocks": networks.residual(4, width=6, inner=2, depth=3, connect=False, normalise=False),
-    "transformer": networks.transformer(4, width=6, depth=2, hidden=5),
+    "transformer": networks.transformer(4, width=6, depth=2),
 }
 
 
@@ -87,8 +87,6 @@ def test_xavier_scale() -> None:
     assert float(np.std(networks.one_layer(50, width=150).init([0]).numpy())) == pytest.approx(1.0, rel=0.03)
 
 
-def test_unknown_architecture_and_activation() -> None:
-    with pytest.raises(InputError, match="architecture 'lstm' is not known; use mlp, residual, transformer"):
-        networks.architecture("lstm", 2)
+def test_unknown_activation() -> None:
     with pytest.raises(InputError, match="activation 'swish' is not known"):
         networks.mlp(2, activation="swish")

@@ -47,23 +47,9 @@ def lab(
 ) -> None:
     """Measure the theory: every claim as an experiment with its figure, its numbers and a verdict."""
     from evenly.cli.screen import shown_progress
-    from evenly.errors import InputError
     from evenly.lab.running import run_all, run_one
 
-    if source and name != "forecast":
-        raise InputError(f"experiment {name!r} takes no source ({source[0]}); only forecast reads your data")
-    if bool(model) != bool(data) or (model and name != "spectrum"):
-        raise InputError("--model and --data belong together: evenly lab spectrum --model PATH --data SOURCE")
-    if last_blocks is not None and not model:
-        raise InputError("--last-blocks is for a model: evenly lab spectrum --model PATH --data SOURCE")
-    if rows is not None and not (source or model):
-        raise InputError("--rows is for your own data: evenly lab forecast SOURCE, or spectrum with --model")
-    if encoder is not None and not source:
-        raise InputError("--encoder is for your own data: evenly lab forecast SOURCE --encoder NAME")
-    if (seeds is not None or quick) and (source or model):
-        raise InputError(
-            "--seeds and --quick are for the lab's own experiments; on your own data leave them out"
-        )
+    _refuse_mixed(name, source, model, data, last_blocks, rows, encoder, generic=seeds is not None or quick)
     with shown_progress(json_output=json_output) as progress:
         if source:
             from evenly.lab.userdata import forecast_source
@@ -101,6 +87,36 @@ def lab(
         typer.echo(joined if name else f"[\n{joined}\n]")
     else:
         _print(results, out, whole=name is None)
+
+
+def _refuse_mixed(
+    name: str | None,
+    source: list[str] | None,
+    model: str | None,
+    data: list[str] | None,
+    last_blocks: int | None,
+    rows: int | None,
+    encoder: str | None,
+    *,
+    generic: bool,
+) -> None:
+    """Options that belong to one's own data are for it alone, and --seeds and --quick (``generic``) are not."""
+    from evenly.errors import InputError
+
+    if source and name != "forecast":
+        raise InputError(f"experiment {name!r} takes no source ({source[0]}); only forecast reads your data")
+    if bool(model) != bool(data) or (model and name != "spectrum"):
+        raise InputError("--model and --data belong together: evenly lab spectrum --model PATH --data SOURCE")
+    if last_blocks is not None and not model:
+        raise InputError("--last-blocks is for a model: evenly lab spectrum --model PATH --data SOURCE")
+    if rows is not None and not (source or model):
+        raise InputError("--rows is for your own data: evenly lab forecast SOURCE, or spectrum with --model")
+    if encoder is not None and not source:
+        raise InputError("--encoder is for your own data: evenly lab forecast SOURCE --encoder NAME")
+    if generic and (source or model):
+        raise InputError(
+            "--seeds and --quick are for the lab's own experiments; on your own data leave them out"
+        )
 
 
 def _print(results: list[Result], out: Path, *, whole: bool) -> None:

@@ -18,6 +18,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7
 ARM_COLOURS = {"max-min": COLOURS[0], "random": COLOURS[4], "clumped": COLOURS[1], "full": COLOURS[6]}
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 INK = "#222222"
+NOTE: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7.5, "color": INK}
 
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",

@@ -35,14 +35,12 @@ class Network:
     """A network as a layout of its parameters and a function of them.
 
     Attributes:
-        name: what tables call it.
         layout: (parameter name, shape) in the order of the flat vector; matrices are (fan in, fan out).
         trace: maps parameters by name and points (..., N, d) to the features after each block, the output
             (..., N, 1) last.
         standard: draw every parameter from a standard normal, for a trace that scales them itself.
     """
 
-    name: str
     layout: tuple[tuple[str, tuple[int, ...]], ...]
     trace: Trace
     standard: bool = False
@@ -105,7 +103,7 @@ def mlp(dimension: int, *, width: int = 64, depth: int = 2, activation: str = "t
             steps.append(h)
         return [*steps, _affine(p, h, depth)]
 
-    return Network(f"MLP, {activation}, {depth} x {width}", tuple(layout), trace)
+    return Network(tuple(layout), trace)
 
 
 def one_layer(dimension: int, *, width: int) -> Network:
@@ -120,7 +118,7 @@ def one_layer(dimension: int, *, width: int) -> Network:
         h = torch.tanh(x @ p["w"] / math.sqrt(dimension) + p["b"].unsqueeze(-2))
         return [h, h @ p["a"] / math.sqrt(width)]
 
-    return Network(f"one layer, tanh, {width}", layout, trace, standard=True)
+    return Network(layout, trace, standard=True)
 
 
 def residual(
@@ -163,13 +161,10 @@ def residual(
             steps.append(h)
         return [*steps, h @ p["out"] + p["c"].unsqueeze(-2)]
 
-    kind = "residual MLP" if connect else "plain blocks"
-    return Network(f"{kind}, {activation}, {depth} x {width}", tuple(layout), trace)
+    return Network(tuple(layout), trace)
 
 
-def transformer(
-    dimension: int, *, width: int = 16, depth: int = 1, activation: str = "gelu", hidden: int | None = None
-) -> Network:
+def transformer(dimension: int, *, width: int = 16, depth: int = 1, activation: str = "gelu") -> Network:
     """A pre-norm transformer that reads the coordinates of a point as its tokens.
 
     Token k is x_k times a learned vector plus a learned one. A block is h + attention(norm h), then
@@ -177,15 +172,14 @@ def transformer(
     token.
     """
     phi = _activation(activation)
-    hidden = width if hidden is None else hidden
     layout: list[tuple[str, tuple[int, ...]]] = [
         ("token", (dimension, width)),
         ("position", (dimension, width)),
     ]
     for block in range(depth):
         layout += [(f"{part}{block}", (width, width)) for part in "qkvo"]
-        layout += [(f"u{block}", (width, hidden)), (f"a{block}", (hidden,))]
-        layout += [(f"w{block}", (hidden, width)), (f"b{block}", (width,))]
+        layout += [(f"u{block}", (width, width)), (f"a{block}", (width,))]
+        layout += [(f"w{block}", (width, width)), (f"b{block}", (width,))]
     layout += [("out", (width, 1)), ("c", (1,))]
 
     def trace(p: Parameters, x: Tensor) -> list[Tensor]:
@@ -204,25 +198,7 @@ def transformer(
         mean = h.unflatten(-2, shape).mean(-2)
         return [*steps, mean @ p["out"] + p["c"].unsqueeze(-2)]
 
-    return Network(f"transformer, {activation}, {depth} x {width}", tuple(layout), trace)
-
-
-ARCHITECTURES: dict[str, Callable[[int], Network]] = {
-    "mlp": mlp,
-    "residual": residual,
-    "transformer": transformer,
-}
-
-
-def architecture(name: str, dimension: int) -> Network:
-    """The lab's default network of that architecture for points in R^dimension.
-
-    Raises:
-        InputError: the architecture is not known.
-    """
-    if name not in ARCHITECTURES:
-        raise InputError(f"architecture {name!r} is not known; use {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[name](dimension)
+    return Network(tuple(layout), trace)
 
 
 def _affine(p: Parameters, h: Tensor, layer: int) -> Tensor:

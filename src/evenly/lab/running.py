@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,6 +15,7 @@ from evenly.lab.experiments import NAMES, load
 from evenly.lab.figures import render
 from evenly.lab.page import write_page
 from evenly.lab.result import Result
+from evenly.selection.tiles import steady_torch
 from evenly.types import Progress, silent
 
 # Longest first, so that no long one is left alone at the end.
@@ -50,7 +49,7 @@ def run_one(
         if find_spec(package) is None:
             raise MissingExtraError("the lab", "lab")
     experiment = load(name)
-    with one_thread():
+    with steady_torch():  # one thread: sums have the same bits on any number of cores
         result = experiment.run(seeds=seeds, quick=quick, device=check_device(device), progress=progress)
     result.save(out)
     render(experiment.draw, result, out)
@@ -88,17 +87,6 @@ def run_all(
     ordered = [results[name] for name in NAMES]
     write_page(ordered, out)
     return ordered
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread for torch: the matrices are small, and sums then have the same bits on any number of cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def check_device(device: str) -> str:

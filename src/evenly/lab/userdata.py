@@ -13,7 +13,7 @@ from evenly.lab import designs, geometry, labels
 from evenly.lab.experiments import forecast
 from evenly.lab.figures import ARM_COLOURS, COLOURS, INK, panels, render
 from evenly.lab.result import Cell, Result, Table, span
-from evenly.lab.running import one_thread
+from evenly.selection.tiles import steady_torch
 from evenly.types import Float64Array, Progress, silent
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def forecast_source(
         for texts in (prompts, responses)
     ]
     note = f"{len(drawn):,} of {len(read):,} rows ({len(read) - len(whole):,} without prompt or response left out)"
-    with one_thread():
+    with steady_torch():
         result = forecast_vectors(
             *(each.astype(np.float64) for each in vectors), note=note, progress=progress
         )

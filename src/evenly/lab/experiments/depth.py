@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from evenly.lab import designs, kernel, networks
-from evenly.lab.figures import COLOURS, INK, MARKERS, panels
+from evenly.lab.figures import COLOURS, INK, MARKERS, NOTE, panels
 from evenly.lab.geometry import separation
 from evenly.lab.networks import Network
 from evenly.lab.result import Cell, Result, Table, show
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 POINTS = 32
 DIMENSION = 4
 INNER = 2
+COLUMNS = (
+    "blocks", "depth", "closest pair: features / input", f"rank of K (of {POINTS})", "lambda_min / lambda_max",
+    "bound from the product of 1 - L_b", "bound broken",
+)  # fmt: skip
+LEAST_SHOWN = 1e-17  # where the figure puts a distance of 0, below the rounding of float64
 
 
 @dataclass(frozen=True)
@@ -71,21 +76,7 @@ def run(
         title="Residual connections keep data apart",
         claim="Blocks x + phi(tau_eps(x)) compose without bringing distinct points together (paper).",
         settings={"N": POINTS, "d": DIMENSION, "width": 32, "inner width": INNER, "seeds": seeds},
-        tables=(
-            Table(
-                f"Medians over {seeds} seeds, at initialisation",
-                (
-                    "blocks",
-                    "depth",
-                    "closest pair: features / input",
-                    f"rank of K (of {POINTS})",
-                    "lambda_min / lambda_max",
-                    "bound from the product of 1 - L_b",
-                    "bound broken",
-                ),
-                tuple(rows),
-            ),
-        ),
+        tables=(Table(f"Medians over {seeds} seeds, at initialisation", COLUMNS, tuple(rows)),),
         verdict=f"after 16 blocks of inner width 2 the closest pair is at {linked:.2g} of its input distance "
         f"with residual connections and at {plain:.1e} without; after 48 softplus blocks at "
         f"{numbers['separation, residual, softplus']:.2g} against "
@@ -152,15 +143,17 @@ def draw(result: Result) -> Figure:
     for axis, activation, depth in ((axes[0], "tanh", 16), (axes[1], "softplus", 48)):
         blocks = np.arange(depth + 1)
         for index, kind in enumerate(("residual", "plain")):
-            apart = np.maximum(result.series[f"apart: {kind}, {activation}"], 1e-17)
+            apart = np.maximum(result.series[f"apart: {kind}, {activation}"], LEAST_SHOWN)
             every = max(1, depth // 8)
             axis.plot(blocks, apart, MARKERS[index] + "-", color=COLOURS[index], label=kind, markevery=every)
         kept = result.series[f"kept: residual, {activation}"]
         axis.plot(
             blocks, np.where(kept > 0, kept, np.nan), color=INK, linestyle=":", label=r"$\prod_b (1-L_b)$"
         )
-        axis.set(yscale="log", xlabel="block", ylabel="closest pair: features / input")
+        axis.set(yscale="log", ylim=(LEAST_SHOWN / 10, 100), xlabel="block")
+        axis.set_ylabel("closest pair: features / input")
         axis.set_title(f"{activation}, {depth} blocks of inner width {INNER}")
         axis.set_xticks(np.linspace(0, depth, 5).astype(int))
-        axis.legend(loc="upper right", bbox_to_anchor=(1.0, 0.93))
+    axes[0].legend(loc="lower left")
+    axes[1].annotate("distance 0: the same features", (48, LEAST_SHOWN), (0, 8), ha="right", **NOTE)
     return figure

@@ -48,18 +48,9 @@ def run(
         progress("spectrum: collapsing pair", done + 1, len(NETWORKS))
     scatter = _random_sets(16 if quick else 40, device)
     progress("spectrum: random sets", 1, 1)
-    price = _price(seeds, 800 if quick else 3000, device, progress, quick)
-    rows: list[tuple[Cell, ...]] = []
-    numbers: dict[str, float] = {}
-    for name, (smallest, bound) in collapse.items():
-        slopes = [_slope(COLLAPSE[FITTED], np.asarray(each)[FITTED]) for each in smallest]
-        tightness = (smallest / bound)[:, FITTED]
-        h_min, across = scatter["h_min"], scatter[name]
-        correlation = rank_correlation(h_min, across)
-        numbers |= {f"slope, {name}": float(np.mean(slopes)), f"rank correlation, {name}": correlation}
-        numbers |= {f"lambda_min over bound, most, {name}": float((smallest / bound).max())}
-        cells = (np.mean(slopes), min(slopes), max(slopes), (smallest / bound).max(), np.median(tightness))
-        rows.append((name, *map(float, cells), correlation))
+    steps = 800 if quick else 3000
+    price = _price(seeds, steps, device, progress, quick)
+    table, numbers = _collapse_table(collapse, scatter)
     numbers |= {f"exponent of steps, {name}": each[0] for name, each in price.items()}
     analytic = [numbers[f"slope, {name}"] for name in NETWORKS if "relu" not in name]
     kept = max(numbers[f"lambda_min over bound, most, {name}"] for name in NETWORKS) <= 1.0
@@ -70,22 +61,7 @@ def run(
         title="A close pair slows the slowest mode",
         claim="lambda_min(K) <= |g_i - g_j|^2 / 2 <= Lip^2 h_ij^2 / 2 for a pair (ours): it falls as h^2.",
         settings={"N": POINTS, "d": DIMENSION, "seeds": seeds, "rates (gd, adam)": TRAINED},
-        tables=(
-            Table(
-                "One pair collapses: the slope of log lambda_min on log h, and the pair bound",
-                (
-                    "network",
-                    "slope",
-                    "least",
-                    "most",
-                    "lambda_min / bound, most",
-                    "median",
-                    "random sets: rank correlation of h_min and lambda_min",
-                ),
-                tuple(rows),
-            ),
-            _price_table(price, 800 if quick else 3000),
-        ),
+        tables=(table, _price_table(price, steps)),
         verdict=f"the pair bound was never broken; analytic networks fall as h^{span(analytic)}; "
         f"across random sets h_min alone orders lambda_min poorly (rank correlation "
         f"{span(correlations)}); steps rise only where labels differ.",
@@ -96,6 +72,26 @@ def run(
         | {f"random: {name}": values for name, values in scatter.items()}
         | {f"steps: {name}": each[1] for name, each in price.items()},
     )
+
+
+def _collapse_table(
+    collapse: dict[str, tuple[Float64Array, Float64Array]], scatter: dict[str, Float64Array]
+) -> tuple[Table, dict[str, float]]:
+    """Slope, tightness of the pair bound, and rank correlation across random sets, of each network."""
+    rows: list[tuple[Cell, ...]] = []
+    numbers: dict[str, float] = {}
+    for name, (smallest, bound) in collapse.items():
+        slopes = [_slope(COLLAPSE[FITTED], np.asarray(each)[FITTED]) for each in smallest]
+        share = smallest / bound
+        correlation = rank_correlation(scatter["h_min"], scatter[name])
+        numbers |= {f"slope, {name}": float(np.mean(slopes)), f"rank correlation, {name}": correlation}
+        numbers |= {f"lambda_min over bound, most, {name}": float(share.max())}
+        cells = (np.mean(slopes), min(slopes), max(slopes), share.max(), np.median(share[:, FITTED]))
+        rows.append((name, *map(float, cells), correlation))
+    columns = ("network", "slope", "least", "most", "lambda_min / bound, most", "median")
+    across = "random sets: rank correlation of h_min and lambda_min"
+    title = "One pair collapses: the slope of log lambda_min on log h, and the pair bound"
+    return Table(title, (*columns, across), tuple(rows)), numbers
 
 
 def _slope(x: Float64Array, y: Float64Array) -> float:
@@ -141,10 +137,7 @@ def _price(
     """Steps until a close pair is fitted, by network: the exponent in h, and the steps (distances, seeds)."""
     drawn = [(h, seed) for h in STEP_DISTANCES for seed in range(seeds)]
     points = np.array([pair_set(designs.generator(53, seed), h) for h, seed in drawn])
-    smooth = [
-        labels.smooth_target(designs.generator(54, seed), DIMENSION, frequency=1.0) for seed in range(seeds)
-    ]
-    values = np.array([smooth[seed](x) for (_, seed), x in zip(drawn, points, strict=True)])
+    values = np.array([_smooth(seed)(x) for (_, seed), x in zip(drawn, points, strict=True)])
     apart = values.copy()
     middle = apart[:, :2].mean(axis=1)
     apart[:, 0], apart[:, 1] = middle - 0.5, middle + 0.5

@@ -1,50 +1,77 @@
-"""Training on half: max-min against random, clumped and full, by optimiser, loss, network and label model."""
+"""Training on half: max-min against random, clumped and full, by network, optimiser, loss and label model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from evenly.lab import descent, designs, labels, networks
-from evenly.lab.figures import ARM_COLOURS, COLOURS, INK, panels
+from evenly.lab.figures import ARM_COLOURS, COLOURS, INK, MARKERS, panels, plain_ticks
 from evenly.lab.labels import LABEL_MODELS
 from evenly.lab.networks import Network
 from evenly.lab.result import Cell, Result, Table, span
 from evenly.types import Float64Array, Int64Array, Progress, silent
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-POOL, HALF = 64, 32
+POOL, HALF, FRESH = 64, 32, 256
 DIMENSION = 4
 HALVES = ("max-min", "random", "clumped")
 ARMS = (*HALVES, "full")
+SIZES = (HALVES, ("full",))  # arms of one size train in one call
 THRESHOLDS = (0.3, 0.03)
 BATCH = 8
+KINDS = ("equal steps", "equal epochs")
+PLACES = ("pool", "even")  # the pool, and 256 fresh max-min points
+TESTED_MODELS = LABEL_MODELS[:2]  # independent labels say nothing about other points
+
+NETWORKS: dict[str, Network] = {
+    "MLP": networks.mlp(DIMENSION, width=32),
+    "residual MLP": networks.residual(DIMENSION, width=24),
+    "transformer": networks.transformer(DIMENSION),
+}
+# Tuned by hand, to about half of 2 / (top Hessian eigenvalue at the start); Adam has one rate for everything.
+DESCENT_RATES = {"MLP": 0.2, "residual MLP": 0.1, "transformer": 0.02}
+ADAM_RATE = 5e-3
 
 
 @dataclass(frozen=True)
 class Setting:
     """One network under one optimiser and one loss."""
 
-    label: str
-    network: Network
+    name: str
     optimiser: descent.Optimiser
-    rate: float
-    loss: descent.LossName = "squared"
+    loss: descent.LossName
+
+    @property
+    def network(self) -> Network:
+        return NETWORKS[self.name]
+
+    @property
+    def label(self) -> str:
+        optimiser = {"gd": "GD", "adam": "Adam"}[self.optimiser]
+        loss = {"squared": "squared", "logistic": "cross-entropy"}[self.loss]
+        return f"{self.name}, {optimiser}, {loss}"
+
+    @property
+    def rate(self) -> float:
+        """One for all arms, labels and seeds; the logistic loss has at most a quarter of the curvature."""
+        if self.optimiser == "adam":
+            return ADAM_RATE
+        return DESCENT_RATES[self.name] * (1.0 if self.loss == "squared" else 4.0)
 
 
-_MLP = networks.mlp(DIMENSION, width=32)
-SETTINGS = (
-    Setting("MLP, gradient descent", _MLP, "gd", 0.2),
-    Setting("MLP, Adam", _MLP, "adam", 5e-3),
-    Setting("residual MLP, Adam", networks.residual(DIMENSION, width=24), "adam", 5e-3),
-    Setting("transformer, Adam", networks.transformer(DIMENSION), "adam", 5e-3),
-    Setting("MLP, Adam, cross-entropy", _MLP, "adam", 5e-3, "logistic"),
+SETTINGS = tuple(
+    Setting(name, optimiser, loss)
+    for name in NETWORKS
+    for optimiser in ("gd", "adam")
+    for loss in ("squared", "logistic")
 )
 
 
@@ -52,9 +79,10 @@ SETTINGS = (
 class Problem:
     """The pool of one seed with its labels under one label model, and the rows of each arm."""
 
+    seed: int
     points: Float64Array
     labels: labels.Labels
-    even: Float64Array  # 64 fresh max-min points, to test on
+    even: Float64Array  # fresh max-min points, to test on
     rows: dict[str, Int64Array]
 
     @staticmethod
@@ -65,222 +93,279 @@ class Problem:
         rows = {"max-min": designs.max_min(points, HALF), "random": chosen, "full": np.arange(POOL)}
         rows["clumped"] = designs.clumped(random, points, HALF)
         drawn = labels.draw_labels(model, designs.generator(82, seed), points)
-        fresh = designs.uniform(designs.generator(83, seed), 8 * POOL, DIMENSION)
-        return Problem(points, drawn, fresh[designs.max_min(fresh, POOL)], rows)
+        fresh = designs.uniform(designs.generator(83, seed), 8 * FRESH, DIMENSION)
+        return Problem(seed, points, drawn, fresh[designs.max_min(fresh, FRESH)], rows)
 
 
 def run(
     *, seeds: int | None = None, quick: bool = False, device: str = "cpu", progress: Progress = silent
 ) -> Result:
-    """Steps to thresholds by arm, setting and label model; then test errors at equal steps and epochs."""
+    """Steps to thresholds and test errors of each arm, by setting and label model."""
     seeds = seeds or (3 if quick else 6)
-    steps = 500 if quick else 1500
-    settings = SETTINGS[1:2] if quick else SETTINGS
-    problems: dict[str, list[Problem]] = {
-        model: [Problem.draw(model, seed) for seed in range(seeds)] for model in LABEL_MODELS
-    }
-    taken: dict[str, Float64Array] = {}
-    for setting in settings:
-        found = _steps(setting, problems, steps, device, progress)
-        taken |= {f"{setting.label}, {model}": found[index] for index, model in enumerate(LABEL_MODELS)}
-    quality = _quality(problems, 200 if quick else 400, device, progress)
-    ratios = {name: _ratio(each[:, :, -1, 0], steps) for name, each in taken.items()}
-    numbers = {f"random / max-min, {name}": ratio.value for name, ratio in ratios.items()}
-    numbers |= {f"wins of max-min, {name}": float(ratio.wins) for name, ratio in ratios.items()}
-    gain = {model: [r.value for name, r in ratios.items() if name.endswith(model)] for model in LABEL_MODELS}
-    tested = {arm: float(np.median(quality["smooth"][index, :, 1])) for index, arm in enumerate(ARMS)}
-    numbers |= {f"error on the pool, smooth, {arm}": error for arm, error in tested.items()}
+    cap, test_steps = (500, 200) if quick else (1500, 400)
+    settings = [setting for setting in SETTINGS if setting.name == "MLP" or not quick]
+    problems = [Problem.draw(model, seed) for model in LABEL_MODELS for seed in range(seeds)]
+    tested = problems[: len(TESTED_MODELS) * seeds]
+    races: dict[tuple[str, str], Race] = {}
+    errors: dict[tuple[str, str], Float64Array] = {}
+    for done, setting in enumerate(settings, start=1):
+        steps = _steps(setting, problems, cap, device)
+        races |= {
+            (setting.label, model): Race(steps[..., index * seeds : (index + 1) * seeds], cap)
+            for index, model in enumerate(LABEL_MODELS)
+        }
+        seen = _test_errors(setting, tested, test_steps, device)
+        middle = np.median(seen.reshape(*seen.shape[:3], len(TESTED_MODELS), seeds), axis=-1)
+        errors |= {(setting.label, model): middle[..., i] for i, model in enumerate(TESTED_MODELS)}
+        progress("train", done, len(settings))
     return Result(
         name="train",
         title="Does an even half train faster?",
         claim="Training on the max-min half reaches a loss in fewer steps than on a random half (paper).",
-        settings={"pool": POOL, "half": HALF, "d": DIMENSION, "seeds": seeds, "steps": steps}
+        settings={"pool": POOL, "half": HALF, "d": DIMENSION, "seeds": seeds, "most steps": cap}
+        | {"steps before a test": test_steps, "batch": BATCH}
         | {"rates": {setting.label: setting.rate for setting in settings}},
         tables=(
-            _steps_table(taken, ratios, steps, seeds),
-            _own_table(taken, steps),
-            _quality_table(quality),
+            _steps_table(races, seeds),
+            _own_table(races),
+            *(_error_table(errors, index) for index in range(len(KINDS))),
         ),
-        verdict="the labels decide: random / max-min in steps to 3 % of the loss is "
-        + ", ".join(f"{span(each)} for {model} labels" for model, each in gain.items())
-        + "; error on the pool at equal steps, smooth labels: "
-        + ", ".join(f"{arm} {error:.2g}" for arm, error in tested.items())
-        + ".",
-        outcome="holds" if min(map(min, gain.values())) > 1 else "holds in part",
-        numbers=numbers,
-        series={f"steps: {name}": np.median(each[:, :, -1, 0], axis=1) for name, each in taken.items()}
-        | {"gain": np.array([gain[model] for model in LABEL_MODELS]), "cap": np.array([float(steps)])}
-        | {f"quality: {name}": np.median(each, axis=1) for name, each in quality.items()},
+        verdict=_verdict(races, errors),
+        outcome="holds" if min(race.ratio() for race in races.values()) > 1 else "holds in part",
+        numbers=_numbers(races, errors),
+        series=_series(settings, races, errors),
     )
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """Random over max-min in steps: of medians, runs cut off counted at the cap; paired wins of max-min."""
+@dataclass(frozen=True, eq=False)
+class Race:
+    """Steps of each arm to each threshold under one setting and label model.
 
-    value: float
-    wins: int
-    bound: str  # "" or the side on which the cap leaves the ratio open
+    Attributes:
+        steps: (thresholds, [of the pool's loss, of the set's own], arms, seeds); infinite where never reached.
+        cap: after how many steps a run was cut off.
+    """
 
-    def __str__(self) -> str:
-        return f"{self.bound}{self.value:.2f}"
+    steps: Float64Array
+    cap: int
+
+    def medians(self, threshold: int = -1, of: int = 0) -> Float64Array:
+        """(arms,); infinite where half the runs were cut off."""
+        middle: Float64Array = np.quantile(self.steps[threshold, of], 0.5, axis=-1, method="higher")
+        return middle
+
+    def shown(self, of: int = 0) -> list[str]:
+        """The medians to 3 % as a table says them."""
+        return [descent.censored_median(each, self.cap) for each in self.steps[-1, of]]
+
+    def ratio(self, threshold: int = -1, of: int = 0) -> float:
+        """Random over max-min of the medians, a median that was cut off taken at the cap."""
+        even, random = np.minimum(self.medians(threshold, of)[:2], self.cap)
+        return float(random / even)
+
+    def bound(self, threshold: int = -1, of: int = 0) -> str:
+        """Which side of the ratio the cap leaves open: ">", "<", "?" for both, or nothing."""
+        even, random = np.isinf(self.medians(threshold, of)[:2])
+        return {(False, False): "", (False, True): ">", (True, False): "<", (True, True): "?"}[even, random]
+
+    def shown_ratio(self, threshold: int = -1, of: int = 0) -> str:
+        bound = self.bound(threshold, of)
+        return "–" if bound == "?" else f"{bound} {self.ratio(threshold, of):.2f}".strip()
+
+    def wins(self) -> tuple[int, int]:
+        """Seeds on which max-min is the faster to 3 %, and the slower; neither where both were cut off."""
+        even, random = self.steps[-1, 0, :2]
+        return int(np.sum(even < random)), int(np.sum(even > random))
 
 
-def _ratio(steps: Float64Array, cap: int) -> Ratio:
-    """From (arms, seeds)."""
-    even, random = steps[0], steps[1]
-    middle_even, middle_random = (float(np.quantile(each, 0.5, method="higher")) for each in (even, random))
-    open_above, open_below = not np.isfinite(middle_random), not np.isfinite(middle_even)
-    bound = "? " if open_above and open_below else "> " if open_above else "< " if open_below else ""
-    return Ratio(min(middle_random, cap) / min(middle_even, cap), int(np.sum(even < random)), bound)
-
-
-def _arm_data(
-    problems: list[Problem], arm: str, loss: descent.LossName, device: str
+def _data(
+    problems: list[Problem], arms: tuple[str, ...], loss: descent.LossName, device: str
 ) -> tuple[Tensor, Tensor]:
-    """Points (runs, n, d) and targets (runs, n); signs of the labels for the logistic loss."""
-    x = np.array([problem.points[problem.rows[arm]] for problem in problems])
-    y = np.array([problem.labels.values[problem.rows[arm]] for problem in problems])
-    if loss == "logistic":
-        y = np.where(y > 0, 1.0, -1.0)
-    return torch.tensor(x, device=device), torch.tensor(y, device=device)
+    """Points (arms * problems, n, d) and targets (arms * problems, n) of arms of one size."""
+    x = np.array([problem.points[problem.rows[arm]] for arm in arms for problem in problems])
+    y = np.array([problem.labels.values[problem.rows[arm]] for arm in arms for problem in problems])
+    return torch.tensor(x, device=device), torch.tensor(_targets(y, loss), device=device)
 
 
-def _steps(
-    setting: Setting, problems: dict[str, list[Problem]], steps: int, device: str, progress: Progress
-) -> Float64Array:
-    """Steps to each threshold: (labels, arms, seeds, thresholds, of the pool's or of the set's own loss)."""
-    every = [problem for model in LABEL_MODELS for problem in problems[model]]
-    seeds = len(problems[LABEL_MODELS[0]])
-    theta = setting.network.init(list(range(seeds)) * len(LABEL_MODELS), device)
-    # A constant prediction has loss 1/2 on the pool (labels have variance 1), log 2 under cross-entropy.
-    whole = 0.5 if setting.loss == "squared" else float(np.log(2.0))
+def _targets(values: Float64Array, loss: descent.LossName) -> Float64Array:
+    """The labels, or their signs for the logistic loss."""
+    return values if loss == "squared" else np.where(values > 0, 1.0, -1.0)
+
+
+def _constant_loss(targets: Float64Array, loss: descent.LossName) -> Float64Array:
+    """The least loss of a constant prediction on targets (runs, n): variance / 2, or the entropy of the classes."""
+    if loss == "squared":
+        half: Float64Array = np.var(targets, axis=-1) / 2.0
+        return half
+    share = np.mean(targets > 0, axis=-1)
+    entropy: Float64Array = -share * np.log(share) - (1.0 - share) * np.log(1.0 - share)
+    return entropy
+
+
+def _steps(setting: Setting, problems: list[Problem], cap: int, device: str) -> Float64Array:
+    """Steps of full batches: (thresholds, [of the pool's loss, of the set's own], arms, problems)."""
+    whole = _constant_loss(
+        _targets(np.array([problem.labels.values for problem in problems]), setting.loss), setting.loss
+    )
+    theta = setting.network.init([problem.seed for problem in problems], device)
     taken = []
-    for arms in (HALVES, ("full",)):  # sets of one size train in one call
-        data = [_arm_data(every, arm, setting.loss, device) for arm in arms]
-        x, y = torch.cat([each for each, _ in data]), torch.cat([each for _, each in data])
-        own = (
-            whole * np.ones(len(y))
-            if setting.loss == "logistic"
-            else y.var(-1, correction=0).cpu().numpy() / 2
-        )
+    for arms in SIZES:
+        x, y = _data(problems, arms, setting.loss, device)
+        losses = (np.tile(whole, len(arms)), _constant_loss(y.cpu().numpy(), setting.loss))
         run = descent.descend(
-            setting.network, theta.repeat(len(arms), 1), x, y, rate=setting.rate, steps=steps,
-            optimiser=setting.optimiser, loss=setting.loss, until=THRESHOLDS[-1] * np.minimum(own, whole),
-            progress=progress, stage=f"train: {setting.label}",
+            setting.network, theta.repeat(len(arms), 1), x, y, rate=setting.rate, steps=cap,
+            optimiser=setting.optimiser, loss=setting.loss, until=THRESHOLDS[-1] * np.minimum(*losses),
         )  # fmt: skip
-        both = [[descent.steps_to(run.losses, share * of) for of in (whole, own)] for share in THRESHOLDS]
-        taken.append(np.array(both).reshape(len(THRESHOLDS), 2, len(arms), len(LABEL_MODELS), seeds))
-    return np.concatenate(taken, axis=2).transpose(3, 2, 4, 0, 1)
+        both = [[descent.steps_to(run.losses, share * of) for of in losses] for share in THRESHOLDS]
+        taken.append(np.array(both).reshape(len(THRESHOLDS), 2, len(arms), len(problems)))
+    return np.concatenate(taken, axis=2)
 
 
-def _quality(
-    problems: dict[str, list[Problem]], steps: int, device: str, progress: Progress
-) -> dict[str, Float64Array]:
-    """Errors of the MLP under mini-batch Adam: name -> (arms, seeds, [own, pool, even] x [steps, epochs]).
+def _test_errors(setting: Setting, problems: list[Problem], steps: int, device: str) -> Float64Array:
+    """Errors after batches of 8: (arms, `KINDS`, `PLACES`, problems).
 
     Equal steps gives every arm ``steps`` steps; equal epochs gives it as many passes over its own rows as
     the full arm has made by then, half the steps for a half.
     """
-    found = {}
-    for model in ("smooth", "mixed"):
-        errors = []
-        for arm in ARMS:
-            x, y = _arm_data(problems[model], arm, "squared", device)
-            moments = (steps, steps if arm == "full" else steps // 2)
-            kept: dict[int, Tensor] = {}
+    theta = setting.network.init([problem.seed for problem in problems], device)
+    errors: list[Float64Array] = []
+    for arms in SIZES:
+        moments = (steps, steps * len(problems[0].rows[arms[0]]) // POOL)
+        kept: dict[int, Tensor] = {}
 
-            def watch(
-                step: int, theta: Tensor, moments: tuple[int, int] = moments, kept: dict[int, Tensor] = kept
-            ) -> None:
-                if step in moments:
-                    kept[step] = theta.detach().clone()
+        def watch(
+            step: int, theta: Tensor, moments: tuple[int, int] = moments, kept: dict[int, Tensor] = kept
+        ) -> None:
+            if step in moments:
+                kept[step] = theta.detach().clone()
 
-            theta = _MLP.init(range(len(x)), device)
-            descent.descend(
-                _MLP, theta, x, y, rate=5e-3, steps=steps, optimiser="adam", batch=BATCH, watch=watch,
-                progress=progress, stage=f"train: {model}, {arm}",
-            )  # fmt: skip
-            both = [_errors(kept[moment], problems[model], x, y) for moment in moments]
-            errors.append(np.concatenate(both, axis=1))
-        found[model] = np.array(errors)
-    return found
+        x, y = _data(problems, arms, setting.loss, device)
+        descent.descend(
+            setting.network, theta.repeat(len(arms), 1), x, y, rate=setting.rate, steps=steps,
+            optimiser=setting.optimiser, loss=setting.loss, batch=BATCH, watch=watch,
+        )  # fmt: skip
+        for index in range(len(arms)):
+            own = slice(index * len(problems), (index + 1) * len(problems))
+            errors.append(np.array([_errors(setting, kept[moment][own], problems) for moment in moments]))
+    return np.array(errors)
 
 
-def _errors(theta: Tensor, problems: list[Problem], x: Tensor, y: Tensor) -> Float64Array:
-    """Squared errors (labels have variance 1) on the arm's rows, the pool, a fresh even set: (seeds, 3)."""
-    pool = torch.tensor(np.array([problem.points for problem in problems]), device=x.device)
-    truth = torch.tensor(np.array([problem.labels.values for problem in problems]), device=x.device)
-    even = torch.tensor(np.array([problem.even for problem in problems]), device=x.device)
-    clean = torch.tensor(
-        np.array([problem.labels.clean(problem.even) for problem in problems]), device=x.device
+def _errors(setting: Setting, theta: Tensor, problems: list[Problem]) -> Float64Array:
+    """Squared error over variance, or the share of wrong classes, on the pool and a fresh even set: (2, problems)."""
+    pool = [(problem.points, problem.labels.values) for problem in problems]
+    even = [(problem.even, problem.labels.clean(problem.even)) for problem in problems]
+    errors = []
+    for place in (pool, even):
+        x = torch.tensor(np.array([points for points, _ in place]), device=theta.device)
+        values = np.array([values for _, values in place])
+        with torch.no_grad():
+            outputs = setting.network(theta, x).cpu().numpy()
+        wrong = (outputs - values) ** 2 if setting.loss == "squared" else (outputs > 0) != (values > 0)
+        errors.append(wrong.mean(axis=-1))
+    return np.array(errors)
+
+
+def _verdict(races: dict[tuple[str, str], Race], errors: dict[tuple[str, str], Float64Array]) -> str:
+    parts = []
+    for model in LABEL_MODELS:
+        ratios = [race.ratio() for (_, labels_of), race in races.items() if labels_of == model]
+        faster = sum(ratio > 1 for ratio in ratios)
+        parts.append(f"{span(ratios)} for {model} labels (above 1 in {faster} of {len(ratios)} settings)")
+    smooth = np.array([each for (_, model), each in errors.items() if model == "smooth"])
+    better = [int(np.sum(smooth[:, 0, kind, 1] < smooth[:, 1, kind, 1])) for kind in range(len(KINDS))]
+    return (
+        f"the labels decide: random / max-min in steps to 3 % of the loss is {', '.join(parts)}; with smooth "
+        f"labels the max-min half tests better than the random half on fresh even points in {better[0]} of "
+        f"{len(smooth)} settings at equal steps, {better[1]} at equal epochs."
     )
-    with torch.no_grad():
-        own = (_MLP(theta, x) - y).square().mean(-1)
-        on_pool = (_MLP(theta, pool) - truth).square().mean(-1)
-        parts = [own, on_pool, (_MLP(theta, even) - clean).square().mean(-1)]
-    errors: Float64Array = torch.stack(parts, dim=1).cpu().numpy()
-    return errors
 
 
-def _steps_table(taken: dict[str, Float64Array], ratios: dict[str, Ratio], cap: int, seeds: int) -> Table:
-    rows: list[tuple[Cell, ...]] = []
-    for name, each in taken.items():
-        cells = [descent.censored_median(each[arm, :, 1, 0], cap) for arm in range(len(ARMS))]
-        early = _ratio(each[:, :, 0, 0], cap)
-        wins = f"{ratios[name].wins}/{seeds}"
-        rows.append((name, *cells, str(ratios[name]), wins, str(early)))
-    columns = ("network, optimiser, labels", *ARMS, "random / max-min", "wins", "at 30 %")
-    return Table("Median steps to 3 % of the pool's loss", columns, tuple(rows))
+def _numbers(
+    races: dict[tuple[str, str], Race], errors: dict[tuple[str, str], Float64Array]
+) -> dict[str, float]:
+    numbers: dict[str, float] = {}
+    for (label, model), race in races.items():
+        numbers[f"random / max-min, {label}, {model}"] = race.ratio()
+        numbers[f"wins of max-min, {label}, {model}"] = float(race.wins()[0])
+    for (label, model), each in errors.items():
+        for index, arm in enumerate(ARMS):
+            numbers[f"error on fresh even points, {label}, {model}, {arm}"] = float(each[index, 0, 1])
+    return numbers
 
 
-def _own_table(taken: dict[str, Float64Array], cap: int) -> Table:
-    rows: list[tuple[Cell, ...]] = []
-    for name, each in taken.items():
-        cells = [descent.censored_median(each[arm, :, 1, 1], cap) for arm in range(len(ARMS))]
-        rows.append((name, *cells, str(_ratio(each[:, :, 1, 1], cap))))
-    columns = ("network, optimiser, labels", *ARMS, "random / max-min")
+def _steps_table(races: dict[tuple[str, str], Race], seeds: int) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (
+            f"{label}, {model}",
+            *race.shown(),
+            race.shown_ratio(),
+            "{}–{}".format(*race.wins()),
+            race.shown_ratio(threshold=0),
+        )
+        for (label, model), race in races.items()
+    ]
+    columns = ("network, optimiser, loss, labels", *ARMS, "random / max-min", "wins–losses", "at 30 %")
+    return Table(f"Median steps to 3 % of the pool's loss, {seeds} seeds", columns, tuple(rows))
+
+
+def _own_table(races: dict[tuple[str, str], Race]) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (f"{label}, {model}", *race.shown(of=1), race.shown_ratio(of=1))
+        for (label, model), race in races.items()
+    ]
+    columns = ("network, optimiser, loss, labels", *ARMS, "random / max-min")
     return Table("The same against 3 % of each set's own loss", columns, tuple(rows))
 
 
-def _quality_table(quality: dict[str, Float64Array]) -> Table:
-    rows: list[tuple[Cell, ...]] = []
-    for model, errors in quality.items():
-        middle = np.median(errors, axis=1)
-        rows += [(f"{model}, {arm}", *map(float, middle[index])) for index, arm in enumerate(ARMS)]
-    parts = ("own rows", "pool", "fresh even set")
-    columns = ("labels, arm", *[f"{part}, equal {kind}" for kind in ("steps", "epochs") for part in parts])
-    return Table(f"Mean squared error / variance, MLP, Adam, batches of {BATCH}", columns, tuple(rows))
+def _error_table(errors: dict[tuple[str, str], Float64Array], kind: int) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (f"{label}, {model}", *map(float, each[:, kind].T.reshape(-1)))
+        for (label, model), each in errors.items()
+    ]
+    columns = ("network, optimiser, loss, labels", *[f"{place}: {arm}" for place in PLACES for arm in ARMS])
+    measure = "squared error / variance, or the share of wrong classes under cross-entropy"
+    title = f"Test error at {KINDS[kind]} on the pool and on {FRESH} fresh even points ({measure})"
+    return Table(title, columns, tuple(rows))
+
+
+def _series(
+    settings: list[Setting],
+    races: dict[tuple[str, str], Race],
+    errors: dict[tuple[str, str], Float64Array],
+) -> dict[str, Float64Array]:
+    """What the figure draws: (settings, labels) ratios, open where cut off, and (settings, arms) errors."""
+    names = [setting.label for setting in settings]
+    ratios = np.array([[races[name, model].ratio() for model in LABEL_MODELS] for name in names])
+    cut = np.array([[races[name, model].bound() != "" for model in LABEL_MODELS] for name in names])
+    smooth = np.array([errors[name, "smooth"] for name in names])
+    found = {"ratio": ratios, "cut off": cut.astype(np.float64)}
+    return found | {f"error, {kind}": smooth[:, :, index, 1] for index, kind in enumerate(KINDS)}
 
 
 def draw(result: Result) -> Figure:
-    """Steps to 3 % by arm for each label model, the ratios, and the test errors."""
-    figure, axes = panels(3)
+    """By setting: steps of random over max-min for each label model, and the arms' test errors."""
     settings = list(result.settings["rates"])
-    cap = float(result.series["cap"][0])
-    width = 0.8 / len(ARMS)
-    for index, arm in enumerate(ARMS):
-        values = [float(result.series[f"steps: MLP, Adam, {model}"][index]) for model in LABEL_MODELS]
-        axes[0].bar(
-            np.arange(3) + (index - 1.5) * width,
-            np.minimum(values, cap),
-            width,
-            color=ARM_COLOURS[arm],
-            label=arm,
-        )
-    axes[0].set_xticks(range(3), LABEL_MODELS)
-    axes[0].set(ylabel=f"median steps to 3 % (cut off at {cap:,.0f})", title="MLP, Adam, squared loss")
-    axes[0].legend(ncols=2, loc="upper left")
-    gains = result.series["gain"]
-    for index, setting in enumerate(settings):
-        axes[1].plot(range(3), gains[:, index], "o-", label=setting, color=COLOURS[index])
-    axes[1].axhline(1.0, color=INK, linewidth=1.0)
-    axes[1].set_xticks(range(3), LABEL_MODELS)
-    axes[1].set(ylabel="steps, random / max-min", title="Above 1: the even half is faster")
-    axes[1].legend(loc="upper left", fontsize=7.5)
-    for index, arm in enumerate(ARMS):
-        errors = [float(result.series[f"quality: {model}"][index, 1]) for model in ("smooth", "mixed")]
-        axes[2].bar(np.arange(2) + (index - 1.5) * width, errors, width, color=ARM_COLOURS[arm], label=arm)
-    axes[2].set_xticks(range(2), ("smooth", "mixed"))
-    axes[2].set(ylabel="error on the pool / variance", title="Test error at equal steps")
+    figure, axes = panels(3, width=4.2, height=1.6 + 0.28 * len(settings))
+    rows = np.arange(len(settings))[::-1]
+    for index, model in enumerate(LABEL_MODELS):
+        _draw_ratios(axes[0], rows, result, index, model)
+    axes[0].axvline(1.0, color=INK, linewidth=1.0)
+    axes[0].set(xscale="log", xlabel="steps, random / max-min", title="Right of 1 the even half is faster")
+    plain_ticks(axes[0].xaxis, (0.5, 1, 2, 4))
+    for axis, kind in zip(axes[1:], KINDS, strict=True):
+        for index, arm in enumerate(ARMS):
+            errors = result.series[f"error, {kind}"][:, index]
+            axis.plot(errors, rows, MARKERS[index], color=ARM_COLOURS[arm], label=arm, alpha=0.9)
+        axis.set(xscale="log", xlabel="error on fresh even points", title=f"Smooth labels, {kind}")
+    for axis in axes:
+        axis.set_yticks(rows, settings if axis is axes[0] else [])
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, columnspacing=1.0)
     return figure
+
+
+def _draw_ratios(axis: Axes, rows: Int64Array, result: Result, index: int, model: str) -> None:
+    """Filled where both medians were reached, open where one was cut off."""
+    ratio, cut = result.series["ratio"][:, index], result.series["cut off"][:, index] > 0
+    look: dict[str, Any] = {"color": COLOURS[index], "marker": MARKERS[index], "linestyle": ""}
+    axis.plot(ratio[~cut], rows[~cut], label=model, **look)
+    axis.plot(ratio[cut], rows[cut], markerfacecolor="none", **look)

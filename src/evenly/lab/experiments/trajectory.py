@@ -55,31 +55,19 @@ def run(
     numbers = {f"drift, {name}": each.last_drift for name, each in followed.items()}
     numbers |= {f"norm, most, {name}": each.norm for name, each in followed.items()}
     numbers |= {f"exponent, {name}": exponent for name, exponent in exponents.items()}
-    sharpness = {name: float(each.sharpness.max()) for name, each in followed.items()}
-    numbers |= {f"top Hessian over 2/eta, most, {name}": most for name, most in sharpness.items()}
+    for name, each in followed.items():
+        numbers[f"top Hessian over 2/eta, most, {name}"] = float(each.sharpness.max())
     numbers["PL outside"] = float(sum(each.outside for each in followed.values()))
     numbers["PL ratio, least"] = min(float(each.ratio.min()) for each in followed.values())
     holds = numbers["PL outside"] == 0 and numbers["PL ratio, least"] > 0
-    lazy, active = followed[f"one layer, width {WIDTHS[-1]}"], followed[f"one layer, width {WIDTHS[0]}"]
     return Result(
         name="trajectory",
         title="Convergence beyond the NTK regime",
         claim="An iterate-dependent PL inequality, bounded iterates, polynomial smoothness suffice (paper).",
-        settings={
-            "N": POINTS,
-            "d": DIMENSION,
-            "seeds": seeds,
-            "steps": steps,
-            "rate over 2 / top Hessian": STEP_SHARE,
-        },
+        settings={"N": POINTS, "d": DIMENSION, "seeds": seeds, "steps": steps}
+        | {"rate over 2 / top Hessian": STEP_SHARE},
         tables=(_run_table(followed), _growth_table(exponents)),
-        verdict="the PL ratio stays inside the eigenvalue range at every measured step and above 0 (least "
-        f"{numbers['PL ratio, least']:.1e}); drift runs from {lazy.last_drift:.3f} (width {WIDTHS[-1]}) "
-        f"to {active.last_drift:.2f} (width {WIDTHS[0]}); norms grow at most "
-        f"{max(each.norm for each in followed.values()):.2f}x; sharpness passes 2/eta "
-        f"({max(sharpness.values()):.2f} of it) and the loss falls in bursts all the same; tau "
-        f"lowers the smoothness exponent from {exponents['residual gelu, without tau']:.1f} to "
-        f"{exponents['residual gelu, with tau']:.1f}.",
+        verdict=_verdict(followed, exponents, numbers["PL ratio, least"]),
         outcome="holds" if holds else "holds in part",
         numbers=numbers,
         series=_series(followed, growth),
@@ -113,6 +101,18 @@ class Followed:
     last_drift: float
     outside: int
     loss: float
+
+
+def _verdict(followed: dict[str, Followed], exponents: dict[str, float], least: float) -> str:
+    lazy, active = (followed[f"one layer, width {width}"].last_drift for width in (WIDTHS[-1], WIDTHS[0]))
+    return (
+        "the PL ratio stays inside the eigenvalue range at every measured step and above 0 (least "
+        f"{least:.1e}); drift runs from {lazy:.3f} (width {WIDTHS[-1]}) to {active:.2f} (width {WIDTHS[0]}); norms "
+        f"grow at most {max(each.norm for each in followed.values()):.2f}x; sharpness reaches "
+        f"{max(float(each.sharpness.max()) for each in followed.values()):.2f} of 2/eta and the loss falls all the "
+        f"same; tau lowers the smoothness exponent from {exponents['residual gelu, without tau']:.1f} to "
+        f"{exponents['residual gelu, with tau']:.1f}."
+    )
 
 
 def _problem(seed: int, device: str) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from evenly.lab import descent, designs, labels, networks
-from evenly.lab.figures import COLOURS, INK, panels
+from evenly.lab.figures import COLOURS, NOTE, panels
 from evenly.lab.result import Cell, Result, Table
 from evenly.types import Float64Array, Progress, silent
 
@@ -23,6 +23,10 @@ DIMENSION = 8
 DISTANCE = 0.01
 PAIRS = (0, 1, 4, 16)
 THRESHOLDS = (0.3, 0.1, 0.01)
+COLUMNS = (
+    "network", "pairs P", "P/N", "floor drawn", *[f"{share:.0%}" for share in THRESHOLDS], "last loss / floor",
+    "residual on pairs",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,16 +68,11 @@ def run(
         to_tenth = descent.steps_to(share.reshape(steps + 1, -1), 0.1).reshape(len(PAIRS), seeds)
         for pairs, taken in zip(PAIRS, np.quantile(to_tenth, 0.5, axis=1, method="higher"), strict=True):
             numbers[f"{arm.label}: steps to 10 %, {pairs} pairs"] = float(taken)
+    none, most = ([numbers[f"{arm.label}: steps to 10 %, {p} pairs"] for arm in arms] for p in (0, PAIRS[-1]))
     # A run cut off at the cap was at least this many times slower, so the cap stands in for it.
-    slower = [
-        min(numbers[f"{arm.label}: steps to 10 %, 16 pairs"], steps)
-        / numbers[f"{arm.label}: steps to 10 %, 0 pairs"]
-        for arm in arms
-    ]
-    numbers["slowdown, 16 pairs"] = slower[0]
-    sign = "" if np.isfinite(numbers[f"{arms[0].label}: steps to 10 %, 16 pairs"]) else "more than "
-    columns = ("network", "pairs P", "P/N", "floor drawn", "30 %", "10 %", "1 %")
-    ends = ("last loss / floor", "residual on pairs")
+    slower = np.minimum(most, steps) / np.array(none)
+    numbers["slowdown, 16 pairs"] = float(slower[0])
+    sign = "" if np.isfinite(most[0]) else "more than "
     return Result(
         name="trap",
         title="Near copies trap loss",
@@ -81,14 +80,12 @@ def run(
         settings={"N": POINTS, "d": DIMENSION, "distance": DISTANCE, "seeds": seeds, "steps": steps}
         | {"labels": "independent", "rates": {arm.label: arm.rate for arm in arms}},
         tables=(
-            Table(
-                f"Median steps to a share of the label variance, {seeds} seeds", columns + ends, tuple(rows)
-            ),
+            Table(f"Median steps to a share of the label variance, {seeds} seeds", COLUMNS, tuple(rows)),
         ),
         verdict="with 16 near copies among 64 points, 10 % of the loss is reached "
         f"{sign}{slower[0]:.0f} times later than with none (MLP, Adam); above the floor P/N copies cost little, "
         "below it nearly all residual is theirs.",
-        outcome="holds" if min(slower) >= 3 else "holds in part",
+        outcome="holds" if slower.min() >= 3 else "holds in part",
         numbers=numbers,
         series=series,
     )
@@ -195,9 +192,7 @@ def _draw_losses(axis: Axes, steps: Float64Array, loss: Float64Array, name: str)
                 f"P/N = {pairs}/{POINTS}",
                 (steps[0], pairs / POINTS),
                 (0, 3),
-                textcoords="offset points",
-                fontsize=7.5,
-                color=INK,
+                **NOTE,
             )
     axis.set(
         xscale="log", yscale="log", ylim=(8e-4, 3), xlabel="step", ylabel="loss / label variance", title=name
