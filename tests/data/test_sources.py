@@ -112,8 +112,8 @@ def test_globs_and_several_files_are_one_pool(tmp_path: Path) -> None:
     for name, body in [("b.jsonl", "b"), ("a.jsonl", "a"), ("c.ndjson", "c")]:
         (tmp_path / name).write_text(json.dumps({"text": body}))
     rows = read_rows([str(tmp_path / "c.ndjson"), f"{tmp_path}/*.jsonl"])
-    assert rows.texts() == ["c", "a", "b"]
-    assert rows.ids == ["c.ndjson:1", "a.jsonl:1", "b.jsonl:1"]
+    assert list(rows.texts()) == ["c", "a", "b"]
+    assert list(rows.ids) == ["c.ndjson:1", "a.jsonl:1", "b.jsonl:1"]
     assert [source.rows for source in rows.sources] == [1, 1, 1]
     expected = hashlib.sha256((tmp_path / "a.jsonl").read_bytes()).hexdigest()
     assert rows.sources[1].sha256 == expected
@@ -250,14 +250,14 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_saved_datasets(saved: Path, tmp_path: Path) -> None:
     rows = read_rows([str(saved / "single")])
-    assert rows.texts() == ["r\n3", "p\n1"]
-    assert rows.ids == ["single:1", "single:2"]
+    assert list(rows.texts()) == ["r\n3", "p\n1"]
+    assert list(rows.ids) == ["single:1", "single:2"]
     write_rows(rows, [1], tmp_path / "kept.parquet")
     kept = pq.read_table(tmp_path / "kept.parquet")
     assert kept.to_pylist() == [{"question": "p", "answer": "1", "kind": 0}]
     assert b"ClassLabel" in kept.schema.metadata[b"huggingface"]
     write_rows(rows, [0], tmp_path / "kept.arrow")
-    assert read_rows([str(tmp_path / "kept.arrow")]).texts() == ["r\n3"]
+    assert list(read_rows([str(tmp_path / "kept.arrow")]).texts()) == ["r\n3"]
     assert write_rows(rows, [0], f"{tmp_path}/kept/")[0].name == "kept/single.parquet"
     train = read_rows([str(saved / "double")], split="train")
     assert len(train) == 3
@@ -273,7 +273,7 @@ def test_saved_datasets(saved: Path, tmp_path: Path) -> None:
 def test_datasets_through_load_dataset(saved: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
-    assert read_rows([str(saved / "plain")], split="train").texts() == ["a", "b"]
+    assert list(read_rows([str(saved / "plain")], split="train").texts()) == ["a", "b"]
     with pytest.raises(InputError, match=r"has the splits train; name one"):
         read_rows([str(saved / "plain")])
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
 from evenly.data.forms import Form, Part, RecordError, Texts, recognise
+from evenly.data.index import ID_FIELDS, Index, KeyArray, all_differ, key_array, text_key
 from evenly.data.manifest import SourceRecord
 from evenly.data.names import Compression
 from evenly.data.tables import Table, check_widths, vectors_of
@@ -20,7 +22,6 @@ from evenly.types import Float32Array, Int64Array
 Records = TextFile | Table
 Scalar = str | int | float | bool | None
 
-ID_FIELDS = ("id", "_id", "uid")
 SHORT_CHARACTERS = 80
 _PROBED_ROWS = 1000
 
@@ -36,6 +37,7 @@ class Source:
         compression: of its file.
         records: what it holds.
         form: where the text of its records is, by ``--text`` or recognised.
+        index: what checking its records found out.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Source:
     compression: Compression
     records: Records
     form: Form
+    index: Index
 
     def __len__(self) -> int:
         return len(self.records)
@@ -66,7 +69,6 @@ class Rows:
         self._sources = tuple(sources)
         self._part = part
         self._starts = np.cumsum([0, *map(len, sources)])
-        self._ids: list[str] | None = None
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -97,13 +99,19 @@ class Rows:
             for number, record in enumerate(source.records.records(source.form.fields), start=1):
                 yield texts_of(source.form, record, number, source.records.name)
 
-    def iterate_texts(self) -> Iterator[str]:
-        """The text of the chosen part of every row, one at a time, for pools larger than memory."""
-        return (texts.part(self._part) for texts in self.all_texts())
+    def texts(self) -> RowTexts:
+        """The text of the chosen part of every row, N of them, each parsed when it is asked for."""
+        return RowTexts(self, self._part)
 
-    def texts(self) -> list[str]:
-        """The text of the chosen part of every row, N of them."""
-        return list(self.iterate_texts())
+    @cached_property
+    def keys(self) -> KeyArray:
+        """(N, 4) uint64, what stands for the text of the chosen part of every row."""
+        return np.concatenate([source.index.keys for source in self._sources])
+
+    @cached_property
+    def characters(self) -> Int64Array:
+        """(N,) int64, characters of the whole text of every row."""
+        return np.concatenate([source.index.characters for source in self._sources])
 
     def prompts(self) -> list[str]:
         """The prompt of every row, N of them."""
@@ -115,47 +123,53 @@ class Rows:
 
     def pair(self, row: int) -> tuple[str, str]:
         """Prompt and response of one row."""
-        source, local = self._locate(row)
-        return texts_of(source.form, source.records.record(local), local + 1, source.records.name)[:2]
+        return self.row_texts(row)[:2]
+
+    def row_texts(self, row: int) -> Texts:
+        """Prompt, response and whole text of one row."""
+        source, local = self.locate(row)
+        record = source.records.record(local, source.form.fields)
+        return texts_of(source.form, record, local + 1, source.records.name)
 
     def messages(self, row: int) -> list[dict[str, str]]:
         """One row as turns with ``role`` and ``content`` for chat templates, by the record's own form.
 
         A row of plain text is one turn of the user.
         """
-        source, local = self._locate(row)
+        source, local = self.locate(row)
         record = source.records.record(local)
         return (recognise(tuple(record)) or source.form).messages(record)
 
     def record(self, row: int) -> dict[str, Any]:
         """One row as it was read, with all its fields."""
-        source, local = self._locate(row)
+        source, local = self.locate(row)
         return source.records.record(local)
 
-    @property
-    def ids(self) -> list[str]:
+    @cached_property
+    def ids(self) -> RowIds:
         """An id for every row, unique in the pool.
 
         The record's own ``id``, ``_id`` or ``uid`` where every record of its source has one and all ids of
         the pool are different; else "NAME:NUMBER", the row's number in its source from 1 (in JSON Lines its
         line). NAME is the file name, or the source as given where two sources have the same file name.
         """
-        if self._ids is None:
-            self._ids = self._make_ids()
-        return self._ids
-
-    def _make_ids(self) -> list[str]:
         short = [PurePath(source.name).name or source.name for source in self._sources]
         names = short if len(set(short)) == len(short) else [source.name for source in self._sources]
-        numbered = [
-            [f"{name}:{number}" for number in range(1, len(source) + 1)]
-            for name, source in zip(names, self._sources, strict=True)
-        ]
-        chosen = [
-            _own_ids(source.records) or ids for source, ids in zip(self._sources, numbered, strict=True)
-        ]
-        joined = [row_id for ids in chosen for row_id in ids]
-        return joined if len(set(joined)) == len(joined) else [row_id for ids in numbered for row_id in ids]
+        fields = [source.index.id_field for source in self._sources]
+        if any(fields) and not all_differ(self._id_keys(names)):
+            fields = [None] * len(fields)
+        return RowIds(self, names, fields)
+
+    def _id_keys(self, names: list[str]) -> KeyArray:
+        """(N, 4) keys of the rows' own ids, and of "NAME:NUMBER" in the sources without."""
+        return np.concatenate(
+            [
+                source.index.id_keys
+                if source.index.id_field
+                else key_array(b"".join(text_key(f"{name}:{at}") for at in range(1, len(source) + 1)))
+                for name, source in zip(names, self._sources, strict=True)
+            ]
+        )
 
     def field(self, name: str) -> list[Scalar]:
         """One field of every row: text, number, truth value, or None where a record lacks it.
@@ -244,7 +258,8 @@ class Rows:
                 f"the field {name!r} of {records.name} holds lists that are not of numbers"
             ) from None
 
-    def _locate(self, row: int) -> tuple[Source, int]:
+    def locate(self, row: int) -> tuple[Source, int]:
+        """The source of a row, and its number in it from 0."""
         if not 0 <= row < len(self):
             raise InputError(f"row {row} is not in the pool of {len(self)} rows")
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
@@ -253,6 +268,53 @@ class Rows:
     def _no_field(self, name: str) -> InputError:
         found = dict.fromkeys(field for source in self._sources for field in source.records.record(0))
         return InputError(f"no record has a field {name!r}; found: {', '.join(found)}")
+
+
+class RowTexts(Sequence[str]):
+    """The text of every row of a pool, parsed when it is asked for."""
+
+    def __init__(self, rows: Rows, part: Part) -> None:
+        self._rows, self._part = rows, part
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, row: Any) -> Any:
+        if isinstance(row, slice):
+            return [self[each] for each in range(*row.indices(len(self)))]
+        return self._rows.row_texts(row).part(self._part)
+
+    def __iter__(self) -> Iterator[str]:
+        return (texts.part(self._part) for texts in self._rows.all_texts())
+
+
+class RowIds(Sequence[str]):
+    """The id of every row of a pool, made when it is asked for; see `Rows.ids`."""
+
+    def __init__(self, rows: Rows, names: list[str], fields: list[str | None]) -> None:
+        self._rows, self._names, self._fields = rows, names, fields
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, row: Any) -> Any:
+        if isinstance(row, slice):
+            return [self[each] for each in range(*row.indices(len(self)))]
+        source, local = self._rows.locate(row)
+        number = self._rows.opened.index(source)
+        field = self._fields[number]
+        return (
+            f"{self._names[number]}:{local + 1}"
+            if field is None
+            else str(source.records.record(local, (field,))[field])
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        for source, name, field in zip(self._rows.opened, self._names, self._fields, strict=True):
+            if field is None:
+                yield from (f"{name}:{number}" for number in range(1, len(source) + 1))
+            else:
+                yield from (str(record[field]) for record in source.records.records((field,)))
 
 
 def texts_of(form: Form, record: dict[str, Any], number: int, name: str) -> Texts:
@@ -291,15 +353,3 @@ def _is_short(value: Any) -> bool:
     except RecordError:
         return False
     return found is not None and len(str(found)) <= SHORT_CHARACTERS
-
-
-def _own_ids(records: Records) -> list[str] | None:
-    first = records.record(0)
-    for name in ID_FIELDS:
-        if name in first:
-            values = [record.get(name) for record in records.records((name,))]
-            if all(isinstance(value, str | int) and value != "" for value in values) and len(
-                set(values)
-            ) == len(values):
-                return [str(value) for value in values]
-    return None

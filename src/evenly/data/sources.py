@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from evenly.data.compression import decompress
 from evenly.data.forms import Form, Part, recognise
+from evenly.data.index import IndexBuilder
 from evenly.data.names import check_kind, kind_of
 from evenly.data.rows import Records, Rows, Source, form_of_record, texts_of
 from evenly.data.tables import Table, read_arrow, read_parquet
@@ -178,21 +179,24 @@ def _check(
             f"{records.name} has the form {form.description}, which has no response; use --part all"
         )
     empty: list[int] = []
-    needed = None if form.fields is None else [*form.fields]
+    index = IndexBuilder(first)
+    needed = None if form.fields is None else [*form.fields, *index.id_fields]
     for number, record in enumerate(records.records(needed), start=1):
         if named is None and records.names is None and recognise(tuple(record)) is not form:
             raise _mixed(records.name, number, record, form)
         found = texts_of(form, record, number, records.name)
-        if not found.part(part).strip():
+        text = found.part(part)
+        if not text.strip():
             empty.append(number)
         _check_surrogates(found.whole, number, records.name)
+        index.add(record, text, len(found.whole))
         if number % _PROGRESS_ROWS == 0:
             progress("read", number, len(records))
     progress("read", len(records), len(records))
     if empty:
         raise _without_text(records, empty, form, part)
     kind = kind_of(name) if path is not None and path.is_file() else None
-    return Source(name, path, sha256, kind.compression if kind else "", records, form)
+    return Source(name, path, sha256, kind.compression if kind else "", records, form, index.done())
 
 
 def _mixed(name: str, number: int, record: dict[str, object], form: Form) -> InputError:

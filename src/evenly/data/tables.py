@@ -55,22 +55,26 @@ class Table:
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
-    def record(self, row: int) -> Record:
-        record: Record = self.table.slice(row, 1).to_pylist()[0]
-        return record
+    def record(self, row: int, fields: Sequence[str] | None = None) -> Record:
+        """One record, with those of ``fields`` that there are; None for every column."""
+        found: list[Record] = self._columns(fields).slice(row, 1).to_pylist()
+        return found[0] if found else {}
 
     def records(self, fields: Sequence[str] | None = None) -> Iterator[Record]:
         """All records in order, with those of ``fields`` that there are; None for every column."""
-        if fields is not None and not set(fields).intersection(self.names):
+        table = self._columns(fields)
+        if not table.column_names:
             yield from ({} for _ in range(len(self)))
             return
-        table = (
+        for batch in table.to_batches(max_chunksize=_BLOCK_ROWS):
+            yield from batch.to_pylist()
+
+    def _columns(self, fields: Sequence[str] | None) -> pa.Table:
+        return (
             self.table
             if fields is None
             else self.table.select([name for name in fields if name in self.names])
         )
-        for batch in table.to_batches(max_chunksize=_BLOCK_ROWS):
-            yield from batch.to_pylist()
 
     def kept(self, rows: Int64Array) -> pa.Table:
         """The rows of the given numbers in their order here."""

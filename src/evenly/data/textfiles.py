@@ -64,12 +64,12 @@ class TextFile:
         first = self.data.find(b"\n")
         return b"\r\n" if self.data[:first].endswith(b"\r") else b"\n"
 
-    def record(self, row: int) -> Record:
-        """Parses one record."""
+    def record(self, row: int, fields: Sequence[str] | None = None) -> Record:
+        """Parses one record. ``fields`` is a hint that only these are needed; text formats read all."""
         raise NotImplementedError
 
     def records(self, fields: Sequence[str] | None = None) -> Iterator[Record]:
-        """All records in order. ``fields`` is a hint that only these are needed; text formats read all."""
+        """All records in order; ``fields`` as above."""
         return map(self.record, range(len(self)))
 
 
@@ -94,7 +94,7 @@ class JsonLines(TextFile):
             raise InputError(f"{name} is empty; expected one JSON object per line")
         return cls(name, data, starts, ends, opening=data[:first], closing=data[ends[-1] :])
 
-    def record(self, row: int) -> Record:
+    def record(self, row: int, fields: Sequence[str] | None = None) -> Record:
         try:
             value = json.loads(self.raw(row).decode())
         except json.JSONDecodeError as error:
@@ -140,7 +140,7 @@ class JsonArray(TextFile):
         between = data[ends[0] : starts[1]] if len(spans) > 1 else b",\n"
         return cls(name, data, starts, ends, data[: starts[0]], between, data[ends[-1] :])
 
-    def record(self, row: int) -> Record:
+    def record(self, row: int, fields: Sequence[str] | None = None) -> Record:
         record: Record = json.loads(self.raw(row))
         return record
 
@@ -225,7 +225,7 @@ class Csv(TextFile):
         starts, ends = np.array(places, dtype=np.int64).T.copy()
         return cls(name, data, starts, ends, data[: starts[0]], b"", data[ends[-1] :], tuple(header))
 
-    def record(self, row: int) -> Record:
+    def record(self, row: int, fields: Sequence[str] | None = None) -> Record:
         with _long_fields():
             fields = next(csv.reader([self.raw(row).decode()], strict=True))
         return dict(zip(self.names or (), fields, strict=True))

@@ -17,7 +17,7 @@ from evenly.errors import InputError
 from evenly.types import Float32Array, Int64Array, Progress, silent
 
 if TYPE_CHECKING:
-    from evenly.embed.cache import KeyArray
+    from evenly.data.index import KeyArray
 
 __all__ = ["Cache", "CacheSize", "Embedded", "Encoder", "embed_texts", "load_encoder", "load_vectors"]
 
@@ -50,6 +50,7 @@ def embed_texts(
     encoder: Encoder,
     *,
     cache: Cache | None,
+    keys: KeyArray | None = None,
     long: Long = "cut",
     progress: Progress = silent,
     out: Float32Array | None = None,
@@ -63,6 +64,8 @@ def embed_texts(
         texts: N strings.
         encoder: from `load_encoder`.
         cache: where vectors are kept between runs; None keeps nothing.
+        keys: (N, 4) uint64 of the texts where they are known (see `text_keys`); no text that is cached is
+            looked at then.
         long: ``cut`` embeds the first window of a text longer than the encoder's window, ``mean``
             averages all its windows.
         progress: called with stage "embed", distinct texts done, distinct texts.
@@ -77,7 +80,7 @@ def embed_texts(
     if long not in ("cut", "mean"):
         raise InputError(f"long {long!r} is not known; use cut or mean")
     vectors = _target(out, (len(texts), encoder.dimension))
-    keys = text_keys(texts)
+    keys = text_keys(texts) if keys is None else keys
     first, copy_of = _distinct(keys)
     tokens = np.full(len(texts), -1, dtype=np.int64)
     shelf = cache.shelf(encoder, long) if cache is not None else None

@@ -23,19 +23,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from evenly.data.index import KeyArray, key_array, text_key
 from evenly.errors import InputError
 from evenly.types import Float32Array, Int64Array
 
 if TYPE_CHECKING:
     from evenly.embed.encoders import Encoder, Long
-
-KeyArray: TypeAlias = npt.NDArray[np.uint64]
-"""(n, 4) uint64: 32 bytes of BLAKE2b of each text's UTF-8."""
 
 _MAGIC = b"evenly vectors 1"
 _HEADER = struct.Struct("<16s32sQQ32s32s")  # magic, shelf, rows, dimension, index sum, vectors sum
@@ -57,14 +55,14 @@ def text_keys(texts: Sequence[str]) -> KeyArray:
     digests = bytearray()
     try:
         for text in texts:
-            digests += hashlib.blake2b(text.encode("utf-8"), digest_size=32).digest()
+            digests += text_key(text)
     except UnicodeEncodeError as error:
         half = f"U+{ord(text[error.start]):04X} at character {error.start}"
         raise InputError(f"text {len(digests) // 32} holds half a character ({half}); remove it") from None
     except AttributeError:
         given = type(text).__name__
         raise InputError(f"text {len(digests) // 32} must be a string; got {given}") from None
-    return np.frombuffer(bytes(digests), dtype="<u8").reshape(-1, 4)
+    return key_array(digests)
 
 
 @dataclass(frozen=True)

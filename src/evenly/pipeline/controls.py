@@ -16,7 +16,7 @@ from evenly.errors import InputError
 from evenly.measures.measure import row_set
 from evenly.measures.neighbours import nearest
 from evenly.pipeline.control_request import ALL, ControlRequest
-from evenly.pipeline.lengths import characters, length_bins, token_counts
+from evenly.pipeline.lengths import length_bins, token_counts
 from evenly.pipeline.outside import OutsideRows
 from evenly.selection.budgets import Budget, read_budget
 from evenly.selection.controlled import Controls
@@ -103,7 +103,7 @@ def prepare_controls(
     """
     budget = read_budget(ALL if keep is None else keep)
     facts: dict[str, Any] = {}
-    lengths = characters(rows)
+    lengths = rows.characters
     must = _must_rows(asked, rows) if given is None else given
     anchors = None
     if asked.anchors is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ COLOUR_FIELDS = 12
 _SAMPLE_ROWS = 4_096
 
 
-def order_table(selection: Selection, ids: list[str], parts: Int64Array) -> pa.Table:
+def order_table(selection: Selection, ids: Sequence[str], parts: Int64Array) -> pa.Table:
     """order.parquet: rank and radius of the kept rows, keeper and distance of all, in pool order.
 
     Args:

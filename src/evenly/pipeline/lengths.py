@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,6 @@ BINS = 10
 """Length bins of ``--match-length``: the deciles of the pool."""
 
 _AT_ONCE = 1024
-
-
-def characters(rows: Rows) -> Int64Array:
-    """(N,) characters of the whole text of every row."""
-    return np.array([len(text.whole) for text in rows.all_texts()], dtype=np.int64)
 
 
 def token_counts(rows: Rows, tokenizer: str | None, encoder: str) -> Int64Array:
@@ -47,11 +44,11 @@ def token_counts(rows: Rows, tokenizer: str | None, encoder: str) -> Int64Array:
     if not file.is_file():
         raise InputError(f"{folder} holds no tokenizer.json; give --tokenizer a folder with a fast tokenizer")
     backend = _backend(str(file))
-    texts = [text.whole for text in rows.all_texts()]
-    counts: list[int] = []
-    for start in range(0, len(texts), _AT_ONCE):
-        encoded = backend.encode_batch_fast(texts[start : start + _AT_ONCE], add_special_tokens=False)
-        counts += [len(one.ids) for one in encoded]
+    texts = (text.whole for text in rows.all_texts())
+    counts = array("q")
+    while some := list(islice(texts, _AT_ONCE)):
+        encoded = backend.encode_batch_fast(some, add_special_tokens=False)
+        counts.extend(len(one.ids) for one in encoded)
     return np.array(counts, dtype=np.int64)
 
 

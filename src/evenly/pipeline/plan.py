@@ -18,7 +18,6 @@ from evenly.checks import check_metric
 from evenly.data.rows import Rows
 from evenly.data.sources import read_rows
 from evenly.embed import Cache, Encoder, embed_texts, load_encoder
-from evenly.embed.cache import text_keys
 from evenly.pipeline.control_request import ALL
 from evenly.pipeline.request import SelectRequest
 from evenly.pipeline.vectors import COLUMN, FILE, pool_vectors
@@ -129,7 +128,7 @@ def plan_rows(request: SelectRequest, rows: Rows, cache: Cache | None) -> Plan:
         )
         dimension = encoder.dimension
         engine.place(len(rows), dimension, metric)  # refuses before anything is measured
-        embedding = _measure_embedding(rows.texts(), encoder, request.long, cache)
+        embedding = _measure_embedding(rows, encoder, request.long, cache)
         sample = curved_rows(min(len(rows), 16 * FIRST_ROWS), dimension)
     placement = engine.place(len(rows), dimension, metric)
     seconds, measured = _measure_selection(sample, len(rows), keep, metric)
@@ -158,8 +157,8 @@ class _Embedding:
     measured: int
 
 
-def _measure_embedding(texts: list[str], encoder: Encoder, long: Any, cache: Cache | None) -> _Embedding:
-    keys = text_keys(texts)
+def _measure_embedding(rows: Rows, encoder: Encoder, long: Any, cache: Cache | None) -> _Embedding:
+    keys, texts = rows.keys, rows.texts()
     _, first = np.unique(np.ascontiguousarray(keys).view("V32").ravel(), return_index=True)
     known = cache.shelf(encoder, long).known(keys[first]) if cache else np.zeros(len(first), dtype=bool)
     missing = first[~known]

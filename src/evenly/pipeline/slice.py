@@ -13,7 +13,7 @@ from evenly.data.manifest import ORDER_FILE, Manifest, OutputRecord, read_manife
 from evenly.data.rows import Rows
 from evenly.data.writing import check_output, write_rows
 from evenly.errors import InputError
-from evenly.pipeline.lengths import characters, token_counts
+from evenly.pipeline.lengths import token_counts
 from evenly.pipeline.verify import kept_in_order, read_sources
 from evenly.selection.budgets import Budget, affordable, far_enough, read_budget
 from evenly.selection.knee import knee
@@ -101,7 +101,7 @@ def _prefix(
     if budget.unit == "distance":
         count = far_enough(radii, budget.amount)
     else:
-        costs = characters(rows)
+        costs = rows.characters
         if budget.unit == "tokens":
             costs = token_counts(rows, tokenizer, manifest.encoder.name)
         count = affordable(costs[picks], budget.amount)

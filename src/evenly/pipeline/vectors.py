@@ -79,7 +79,13 @@ def pool_vectors(
     if ray:
         model = on_cluster(model)
     embedded = embed_texts(
-        rows.texts(), model, cache=cache, long=long, progress=progress, out=room(model.dimension)
+        rows.texts(),
+        model,
+        cache=cache,
+        keys=rows.keys,
+        long=long,
+        progress=progress,
+        out=room(model.dimension),
     )
     record = EncoderRecord(
         name=encoder,
