@@ -44,20 +44,23 @@ def _lines(path: str) -> list[str]:
     return Path(path).read_text().splitlines() if Path(path).exists() else []
 
 
-def seconds(work: Callable[[], Any]) -> float:
-    """Wall time of one call."""
-    started = time.perf_counter()
+def seconds(work: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Wall time of one call, or what another clock counts: ``time.process_time`` for all threads' processor time."""
+    started = clock()
     work()
-    return time.perf_counter() - started
+    return clock() - started
 
 
-def bare_products(vectors: Vectors, picks: int, *, share: float = 1.0) -> float:
+def bare_products(
+    vectors: Vectors, picks: int, *, share: float = 1.0, clock: Callable[[], float] = time.perf_counter
+) -> float:
     """Seconds that the N x k products in bfloat16 take on all cores and nothing else: no maxima, no memory kept.
 
     Args:
         vectors: (N, d) float32.
         picks: k.
         share: of the picks to really multiply with; the time is scaled up by it.
+        clock: as for `seconds`.
     """
     rows = torch.from_numpy(vectors).bfloat16()
     tiles = default_tiles(rows.device)
@@ -70,7 +73,9 @@ def bare_products(vectors: Vectors, picks: int, *, share: float = 1.0) -> float:
             torch.mm(rows[part], side)
 
     tiles.over(min(len(rows), 4 * tiles.rows), block)  # warm
-    return seconds(lambda: tiles.over(len(rows), block)) * picks / (blocks * min(tiles.picks, len(rows)))
+    return (
+        seconds(lambda: tiles.over(len(rows), block), clock) * picks / (blocks * min(tiles.picks, len(rows)))
+    )
 
 
 def textbook_per_pick(vectors: Vectors, start: int, picks: int) -> tuple[float, list[int]]:
@@ -86,6 +91,20 @@ def textbook_per_pick(vectors: Vectors, start: int, picks: int) -> tuple[float, 
         np.minimum(distance, 1.0 - vectors @ vectors[order[-1]], out=distance)
         order.append(int(distance.argmax()))
     return (time.perf_counter() - started) / picks, order
+
+
+def training_vectors(source: str) -> Vectors:
+    """Unit vectors of a training file, from the cache where they are; an .npy file holds vectors itself."""
+    from evenly.data.sources import read_rows
+    from evenly.embed import Cache, embed_texts, load_encoder
+    from evenly.selection.greedy import pool_tensor
+
+    if source.endswith(".npy"):
+        vectors = np.load(source)
+    else:
+        vectors = embed_texts(read_rows([source]).texts(), load_encoder(), cache=Cache.open()).vectors
+    unit: Vectors = pool_tensor(vectors, "cosine").numpy()
+    return unit
 
 
 def save(name: str, found: dict[str, Any]) -> None:

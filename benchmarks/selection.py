@@ -18,10 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import Vectors, bare_products, machine, save, seconds, textbook_per_pick, write_table
+from common import (
+    Vectors,
+    bare_products,
+    machine,
+    save,
+    seconds,
+    textbook_per_pick,
+    training_vectors,
+    write_table,
+)
 
-from evenly.data.sources import read_rows
-from evenly.embed import Cache, embed_texts, load_encoder
+from evenly.embed import Cache
 from evenly.measures import verify_order
 from evenly.selection.greedy import pool_tensor, select_prepared
 
@@ -59,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", default="../shared/data/alpaca_data.json.gz")
     source = parser.parse_args().source
-    vectors = embedded(source)
+    vectors = training_vectors(source)
     picks = len(vectors) // 2
     found: dict[str, Any] = {
         "machine": machine(),
@@ -73,14 +81,6 @@ def main() -> None:
     found["evenly --help, seconds"] = round(min(seconds(show_help) for _ in range(3)), 3)
     save("selection", found)
     report(found)
-
-
-def embedded(source: str) -> Vectors:
-    """Unit vectors of a training file, from the cache where they are."""
-    texts = read_rows([source]).texts()
-    vectors = embed_texts(texts, load_encoder(), cache=Cache.open()).vectors
-    unit: Vectors = pool_tensor(vectors, "cosine").numpy()
-    return unit
 
 
 def time_selection(vectors: Vectors, picks: int) -> dict[str, Any]:

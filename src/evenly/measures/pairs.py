@@ -53,22 +53,25 @@ class PairsWithin:
         if other < block:
             return
         within, possible = (bound[:, other] for bound in self.bounds[block])
-        if int(bits.amin()) > possible[-1]:
+        rows = np.flatnonzero(bits.amin(1).numpy() <= possible[-1])
+        if not len(rows):
             return
-        values = bits.numpy().ravel()
+        values = bits.numpy()[rows]
         near = np.flatnonzero(values <= possible[-1])
-        row = near // BLOCK
-        which = near - row * BLOCK
+        at_row = near // BLOCK
+        row, which = rows[at_row], near - at_row * BLOCK
         if other == block:
             above = which > row
             near, row, which = near[above], row[above], which[above]
-        value = values[near]
+        value = values.ravel()[near]
         weight = self.copies[row + start] * self.copies[which + column]
         counts = np.zeros(len(self.limits), dtype=np.int64)
         for at, squared_limit in enumerate(self.limits.tolist()):
+            counts[at] = weight[value < within[at]].sum()
             unsure = np.flatnonzero((value >= within[at]) & (value <= possible[at]))
-            close = unsure[self._within(row[unsure], which[unsure], start, column, squared_limit)]
-            counts[at] = weight[value < within[at]].sum() + weight[close].sum()
+            if len(unsure):
+                close = self._within(row[unsure], which[unsure], start, column, squared_limit)
+                counts[at] += weight[unsure[close]].sum()
         self.found.append(counts)
 
     def _bounds(self, block: int) -> tuple[Int64Array, Int64Array]:
