@@ -114,6 +114,6 @@ def test_greedy_order_fills_and_is_half_as_even_as_any(
 
 
 def test_polynomials_in_the_scale_have_their_exponent() -> None:
-    from evenly.lab.experiments.trajectory import SCALES, _exponent
+    from evenly.lab.experiments.trajectory import SCALES, exponent
 
-    assert _exponent(SCALES**2.5) == pytest.approx(2.5)
+    assert exponent(SCALES, SCALES**2.5) == pytest.approx(2.5)

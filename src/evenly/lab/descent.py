@@ -32,8 +32,8 @@ class Descent:
 
     Attributes:
         theta: (runs, P) float64, the last parameters of each run.
-        losses: (steps + 1, runs) float64, the loss on the whole set before each step and after the last;
-            a run that reached ``until`` keeps its last loss from there on.
+        losses: (steps + 1, runs) float64, the loss before each step and after the last, on the whole set or
+            on the rows of the step's batch; a run that reached ``until`` keeps its last loss from there on.
     """
 
     theta: Tensor
@@ -94,16 +94,13 @@ def descend(
         if watch is not None:
             watch(step, live)
         live = live.detach().requires_grad_()
-        value = batch_loss(network(live, live_x), live_y, loss)
+        chosen = None if rows is None else next(rows)
+        value = batch_loss(network(live, _drawn(live_x, chosen)), _drawn(live_y, chosen), loss)
         running = active.cpu().numpy()
         losses[step, running] = value.detach().cpu().numpy()
         _refuse_divergence(losses, step, running, rate)
         if step == steps:
             break
-        if rows is not None:
-            chosen = next(rows)
-            some_x = live_x.take_along_dim(chosen.unsqueeze(-1), dim=1)
-            value = batch_loss(network(live, some_x), live_y.take_along_dim(chosen, dim=1), loss)
         (gradient,) = torch.autograd.grad(value.sum(), live)
         live = live.detach() - stepper.move(gradient)
         if step % PRUNE_EVERY == PRUNE_EVERY - 1:
@@ -118,6 +115,13 @@ def descend(
     theta[active] = live.detach()
     progress(stage, steps, steps)
     return Descent(theta, _carry_forward(losses))
+
+
+def _drawn(values: Tensor, rows: Tensor | None) -> Tensor:
+    """Those rows (runs, batch) of points (runs, N, d) or targets (runs, N); all where None."""
+    if rows is None:
+        return values
+    return values.take_along_dim(rows if values.ndim == 2 else rows.unsqueeze(-1), dim=1)
 
 
 def _batches(x: Tensor, batch: int) -> Iterator[Tensor]:

@@ -19,7 +19,7 @@ from evenly.selection.tiles import steady_torch
 from evenly.types import Progress, silent
 
 # Longest first, so that no long one is left alone at the end.
-_BY_LENGTH = ("forecast", "train", "trap", "trajectory", "spectrum", "coverage", "law", "approx", "depth")
+_BY_LENGTH = ("train", "forecast", "trap", "spectrum", "trajectory", "coverage", "law", "approx", "depth")
 
 
 def run_one(

@@ -85,26 +85,19 @@ def forecast_vectors(
         progress: told of the stages of the calibration.
     """
     rough = labels.roughness(prompts, responses)
-    trapped = trapped_shares(prompts, responses)
     half = len(prompts) // 2
-    chosen = {
-        f"random {draw}": designs.generator(95, draw).choice(len(prompts), half, replace=False)
+    even = prompts[designs.max_min(prompts, _distinct(prompts, half))]
+    randoms = [
+        prompts[designs.generator(95, draw).choice(len(prompts), half, replace=False)]
         for draw in range(RANDOM_HALVES)
-    }
-    chosen["max-min"] = designs.max_min(prompts, _distinct(prompts, half))
-    chosen["full"] = np.arange(len(prompts))
-    measured = {name: _measure(prompts[rows], min(rough, 1.0)) for name, rows in chosen.items()}
-    randoms = [f"random {draw}" for draw in range(RANDOM_HALVES)]
-    inputs = np.array(
-        [forecast.features(prompts[chosen[name]], prompts[chosen["max-min"]], rough) for name in randoms]
-    )
+    ]
+    inputs = np.array([forecast.features(random, even, rough) for random in randoms])
     skills = {
         name: forecast.measure_skill(name, POOLS, STEPS, progress=progress) for name in forecast.NETWORKS
     }
     expected = {name: float(np.exp(inputs @ skill.weights).mean()) for name, skill in skills.items()}
-    seen = next(iter(skills.values()))
-    outside = bool(np.any(inputs.mean(axis=0) < seen.low) or np.any(inputs.mean(axis=0) > seen.high))
-    right = span([skill.right for skill in skills.values()], ".0%")
+    seen, middle = next(iter(skills.values())), inputs.mean(axis=0)
+    outside = bool(np.any(middle < seen.low) or np.any(middle > seen.high))
     caution = "; these data lie outside the range it was fitted on, so take it as a guess" if outside else ""
     return Result(
         name="forecast-data",
@@ -112,22 +105,14 @@ def forecast_vectors(
         claim="A forecast from pair distances and label roughness, calibrated on small networks (ours).",
         settings={"rows": note, "random halves": RANDOM_HALVES, "outside the fitted range": outside},
         tables=(
-            _halves_table(measured, randoms),
-            Table(
-                "Loss that near copies hold back (share of the variance of the responses)",
-                ("pairs closer than, of the median nearest distance", "pairs P", "P / N", "trapped share"),
-                trapped,
-            ),
-            Table(
-                "Forecast, and how well it did on pools it was not fitted on",
-                ("network", "steps, random / max-min", "rank correlation", "right about the half"),
-                tuple((name, expected[name], s.correlation, s.right) for name, s in skills.items()),
-            ),
+            _halves_table(prompts, randoms, even, min(rough, 1.0)),
+            _trapped_table(prompts, responses),
+            _forecast_table(expected, skills),
         ),
         verdict=f"label roughness {rough:.2f} (0 smooth, 1 independent); kernel time alone says a random half takes "
-        f"{np.exp(inputs[:, 0].mean()):.2f} times the steps of the even half, the fitted forecasts "
+        f"{np.exp(middle[0]):.2f} times the steps of the even half, the fitted forecasts "
         f"{span(expected.values())}; on pools it had not seen it named the "
-        f"faster half in {right}{caution}.",
+        f"faster half in {span([skill.right for skill in skills.values()], '.0%')}{caution}.",
         outcome="holds in part",
         numbers={"roughness": rough, "outside": float(outside)}
         | {f"forecast, {name}": value for name, value in expected.items()},
@@ -174,15 +159,29 @@ def _measure(points: Float64Array, rough: float) -> tuple[float, float, float]:
     return geometry.separation(points), geometry.riesz_energy(points), time
 
 
-def _halves_table(measured: dict[str, tuple[float, float, float]], randoms: list[str]) -> Table:
-    middle = tuple(float(each) for each in np.median([measured[name] for name in randoms], axis=0))
+def _halves_table(
+    prompts: Float64Array, randoms: list[Float64Array], even: Float64Array, rough: float
+) -> Table:
+    middle = np.median([_measure(random, rough) for random in randoms], axis=0)
     rows: list[tuple[Cell, ...]] = [
-        ("full", *measured["full"]),
-        (f"random half (median of {RANDOM_HALVES})", *middle),
-        ("max-min half", *measured["max-min"]),
+        ("full", *_measure(prompts, rough)),
+        (f"random half (median of {RANDOM_HALVES})", *map(float, middle)),
+        ("max-min half", *_measure(even, rough)),
     ]
     columns = ("rows", "h_min", "Riesz-2 energy", "spectral time to 3 % of the loss")
     return Table("What the prompts' geometry says (Euclidean distances)", columns, tuple(rows))
+
+
+def _trapped_table(prompts: Float64Array, responses: Float64Array) -> Table:
+    title = "Loss that near copies hold back (share of the variance of the responses)"
+    columns = ("pairs closer than, of the median nearest distance", "pairs P", "P / N", "trapped share")
+    return Table(title, columns, trapped_shares(prompts, responses))
+
+
+def _forecast_table(expected: dict[str, float], skills: dict[str, forecast.Skill]) -> Table:
+    columns = ("network", "steps, random / max-min", "rank correlation", "right about the half")
+    rows = tuple((name, expected[name], s.correlation, s.right) for name, s in skills.items())
+    return Table("Forecast, and how well it did on pools it was not fitted on", columns, rows)
 
 
 def draw(result: Result) -> Figure:

@@ -13,7 +13,7 @@ from evenly.lab import descent, designs, labels, networks
 from evenly.lab.figures import ARM_COLOURS, COLOURS, INK, MARKERS, panels, plain_ticks
 from evenly.lab.labels import LABEL_MODELS
 from evenly.lab.networks import Network
-from evenly.lab.result import Cell, Result, Table, span
+from evenly.lab.result import Cell, Result, Table, show, span
 from evenly.types import Float64Array, Int64Array, Progress, silent
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ THRESHOLDS = (0.3, 0.03)
 BATCH = 8
 KINDS = ("equal steps", "equal epochs")
 PLACES = ("pool", "even")  # the pool, and 256 fresh max-min points
+LABEL_COLOURS = (COLOURS[2], COLOURS[3], COLOURS[5])  # none of them an arm's
 TESTED_MODELS = LABEL_MODELS[:2]  # independent labels say nothing about other points
 
 NETWORKS: dict[str, Network] = {
@@ -131,7 +132,7 @@ def run(
             *(_error_table(errors, index) for index in range(len(KINDS))),
         ),
         verdict=_verdict(races, errors),
-        outcome="holds" if min(race.ratio() for race in races.values()) > 1 else "holds in part",
+        outcome="holds" if np.nanmin([race.ratio() for race in races.values()]) > 1 else "holds in part",
         numbers=_numbers(races, errors),
         series=_series(settings, races, errors),
     )
@@ -159,18 +160,22 @@ class Race:
         return [descent.censored_median(each, self.cap) for each in self.steps[-1, of]]
 
     def ratio(self, threshold: int = -1, of: int = 0) -> float:
-        """Random over max-min of the medians, a median that was cut off taken at the cap."""
-        even, random = np.minimum(self.medians(threshold, of)[:2], self.cap)
-        return float(random / even)
+        """Random over max-min of the medians, one that was cut off taken at the cap; NaN where both were."""
+        even, random = self.medians(threshold, of)[:2]
+        return (
+            float("nan")
+            if np.isinf([even, random]).all()
+            else float(min(random, self.cap) / min(even, self.cap))
+        )
 
     def bound(self, threshold: int = -1, of: int = 0) -> str:
-        """Which side of the ratio the cap leaves open: ">", "<", "?" for both, or nothing."""
+        """On which side the cap leaves the ratio open: ">", "<", or nothing."""
         even, random = np.isinf(self.medians(threshold, of)[:2])
-        return {(False, False): "", (False, True): ">", (True, False): "<", (True, True): "?"}[even, random]
+        return "" if even == random else ">" if random else "<"
 
     def shown_ratio(self, threshold: int = -1, of: int = 0) -> str:
-        bound = self.bound(threshold, of)
-        return "–" if bound == "?" else f"{bound} {self.ratio(threshold, of):.2f}".strip()
+        """The ratio as a table says it; a dash where both medians were cut off."""
+        return f"{self.bound(threshold, of)} {show(self.ratio(threshold, of))}".strip()
 
     def wins(self) -> tuple[int, int]:
         """Seeds on which max-min is the faster to 3 %, and the slower; neither where both were cut off."""
@@ -268,7 +273,8 @@ def _errors(setting: Setting, theta: Tensor, problems: list[Problem]) -> Float64
 def _verdict(races: dict[tuple[str, str], Race], errors: dict[tuple[str, str], Float64Array]) -> str:
     parts = []
     for model in LABEL_MODELS:
-        ratios = [race.ratio() for (_, labels_of), race in races.items() if labels_of == model]
+        found = [race.ratio() for (_, labels_of), race in races.items() if labels_of == model]
+        ratios = [ratio for ratio in found if np.isfinite(ratio)]
         faster = sum(ratio > 1 for ratio in ratios)
         parts.append(f"{span(ratios)} for {model} labels (above 1 in {faster} of {len(ratios)} settings)")
     smooth = np.array([each for (_, model), each in errors.items() if model == "smooth"])
@@ -357,15 +363,20 @@ def draw(result: Result) -> Figure:
             errors = result.series[f"error, {kind}"][:, index]
             axis.plot(errors, rows, MARKERS[index], color=ARM_COLOURS[arm], label=arm, alpha=0.9)
         axis.set(xscale="log", xlabel="error on fresh even points", title=f"Smooth labels, {kind}")
+        plain_ticks(axis.xaxis, (0.12, 0.15, 0.2, 0.3, 0.4))
+    place: dict[str, Any] = {
+        "loc": "upper center",
+        "bbox_to_anchor": (0.5, -0.4 / figure.get_figheight() * 1.6),
+    }
     for axis in axes:
         axis.set_yticks(rows, settings if axis is axes[0] else [])
-        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, columnspacing=1.0)
+        axis.legend(**place, ncols=4, columnspacing=0.8, handletextpad=0.1)
     return figure
 
 
 def _draw_ratios(axis: Axes, rows: Int64Array, result: Result, index: int, model: str) -> None:
     """Filled where both medians were reached, open where one was cut off."""
     ratio, cut = result.series["ratio"][:, index], result.series["cut off"][:, index] > 0
-    look: dict[str, Any] = {"color": COLOURS[index], "marker": MARKERS[index], "linestyle": ""}
+    look: dict[str, Any] = {"color": LABEL_COLOURS[index], "marker": MARKERS[index], "linestyle": ""}
     axis.plot(ratio[~cut], rows[~cut], label=model, **look)
     axis.plot(ratio[cut], rows[cut], markerfacecolor="none", **look)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from evenly.lab import descent, designs, kernel, labels, networks
 from evenly.lab.figures import COLOURS, INK, MARKERS, panels, plain_ticks
 from evenly.lab.networks import Network
-from evenly.lab.result import Cell, Result, Table
+from evenly.lab.result import Cell, Result, Table, show
 from evenly.types import Float64Array, Progress, silent
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ SMOOTHNESS: dict[str, Network] = {
     "residual gelu, with tau": networks.residual(DIMENSION, width=16, activation="gelu"),
     "residual gelu, without tau": networks.residual(DIMENSION, width=16, activation="gelu", normalise=False),
 }
+VARIED: dict[str, dict[int, Network]] = {  # what the learning-rate scale may depend on: residual MLPs
+    "depth": {n: networks.residual(DIMENSION, width=32, inner=8, depth=n) for n in (1, 2, 4, 8)},
+    "largest width": {n: networks.residual(DIMENSION, width=n, inner=8) for n in (16, 32, 64, 128)},
+    "bottleneck": {n: networks.residual(DIMENSION, width=64, inner=n) for n in (2, 8, 32)},
+}
 
 
 def run(
@@ -51,10 +57,15 @@ def run(
         progress("trajectory: runs", done + 1, len(NETWORKS))
     growth = {name: _growth(network, seeds, device) for name, network in SMOOTHNESS.items()}
     progress("trajectory: smoothness", 1, 1)
-    exponents = {name: _exponent(values) for name, values in growth.items()}
+    starts = {name: _starts(varied, 3 * seeds, device) for name, varied in VARIED.items()}
+    exponents = {name: exponent(SCALES, values) for name, values in growth.items()}
     numbers = {f"drift, {name}": each.last_drift for name, each in followed.items()}
     numbers |= {f"norm, most, {name}": each.norm for name, each in followed.items()}
-    numbers |= {f"exponent, {name}": exponent for name, exponent in exponents.items()}
+    numbers |= {f"exponent, {name}": p for name, p in exponents.items()}
+    numbers |= {
+        f"curvature at the start, exponent in {name}": exponent(each, each.values())
+        for name, each in starts.items()
+    }
     for name, each in followed.items():
         numbers[f"top Hessian over 2/eta, most, {name}"] = float(each.sharpness.max())
     numbers["PL outside"] = float(sum(each.outside for each in followed.values()))
@@ -66,7 +77,7 @@ def run(
         claim="An iterate-dependent PL inequality, bounded iterates, polynomial smoothness suffice (paper).",
         settings={"N": POINTS, "d": DIMENSION, "seeds": seeds, "steps": steps}
         | {"rate over 2 / top Hessian": STEP_SHARE},
-        tables=(_run_table(followed), _growth_table(exponents)),
+        tables=(_run_table(followed), _growth_table(exponents), _start_table(starts)),
         verdict=_verdict(followed, exponents, numbers["PL ratio, least"]),
         outcome="holds" if holds else "holds in part",
         numbers=numbers,
@@ -187,9 +198,22 @@ def _growth(network: Network, seeds: int, device: str) -> Float64Array:
     return np.asarray(np.median(rows, axis=0), dtype=np.float64)
 
 
-def _exponent(growth: Float64Array) -> float:
-    """p, the slope of log |Hess L(c theta)| on log c."""
-    return float(np.polyfit(np.log(SCALES), np.log(growth), 1)[0])
+def _starts(varied: dict[int, Network], seeds: int, device: str) -> dict[int, float]:
+    """The top Hessian eigenvalue under Xavier, median over the seeds: 2 over it is the largest stable rate."""
+    problems = [_problem(seed, device) for seed in range(seeds)]
+    found = {}
+    for n, network in varied.items():
+        first = network.init(range(seeds), device)
+        tops = [
+            kernel.top_curvature(network, theta, x, y) for theta, (x, y) in zip(first, problems, strict=True)
+        ]
+        found[n] = float(np.median(tops))
+    return found
+
+
+def exponent(sizes: Iterable[float], values: Iterable[float]) -> float:
+    """p where values go as sizes^p: the slope of the logarithms."""
+    return float(np.polyfit(np.log(list(sizes)), np.log(list(values)), 1)[0])
 
 
 def _run_table(followed: dict[str, Followed]) -> Table:
@@ -205,6 +229,15 @@ def _run_table(followed: dict[str, Followed]) -> Table:
 def _growth_table(exponents: dict[str, float]) -> Table:
     rows: list[tuple[Cell, ...]] = list(exponents.items())
     return Table("Polynomial smoothness: |Hess L(c theta)| ~ c^p", ("network", "p"), tuple(rows))
+
+
+def _start_table(starts: dict[str, dict[int, float]]) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (name, ", ".join(map(str, each)), ", ".join(map(show, each.values())), exponent(each, each.values()))
+        for name, each in starts.items()
+    ]
+    columns = ("varied", "over", "top Hessian eigenvalue", "exponent")
+    return Table("The learning-rate scale under Xavier: residual MLPs at the start", columns, tuple(rows))
 
 
 def _series(followed: dict[str, Followed], growth: dict[str, Float64Array]) -> dict[str, Float64Array]:
