@@ -95,9 +95,14 @@ class Rows:
 
     def all_texts(self) -> Iterator[Texts]:
         """Prompt, response and whole text of every row, parsed as one goes."""
+        return (texts for texts, _ in self.texts_and_fields(()))
+
+    def texts_and_fields(self, names: Sequence[str]) -> Iterator[tuple[Texts, dict[str, Any]]]:
+        """The texts of every row, and its record with at least those of the named fields that it has."""
         for source in self._sources:
-            for number, record in enumerate(source.records.records(source.form.fields), start=1):
-                yield texts_of(source.form, record, number, source.records.name)
+            needed = None if source.form.fields is None else (*source.form.fields, *names)
+            for number, record in enumerate(source.records.records(needed), start=1):
+                yield texts_of(source.form, record, number, source.records.name), record
 
     def texts(self) -> RowTexts:
         """The text of the chosen part of every row, N of them, each parsed when it is asked for."""
@@ -238,7 +243,7 @@ class Rows:
             raise InputError(
                 f"vectors in {name!r} are {' or '.join(map(str, sorted(widths)))} long; use one encoder"
             )
-        return np.concatenate(blocks)
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
     def _text_vectors(self, records: TextFile, name: str) -> Float32Array:
         values = [record.get(name) for record in records.records()]

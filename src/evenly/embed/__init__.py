@@ -85,7 +85,7 @@ def embed_texts(
     tokens = np.full(len(texts), -1, dtype=np.int64)
     shelf = cache.shelf(encoder, long) if cache is not None else None
     if shelf is not None:
-        tokens[first] = shelf.fetch(keys[first], vectors, first)
+        tokens[first] = shelf.fetch(keys[first], vectors, first, progress)
     missing = first[tokens[first] < 0]
     done = len(first) - len(missing)
     progress("embed", done, len(first))

@@ -6,9 +6,8 @@ one, and a run that was killed has lost no more than its last few seconds. A sha
 
     header | keys (n, 32) bytes | tokens (n,) uint32 | zeros up to a multiple of 64 | vectors (n, d) float32
 
-all little-endian, with SHA-256 sums over the index (with the header's fields) and over the vectors. The
-vectors are aligned, so that they can be memory-mapped in place. A shard that does not match its sums is
-removed, and its texts are embedded again.
+all little-endian, with SHA-256 sums over the index (with the header's fields) and over the vectors. A shard
+that does not match its sums is removed, and its texts are embedded again.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ import numpy.typing as npt
 
 from evenly.data.index import KeyArray, key_array, text_key
 from evenly.errors import InputError
-from evenly.types import Float32Array, Int64Array
+from evenly.types import Float32Array, Int64Array, Progress, silent
 
 if TYPE_CHECKING:
     from evenly.embed.encoders import Encoder, Long
@@ -188,20 +187,25 @@ class Shard:
 
     Attributes:
         path: the file.
+        header: of the file.
         keys: (n, 4) uint64.
         tokens: (n,) uint32, tokens of each whole text.
-        vectors: (n, d) float32, memory-mapped, read-only; checked only by `sound`.
     """
 
     path: Path
+    header: _Header
     keys: KeyArray
     tokens: npt.NDArray[np.uint32]
-    vectors: Float32Array
-    vectors_sum: bytes
 
-    def sound(self) -> bool:
-        """Whether the vectors match their sum; reads them all."""
-        return hashlib.sha256(self.vectors.data).digest() == self.vectors_sum
+    def read(self) -> Float32Array | None:
+        """The vectors, (n, d) float32; None where they do not match their sum, or are gone."""
+        shape = (self.header.rows, self.header.dimension)
+        try:
+            vectors = np.fromfile(self.path, "<f4", shape[0] * shape[1], offset=self.header.vectors_start)
+        except OSError:
+            return None
+        sound = hashlib.sha256(vectors.data).digest() == self.header.vectors_sum
+        return vectors.reshape(shape) if sound else None
 
 
 def _read_shard(path: Path, shelf: bytes, dimension: int) -> Shard | None:
@@ -213,14 +217,7 @@ def _read_shard(path: Path, shelf: bytes, dimension: int) -> Shard | None:
         keys, tokens = stream.read(header.rows * 32), stream.read(header.rows * 4)
     if _index_sum(shelf, dimension, keys, tokens) != header.index_sum:
         return None
-    vectors = np.memmap(path, "<f4", "r", offset=header.vectors_start, shape=(header.rows, dimension))
-    return Shard(
-        path,
-        np.frombuffer(keys, "<u8").reshape(-1, 4),
-        np.frombuffer(tokens, "<u4"),
-        vectors,
-        header.vectors_sum,
-    )
+    return Shard(path, header, key_array(keys), np.frombuffer(tokens, "<u4"))
 
 
 def _write_shard(
@@ -281,36 +278,47 @@ class Shelf:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def fetch(self, keys: KeyArray, out: Float32Array, rows: Int64Array) -> Int64Array:
+    def fetch(
+        self, keys: KeyArray, out: Float32Array, rows: Int64Array, progress: Progress = silent
+    ) -> Int64Array:
         """Copies the vectors of known keys to ``out[rows]``.
 
         Args:
             keys: (n, 4) uint64.
             out: (N, d) float32, written to.
             rows: (n,) int64, the row of ``out`` for each key.
+            progress: called with stage "embed", keys done, keys, after each shard.
 
         Returns:
             (n,) int64, the tokens of each known text, -1 for keys not found. Shards that turn out damaged are
             removed and count as not there.
         """
+        tokens = np.full(len(keys), -1, dtype=np.int64)
         while True:
             place = self._find(keys)
-            known = np.flatnonzero(place >= 0)
-            used = np.unique(self._shard[place[known]])
-            damaged = [number for number in used.tolist() if not self.shards[number].sound()]
+            wanted = np.flatnonzero((place >= 0) & (tokens < 0))
+            shard = self._shard[place[wanted]]
+            damaged = []
+            for number in np.unique(shard).tolist():
+                here = wanted[shard == number]
+                inside = self._row[place[here]]
+                vectors = self.shards[number].read()
+                if vectors is None:
+                    damaged.append(number)
+                    continue
+                out[rows[here]] = vectors[inside]
+                tokens[here] = self.shards[number].tokens[inside]
+                progress("embed", int(np.count_nonzero(tokens >= 0)), len(keys))
             if not damaged:
-                break
-            for number in damaged:
-                self.shards[number].path.unlink(missing_ok=True)
-            self.shards = [shard for number, shard in enumerate(self.shards) if number not in damaged]
-            self._index()
-        tokens = np.full(len(keys), -1, dtype=np.int64)
-        for number in used.tolist():
-            here = known[self._shard[place[known]] == number]
-            inside = self._row[place[here]]
-            out[rows[here]] = self.shards[number].vectors[inside]
-            tokens[here] = self.shards[number].tokens[inside]
-        return tokens
+                return tokens
+            self._remove(damaged)
+
+    def _remove(self, damaged: list[int]) -> None:
+        """Removes shards by their numbers; another may hold some of their texts."""
+        for number in damaged:
+            self.shards[number].path.unlink(missing_ok=True)
+        self.shards = [shard for number, shard in enumerate(self.shards) if number not in damaged]
+        self._index()
 
     def known(self, keys: KeyArray) -> npt.NDArray[np.bool_]:
         """Which of (n, 4) keys have vectors here; reads no vector."""

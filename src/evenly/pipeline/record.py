@@ -26,12 +26,7 @@ from evenly.data.rows import Rows
 from evenly.data.writing import write_rows
 from evenly.pipeline.control_request import ALL
 from evenly.pipeline.findings import SET_ASIDE_FILE
-from evenly.pipeline.folder import (
-    order_table,
-    replaced_folder,
-    view_table,
-    write_table,
-)
+from evenly.pipeline.folder import replaced_folder, write_order, write_table, write_view
 from evenly.pipeline.picking import MAXMIN
 from evenly.pipeline.request import Made, SelectRequest, Stopwatch, selection_folder
 from evenly.pipeline.vectors import PoolVectors
@@ -55,12 +50,11 @@ def write_record(
     The disk is most likely to fill, and the user to press Ctrl-C, before anything has its own name.
     """
     started = time.perf_counter()
-    order, view = order_table(made.selection, rows.ids, parts), view_table(rows, made.vectors)
     with replaced_folder(selection_folder(request.out)) as folder:
-        order_sha256 = write_table(order, folder / ORDER_FILE)
+        order_sha256 = write_order(made.selection, rows.ids, parts, folder / ORDER_FILE)
         write_atomically(folder / MEASURES_FILE, json.dumps(measures, indent=1, allow_nan=False) + "\n")
         files = {
-            VIEW_FILE: write_table(view, folder / VIEW_FILE),
+            VIEW_FILE: write_view(rows, made.vectors, folder / VIEW_FILE),
             MEASURES_FILE: file_sha256(folder / MEASURES_FILE),
         }
         if made.set_aside is not None:

@@ -31,7 +31,7 @@ from evenly.pipeline.picking import MAXMIN, Picker, check_strategy
 from evenly.pipeline.plan import plan_rows
 from evenly.pipeline.record import write_record
 from evenly.pipeline.request import Made, SelectRequest, Stopwatch, selection_folder
-from evenly.pipeline.vectors import PoolVectors, pool_vectors, vectors_sha256
+from evenly.pipeline.vectors import PoolVectors, pool_vectors, prepared_rows, vectors_sha256
 from evenly.pipeline.where import engine_of
 from evenly.selection.budgets import read_budget
 from evenly.selection.mapped import tensor_of
@@ -220,7 +220,7 @@ def selection_parts(
 ) -> tuple[Prepared, Picker]:
     """The controls over a pool, and what picks from it; arguments as for `make_selection`."""
     engine = engine_of(request)
-    vectors = engine.prepare(found.vectors, metric)
+    vectors = prepared_rows(found.vectors, metric, engine)
     tensor, hashed = tensor_of(vectors), vectors_sha256(vectors)
     outside = OutsideRows(
         request.encoder,

@@ -15,10 +15,16 @@ from evenly.data.rows import Rows
 from evenly.embed import Cache, embed_texts, load_encoder, load_vectors
 from evenly.errors import InputError
 from evenly.pipeline.cluster_encoder import on_cluster
-from evenly.types import Float32Array, Progress, silent
+from evenly.selection.distance import unit_rows
+from evenly.selection.mapped import release, tensor_of
+from evenly.selection.placing import Engine
+from evenly.types import Float32Array, Metric, Progress, silent
 
 FILE = "vectors:"
 COLUMN = "column:"
+
+ROWS_AT_ONCE = 16384
+"""Rows of a mapped file that are in memory at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +32,7 @@ class PoolVectors:
     """The vectors of a pool as they came from the encoder, and where they came from.
 
     Attributes:
-        vectors: (N, d) float32.
+        vectors: (N, d) float32; writeable where they are this run's own.
         record: for the manifest.
         note: one line on what was embedded and what was cached, or empty where vectors were given.
     """
@@ -78,14 +84,15 @@ def pool_vectors(
     )
     if ray:
         model = on_cluster(model)
+    target = room(model.dimension)
+
+    def after_some(stage: str, done: int, total: int) -> None:
+        if target is not None:
+            release(target)
+        progress(stage, done, total)
+
     embedded = embed_texts(
-        rows.texts(),
-        model,
-        cache=cache,
-        keys=rows.keys,
-        long=long,
-        progress=progress,
-        out=room(model.dimension),
+        rows.texts(), model, cache=cache, keys=rows.keys, long=long, progress=after_some, out=target
     )
     record = EncoderRecord(
         name=encoder,
@@ -110,9 +117,32 @@ def _given(vectors: Float32Array, name: str) -> PoolVectors:
     )
 
 
+def prepared_rows(vectors: Float32Array, metric: Metric, engine: Engine) -> Float32Array:
+    """The rows that distances are taken of.
+
+    Args:
+        vectors: (N, d) float32. Where they are writeable, they are this run's own and are normalised in place, for
+            a second copy would be most of what a selection holds.
+        metric: ``cosine`` normalises rows.
+        engine: makes room for the normalised copy of vectors that belong to others, such as a mapped file.
+
+    Raises:
+        InputError: a zero row under cosine.
+    """
+    if metric == "euclidean" or not vectors.flags.writeable:
+        return engine.prepare(vectors, metric)
+    rows = tensor_of(vectors)
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        block = rows[start : start + ROWS_AT_ONCE]
+        block.copy_(unit_rows(block, first_row=start))
+        release(vectors)
+    return vectors
+
+
 def vectors_sha256(vectors: Float32Array) -> str:
     """Hash of (N, d) float32 rows, little-endian and row-major."""
     digest = hashlib.sha256()
-    for start in range(0, len(vectors), 65536):
-        digest.update(np.ascontiguousarray(vectors[start : start + 65536], dtype="<f4").data)
+    for start in range(0, len(vectors), ROWS_AT_ONCE):
+        digest.update(np.ascontiguousarray(vectors[start : start + ROWS_AT_ONCE], dtype="<f4").data)
+        release(vectors)
     return digest.hexdigest()
