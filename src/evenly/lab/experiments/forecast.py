@@ -303,17 +303,18 @@ def draw(result: Result) -> Figure:
         most = result.numbers[f"forecast, reachable, {name}"]
         forecast, measured = (np.exp(result.series[f"{part}: {name}"]) for part in PARTS)
         axes[1].plot(forecast, measured, label=f"{name}: {rank:.2f} of {most:.2f}", **look)
-    axes[0].set(xscale="log", yscale="log", xlabel="Riesz-2 energy", ylabel="steps to 3 % of the loss")
+    axes[0].set(xscale="log", yscale="log", xlabel="Riesz-2 energy", ylim=(15, 2000))
+    axes[0].set_ylabel("steps to 3 % of the loss")
     plain_ticks(axes[0].xaxis, (1.5, 2, 3, 5, 10))
     plain_ticks(axes[0].yaxis, (100, 200, 500, 1000))
     axes[0].set_title("40 sets with independent labels")
     axes[1].axline((1, 1), slope=1, color=INK, linewidth=1.0)
     axes[1].axhline(1, color=INK, linewidth=0.8, linestyle=":")
     axes[1].axvline(1, color=INK, linewidth=0.8, linestyle=":")
-    axes[1].set(xscale="log", yscale="log", xlabel="forecast", ylabel="measured")
+    axes[1].set(xscale="log", yscale="log", xlabel="forecast", ylabel="measured", ylim=(0.1, 8))
     for axis in (axes[1].xaxis, axes[1].yaxis):
         plain_ticks(axis, (0.5, 1, 2, 4))
-    axes[1].set_title("Steps of a random half / of the even half, pools not fitted on")
+    axes[1].set_title("Random / even half in steps, other family")
     for panel in axes:
         panel.legend(loc="lower right", title="rank correlation (of reachable)", title_fontsize=8.5)
     return figure

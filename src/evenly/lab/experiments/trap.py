@@ -169,7 +169,7 @@ def draw(result: Result) -> Figure:
     steps = result.series["moments"]
     for axis, name in zip(axes, names, strict=False):
         _draw_losses(axis, steps, result.series[f"loss: {name}"], name)
-    axes[0].legend(title="near copies P among 64", loc="lower left")
+    axes[0].legend(title="near copies P", loc="lower left", ncols=2, alignment="left")
     for axis, name in zip(axes[len(names) :], shown, strict=True):
         _draw_shares(axis, steps, result.series[f"on pairs: {name}"], name)
     return figure
