@@ -26,6 +26,9 @@ LossName = Literal["cross-entropy", "l2", "l2-probabilities"]
 LOSSES: tuple[LossName, ...] = ("cross-entropy", "l2", "l2-probabilities")
 IGNORED = -100
 """The label of tokens outside the loss: prompts and padding."""
+HEAD_MULTIPLE = 128
+"""The head is applied to a multiple of this many positions. Each new number of positions would have a kernel
+made and kept for it: on a processor that cost a tenth of the time and memory that grew without end."""
 
 TokenLoss: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """(M, V) float32 logits and (M,) int64 labels to (M,) float32 losses."""
@@ -84,16 +87,19 @@ def predict_responses(
     """
     following = labels[:, 1:]
     predicted = following != IGNORED
+    row, position = predicted.nonzero(as_tuple=True)
+    count = len(row)
+    filled = [torch.nn.functional.pad(each, (0, -count % HEAD_MULTIPLE)) for each in (row, position)]
 
     def select(_: Any, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        return (arguments[0][:, :-1][predicted], *arguments[1:])
+        return (arguments[0][filled[0], filled[1]], *arguments[1:])
 
     hook = _bare(model).get_output_embeddings().register_forward_pre_hook(select)
     try:
         logits = model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
     finally:
         hook.remove()
-    return logits.float(), following[predicted]
+    return logits[:count].float(), following[predicted]
 
 
 def _bare(model: Any) -> Any:

@@ -15,9 +15,10 @@ from evenly.train.losses import IGNORED, TOKEN_LOSSES, LossName, predict_respons
 from evenly.train.models import Precision
 from evenly.types import Float64Array, Int64Array, Progress, silent
 
-TOKENS_PER_PASS = 4096
-TOKEN_MULTIPLE = 128
-"""Matrix units work on whole tiles: rows are padded until a batch's tokens are a multiple of this."""
+TOKENS_PER_PASS = 2048
+WIDTH_MULTIPLE = 16
+"""Matrix units work on whole tiles, and every new shape costs a kernel: rows are padded to a multiple of
+this. It does not depend on how many rows there are, so that no arm pays for its number of rows a step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +50,10 @@ def pad_batch(examples: Examples, rows: Sequence[int] | Int64Array, pad_id: int)
     """Stacks rows into one batch, padded on the right.
 
     Returns:
-        input_ids, attention_mask and labels, each (B, T) int64 with B * T a multiple of `TOKEN_MULTIPLE`.
+        input_ids, attention_mask and labels, each (B, T) int64 with T a multiple of `WIDTH_MULTIPLE`.
     """
     longest = max(len(examples.tokens[row]) for row in rows)
-    step = TOKEN_MULTIPLE // np.gcd(TOKEN_MULTIPLE, len(rows))
-    width = int(-(-longest // step) * step)
+    width = -(-longest // WIDTH_MULTIPLE) * WIDTH_MULTIPLE
     ids = np.full((len(rows), width), pad_id, dtype=np.int64)
     labels = np.full((len(rows), width), IGNORED, dtype=np.int64)
     mask = np.zeros((len(rows), width), dtype=np.int64)
