@@ -33,7 +33,9 @@ def squared_distances_to(rows: np.ndarray, point: np.ndarray) -> np.ndarray:
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:
     wide = rows.astype(np.float64)
-    return (wide / np.sqrt(halving_sum(wide * wide))[:, None]).astype(np.float32)
+    squared_length = halving_sum(wide * wide)[:, None]
+    unit_already = np.abs(squared_length - 1) <= 2.0**-21
+    return np.where(unit_already, wide, wide / np.sqrt(squared_length)).astype(np.float32)
 
 
 def textbook_order(

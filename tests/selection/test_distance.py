@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -66,9 +68,19 @@ def test_unit_rows_do_not_depend_on_the_block(rows: np.ndarray, data: st.DataObj
     )
 
 
-def test_rows_that_are_unit_already_are_not_copied() -> None:
-    rows = distance.unit_rows(torch.randn(3000, 50, generator=torch.Generator().manual_seed(0)))
+@pytest.mark.parametrize("normalised", [distance.unit_rows, torch.nn.functional.normalize])
+@pytest.mark.parametrize("columns", [1, 3, 50, 400])
+def test_rows_that_are_unit_already_keep_their_bits_and_are_not_copied(normalised: Any, columns: int) -> None:
+    rows = normalised(torch.randn(3000, columns, generator=torch.Generator().manual_seed(0)))
     assert distance.unit_rows(rows) is rows
+
+
+def test_a_row_is_normalised_among_rows_that_are_unit_already() -> None:
+    rows = distance.unit_rows(torch.randn(3000, 50, generator=torch.Generator().manual_seed(0)))
+    longer = rows.clone()
+    longer[2000] *= 3
+    np.testing.assert_allclose(distance.unit_rows(longer).numpy(), rows.numpy(), rtol=1e-6)
+    assert torch.equal(distance.unit_rows(longer)[:2000], rows[:2000])
 
 
 def test_block_sums_of_parts_are_those_of_the_whole() -> None:

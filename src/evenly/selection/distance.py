@@ -20,6 +20,9 @@ PAIRS_AT_ONCE = 512
 ROWS_PER_SUM = 1024
 """Rows per block of the mean. Part of the definition of the start: another value may move its last bits."""
 
+UNIT_WITHIN = 2.0**-21
+"""How far from 1 the squared length of a row may be that counts as normalised: two units in float32's last place."""
+
 _NARROW = 24
 
 
@@ -100,12 +103,15 @@ def squared_distances_to(rows: Tensor, point: Tensor) -> Tensor:
 def unit_rows(rows: Tensor, *, first_row: int = 0) -> Tensor:
     """Rows divided by their length, rounded once to float32: what metric ``cosine`` measures distances of.
 
+    A row whose length is 1 already, as far as float32 arithmetic makes it so, stays as it is. So a row that was
+    normalised before keeps its bits, and a pool of such rows needs no copy.
+
     Args:
         rows: (A, d) float32.
         first_row: pool row number of the first, for the message.
 
     Returns:
-        (A, d) float32; ``rows`` itself where every row already is what normalising would give.
+        (A, d) float32; ``rows`` itself where no row changes.
 
     Raises:
         InputError: a row is zero and has no direction.
@@ -113,21 +119,20 @@ def unit_rows(rows: Tensor, *, first_row: int = 0) -> Tensor:
     unit = rows
     for start in range(0, len(rows), ROWS_PER_SUM):
         block = rows[start : start + ROWS_PER_SUM].double()
-        length = tree_sum(block * block).sqrt_()
-        if not bool(length.all()):
-            row = first_row + start + int((length == 0).nonzero()[0])
+        squared_length = tree_sum(block * block)
+        if bool(((squared_length - 1).abs() <= UNIT_WITHIN).all()) and unit is rows:
+            continue
+        if not bool(squared_length.all()):
+            row = first_row + start + int((squared_length == 0).nonzero()[0])
             raise InputError(
                 f"row {row} of the vectors is zero and has no direction under the cosine metric; "
                 "remove it or use --metric euclidean"
             )
-        block /= length[:, None]
-        normalised = block.float()
+        block /= torch.where((squared_length - 1).abs() <= UNIT_WITHIN, 1.0, squared_length.sqrt())[:, None]
         if unit is rows:
-            if torch.equal(normalised, rows[start : start + ROWS_PER_SUM]):
-                continue
             unit = torch.empty_like(rows)
             unit[:start] = rows[:start]
-        unit[start : start + ROWS_PER_SUM] = normalised
+        unit[start : start + ROWS_PER_SUM] = block
     return unit
 
 

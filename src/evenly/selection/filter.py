@@ -198,8 +198,9 @@ def fit_map(
         dtype: precision of the product.
         components: how many leading directions to keep; None keeps the coordinates as they are.
     """
-    centre = sample.double().mean(0)
-    centred = sample.double() - centre
+    centred = sample.double()
+    centre = centred.mean(0)
+    centred -= centre
     longest = 2 * largest * math.sqrt(sample.shape[1])  # no centred row is longer
     scale = 2.0 ** -math.floor(math.log2(longest)) if longest > 0 else 1.0
     basis = None
@@ -223,7 +224,7 @@ class PickSide:
     """The right factor of equation (2), and the largest error, length and rest over its picks.
 
     Attributes:
-        matrix: (width, P) filter dtype.
+        matrix: (width, P') filter dtype; columns beyond the picks pass with no row.
         columns: m.
     """
 
@@ -234,11 +235,14 @@ class PickSide:
     rest: float
 
     @staticmethod
-    def of(codes: Codes, columns: int) -> PickSide:
-        """From the images of at least one pick, of m columns; all must be filterable."""
-        side = codes.rows.clone()
-        _carry(codes.squared_norm * -0.5, side[:, columns : columns + PIECES])
-        side[:, columns + PIECES : columns + 2 * PIECES] = -1.0
+    def of(codes: Codes, columns: int, padded: int = 0) -> PickSide:
+        """From the images of at least one pick, of m columns; all must be filterable. P' is ``padded`` at least."""
+        picks = len(codes)
+        side = codes.rows.new_zeros(max(picks, padded), codes.rows.shape[1])
+        side[:picks] = codes.rows
+        _carry(codes.squared_norm * -0.5, side[:picks, columns : columns + PIECES])
+        side[:picks, columns + PIECES : columns + 2 * PIECES] = -1.0
+        side[picks:, columns] = -_LONGEST  # far below what any row carries
         norm = float(codes.squared_norm.max()) ** 0.5
         return PickSide(side.T, columns, float(codes.error.max()), norm, float(codes.rest.max()))
 

@@ -75,6 +75,7 @@ def extend_order(
     """
     wanted = FIRST_CANDIDATES
     most_wanted = min(max(pool.count // ROWS_PER_CANDIDATE, LEAST_AT_MOST), MOST_AT_MOST)
+    most_wanted -= most_wanted % CANDIDATES_PER_TILE  # tiles of one shape: see `even_chunk`
     while len(order) < count:
         candidates = pool.farthest(wanted)
         if not len(candidates.rows):
@@ -132,8 +133,8 @@ class CloseNeighbours:
     """For each candidate, the others that lie nearer to it than the largest distance to the picks so far."""
 
     starts: list[int]
-    others: list[int]
-    squared_distances: list[float]
+    others: Int64Array
+    squared_distances: Float64Array
 
     @property
     def count(self) -> int:
@@ -141,7 +142,7 @@ class CloseNeighbours:
 
     def of(self, index: int) -> tuple[list[int], list[float]]:
         part = slice(self.starts[index], self.starts[index + 1])
-        return self.others[part], self.squared_distances[part]
+        return self.others[part].tolist(), self.squared_distances[part].tolist()
 
 
 def close_neighbours(candidates: Candidates) -> CloseNeighbours:
@@ -153,8 +154,8 @@ def close_neighbours(candidates: Candidates) -> CloseNeighbours:
     order = torch.argsort(tail, stable=True)
     starts = torch.zeros(size + 1, dtype=torch.int64)
     torch.cumsum(torch.bincount(tail, minlength=size), 0, out=starts[1:])
-    others = torch.cat([second, first])[order]
-    return CloseNeighbours(starts.tolist(), others.tolist(), torch.cat([squared, squared])[order].tolist())
+    others, both = torch.cat([second, first])[order], torch.cat([squared, squared])[order]
+    return CloseNeighbours(starts.tolist(), others.numpy(), both.numpy())
 
 
 def close_pairs(vectors: Tensor, squared_distances_to_picks: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -115,7 +115,7 @@ class MemoryPool:
                 self._cover_exactly(picks[far], names[far])
             pick_codes, picks, names = pick_codes[near], picks[near], names[near]
         if len(picks):
-            self._cover_filtered(codes, image.scale, PickSide.of(pick_codes, image.columns), picks, names)
+            self._cover_filtered(image, codes, pick_codes, picks, names)
         self._squared_distance[own - self.first_row] = 0.0
         self._keeper[own - self.first_row] = own
 
@@ -142,30 +142,30 @@ class MemoryPool:
         self.tiles.over(self.count, work)
 
     def _cover_filtered(
-        self, codes: Codes, scale: float, side: PickSide, picks: Tensor, labels: Tensor
+        self, image: FilterMap, codes: Codes, pick_codes: Codes, picks: Tensor, labels: Tensor
     ) -> None:
         """Lowers the distances of all active rows; see `evenly.selection.filter` for the bound.
 
         Args:
+            image: the map that made the codes.
             codes: of the active rows.
-            scale: of the map.
-            side: of the picks.
+            pick_codes: of the picks, all filterable.
             picks: (P, d) float32.
             labels: (P,) int64.
         """
-
         chunk = even_chunk(len(picks), self.tiles.picks)
+        side = PickSide.of(pick_codes, image.columns, padded=-(-len(picks) // chunk) * chunk)
 
         def work(block: slice) -> None:
             rows, part = self._active[block], codes[block]
-            threshold = side.set_thresholds(part, self._squared_distance[rows].sqrt_() * scale)
+            threshold = side.set_thresholds(part, self._squared_distance[rows].sqrt_() * image.scale)
             for start in range(0, len(picks), chunk):
-                product = torch.mm(part.rows, side.matrix[:, start : start + chunk])
+                some = slice(start, start + chunk)
+                product = self.tiles.product(part.rows, side.matrix[:, some])
                 largest = largest_of_rows(product)
                 passing = int((largest >= 0).sum())
                 if not passing:
                     continue
-                some = slice(start, start + chunk)
                 loops = loops_worth_loading(passing) if self.device.type == "cpu" else None
                 if loops is not None:
                     error = side.product_error(part.squared_norm, threshold)
@@ -239,8 +239,11 @@ class MemoryPool:
     def _fitted_map(self) -> FilterMap:
         sample = self.vectors[:: max(1, self.count // SAMPLE_ROWS)]
         components = self._components
+        few = sample[:: max(1, len(sample) // SPECTRUM_ROWS)]
         if components is None and self.count >= SAMPLE_ROWS:
-            components = worthwhile_components(sample[:: len(sample) // SPECTRUM_ROWS])
+            components = worthwhile_components(few)
+        if components is None:
+            sample = few  # no more than a centre is wanted
         least, most = self.vectors.aminmax()
         largest = max(float(most), -float(least))
         return fit_map(sample, largest, dtype=self._dtype, components=components)

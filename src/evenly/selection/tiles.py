@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from typing import TypeVar
 import torch
 
 _Result = TypeVar("_Result")
+
+CHUNK_STEP = 128
+"""See `even_chunk`."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,34 @@ class Tiles:
     """
 
     rows: int = 4096
-    picks: int = 2048
+    picks: int = 1024
     threads: int = 1
 
     def over(self, count: int, work: Callable[[slice], _Result]) -> list[_Result]:
         """Runs ``work`` on consecutive slices that cover ``count`` rows, ``threads`` at once; results in order."""
         return list(_workers(self.threads).map(work, blocks(count, self.rows)))
+
+    def product(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """The product of a tile, in memory that this thread's next product takes again.
+
+        Tiles of ever new sizes, each allocated anew, would leave holes several times their size in the heap.
+        """
+        size = len(left) * right.shape[1]
+        if (_scratch.room.dtype, _scratch.room.device) != (left.dtype, left.device) or len(
+            _scratch.room
+        ) < size:
+            _scratch.room = left.new_empty(max(size, self.rows * self.picks))
+        return torch.mm(left, right, out=_scratch.room[:size].view(len(left), right.shape[1]))
+
+
+class _Scratch(threading.local):
+    """Each thread's memory for products."""
+
+    def __init__(self) -> None:
+        self.room = torch.empty(0)
+
+
+_scratch = _Scratch()
 
 
 def default_tiles(device: torch.device) -> Tiles:
@@ -72,8 +98,13 @@ def steady_torch() -> Iterator[None]:
 
 
 def even_chunk(count: int, most: int) -> int:
-    """The size that cuts ``count`` into as few and as equal chunks as ``most`` allows."""
-    return -(-count // -(-count // most))
+    """The size that cuts ``count`` into as few and as equal chunks as ``most`` allows, rounded up.
+
+    Multiples of `CHUNK_STEP` only: for each new shape of a product the library compiles a kernel, which takes
+    longer than the product.
+    """
+    chunks, step = -(-count // most), min(CHUNK_STEP, most)
+    return -(-count // (chunks * step)) * step
 
 
 @cache
