@@ -80,7 +80,7 @@ def spectrum_of_model(
             "random projection"
         )
     note = f"{len(examples)} of {len(read):,} rows drawn with seed 0; {long} drawn rows above {LONGEST} tokens left out"
-    part = "" if last_blocks is None else f" of the last {last_blocks} blocks"
+    part = "" if last_blocks is None else f" of the last {last_blocks} block{'s' * (last_blocks > 1)}"
     result = measure_model(network, examples, part=part, note=note, progress=progress)
     result.save(out)
     render(draw, result, out)
