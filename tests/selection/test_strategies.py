@@ -11,7 +11,7 @@ import torch
 from evenly.errors import InputError
 from evenly.selection.greedy import pool_tensor
 from evenly.selection.orders import selection_of
-from evenly.selection.strategies import STRATEGIES, Task, strategy_named
+from evenly.selection.strategies import STRATEGIES, Task, dpp, novelselect, strategy_named
 from evenly.selection.strategies.thinning import thin_until
 from tests.selection.oracle import squared_distances_to
 
@@ -89,17 +89,55 @@ def test_lazy_facility_location_is_greedy_facility_location() -> None:
     assert STRATEGIES["facility"].order(task(rows, 12)).tolist() == greedy_facility(rows, 12)
 
 
-def test_dpp_is_the_greedy_determinant_within_its_window() -> None:
-    rows = pool("normal", 30)
-    sample = torch.from_numpy(rows[np.random.default_rng(0).permutation(30)]).double()
-    width = float(torch.cdist(sample, sample).square().median())
-    kernel = np.exp(-np.stack([squared_distances_to(rows, row) for row in rows]) / width)
-    picks = STRATEGIES["dpp"].order(task(rows, 6)).tolist()
-    for rank in range(1, 6):
-        chosen = [
-            np.linalg.det(kernel[np.ix_([*picks[:rank], row], [*picks[:rank], row])]) for row in range(30)
-        ]
-        assert chosen[picks[rank]] == pytest.approx(max(chosen), rel=1e-3)
+def all_squares(rows: np.ndarray) -> np.ndarray:
+    return np.stack([squared_distances_to(rows, row) for row in rows])
+
+
+def greedy_determinant(rows: np.ndarray, count: int, window: int) -> list[int]:
+    """The textbook's picks: the row with the largest determinant beside those of the window, in float64."""
+    sample = torch.from_numpy(rows[np.random.default_rng(0).permutation(len(rows))[:1000]]).double()
+    kernel = np.exp(-all_squares(rows) / float(torch.cdist(sample, sample).square().median()))
+    picks: list[int] = []
+    for rank in range(count):
+        of = picks[rank // window * window :]
+        inverse = np.linalg.inv(kernel[np.ix_(of, of)])
+        gain = 1 - np.einsum("ij,jk,ik->i", kernel[:, of], inverse, kernel[:, of])
+        gain[picks] = -np.inf
+        picks.append(int(gain.argmax()))
+    return picks
+
+
+@pytest.mark.parametrize("window", [60, 25])
+@pytest.mark.parametrize("kind", ["normal", "clusters"])
+def test_dpp_picks_as_the_textbook(kind: str, window: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pool(kind, 200)
+    monkeypatch.setattr(dpp, "_AT_ONCE", 7)
+    monkeypatch.setattr(dpp, "FACTOR_BYTES", 4 * len(rows) * window)
+    assert STRATEGIES["dpp"].order(task(rows, 60)).tolist() == greedy_determinant(rows, 60, window)
+
+
+def greedy_novelty(rows: np.ndarray, count: int, first: int, metric: str) -> list[int]:
+    """The textbook's picks, every sum anew at every pick, in float64."""
+    squared = all_squares(rows)
+    mean = np.sort(squared, axis=1)[:, 1:11].mean(axis=1)
+    density = mean**-0.5
+    distance = squared / 2 if metric == "cosine" else np.sqrt(squared)
+    picks = [first]
+    while len(picks) < count:
+        weighted = np.sort(distance[:, picks] * (density[:, None] + density[picks]), axis=1)[:, :8]
+        novelty = (weighted / (np.arange(weighted.shape[1]) + 1)).sum(axis=1)
+        novelty[picks] = -np.inf
+        picks.append(int(novelty.argmax()))
+    return picks
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("kind", ["normal", "clusters"])
+def test_novelselect_picks_as_the_textbook(kind: str, metric: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(novelselect, "_AT_ONCE", 7)
+    asked = task(pool(kind, 200), 60, metric)
+    found = STRATEGIES["novelselect"].order(asked).tolist()
+    assert found == greedy_novelty(asked.vectors.numpy(), 60, found[0], metric)
 
 
 def test_thinned_rows_lie_apart_and_cover_the_rows_before_them() -> None:
