@@ -44,6 +44,7 @@ def test_no_constant_has_a_lower_loss(loss: LossName) -> None:
     outputs = torch.linspace(-3, 3, 6001, dtype=torch.float64)[:, None].expand(-1, len(targets))
     least = batch_loss(outputs, torch.tensor(targets), loss).min()
     assert _constant_loss(targets, loss) == pytest.approx(float(least), rel=1e-6)
+    assert _constant_loss(np.ones((2, 5)), loss).tolist() == [0.0, 0.0]  # one class, one value
 
 
 def test_arms_are_rows_of_one_pool() -> None:

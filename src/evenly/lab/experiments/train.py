@@ -162,11 +162,9 @@ class Race:
     def ratio(self, threshold: int = -1, of: int = 0) -> float:
         """Random over max-min of the medians, one that was cut off taken at the cap; NaN where both were."""
         even, random = self.medians(threshold, of)[:2]
-        return (
-            float("nan")
-            if np.isinf([even, random]).all()
-            else float(min(random, self.cap) / min(even, self.cap))
-        )
+        if np.isinf(even) and np.isinf(random):
+            return float("nan")
+        return float(min(random, self.cap) / min(even, self.cap))
 
     def bound(self, threshold: int = -1, of: int = 0) -> str:
         """On which side the cap leaves the ratio open: ">", "<", or nothing."""
@@ -199,12 +197,12 @@ def _targets(values: Float64Array, loss: descent.LossName) -> Float64Array:
 
 def _constant_loss(targets: Float64Array, loss: descent.LossName) -> Float64Array:
     """The least loss of a constant prediction on targets (runs, n): variance / 2, or the entropy of the classes."""
-    if loss == "squared":
-        half: Float64Array = np.var(targets, axis=-1) / 2.0
-        return half
+    from scipy.special import entr
+
     share = np.mean(targets > 0, axis=-1)
-    entropy: Float64Array = -share * np.log(share) - (1.0 - share) * np.log(1.0 - share)
-    return entropy
+    least: Float64Array
+    least = np.var(targets, axis=-1) / 2.0 if loss == "squared" else entr(share) + entr(1.0 - share)
+    return least
 
 
 def _steps(setting: Setting, problems: list[Problem], cap: int, device: str) -> Float64Array:
