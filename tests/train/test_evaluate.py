@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from evenly.cli.compare import compare
 from evenly.errors import InputError
 from evenly.train.questions import read_questions
 
@@ -83,3 +87,47 @@ def test_scores_with_errors_tied_to_the_model(model_folder: Path, tmp_path: Path
     assert again.scores == [score for score in result.scores if score.task == "c"]
     with pytest.raises(InputError, match="neither a file nor a task"):
         evaluate_model(str(model_folder), ["no_such_task"])
+
+
+@pytest.mark.slow
+def test_compare_scores_every_arm_once(
+    model_folder: Path, rows: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lm_eval")
+    from evenly.pipeline import compare as pipeline
+    from evenly.train import evaluate
+    from evenly.train.models import model_identity
+
+    vectors = np.random.default_rng(0).normal(size=(90, 12)).astype(np.float32)
+    monkeypatch.setattr(pipeline, "_embed", lambda request, pool, progress: (vectors, 3.0))
+    source = write(tmp_path / "rows.jsonl", "".join(json.dumps({"messages": row}) + "\n" for row in rows))
+    questions = [
+        {"question": f"add {n} and 1", "choices": ["no", f"{n + 1}"], "answer": "B"} for n in range(9)
+    ]
+    task = write(tmp_path / "sums.json", json.dumps(questions))
+    out = tmp_path / "out"
+    options = [str(source), "--model", str(model_folder), "--arms", "random,uniform", "--seeds", "1"]
+    options += ["--test", "6", "--lr", "0.005", "--window", "64", "--epochs", "1", "--workers", "1"]
+    options += ["--out", str(out), "--tasks", str(task)]
+    app = typer.Typer()
+    app.command()(compare)
+    told = CliRunner().invoke(app, [*options, "--json"])
+    assert told.exit_code == 0, told.output
+    scores = json.loads(told.stdout)["evaluations"]
+    assert set(scores) == {"random-s0-b32-shuffled", "uniform-s0-b32-shuffled"}
+    for run, scored in scores.items():
+        assert scored["identity"] == model_identity(str(out / "runs" / run / "model"))
+        assert all(score["standard_error"] is not None for score in scored["scores"])
+    assert len({scored["identity"] for scored in scores.values()}) == 2
+
+    monkeypatch.setattr(evaluate, "evaluate_model", None)  # nothing is scored a second time
+    shown = CliRunner().invoke(app, options)
+    assert shown.exit_code == 0, shown.output
+    for scored in scores.values():
+        assert f"model {scored['identity'][:12]}: sums acc " in shown.output
+    assert " ± " in shown.output
+
+    write(task, json.dumps([{"question": "add 1 and 1", "choices": ["1", "2"]}]))
+    refused = CliRunner().invoke(app, [*options[:-3], str(tmp_path / "new"), "--tasks", str(task)])
+    assert "question 1 of" in str(refused.exception)
+    assert not (tmp_path / "new").exists()  # said before anything is trained

@@ -100,7 +100,10 @@ def compare(
     from evenly.train.recipes import make_request, read_recipe
 
     require_training("evenly compare")
+    if tasks:
+        from evenly.train.evaluate import check_tasks, evaluate_runs
 
+        check_tasks(names(tasks) or ())
     request = make_request(
         read_recipe(recipe) if recipe else {},
         sources=tuple(sources) if sources else None,
@@ -145,17 +148,24 @@ def compare(
             from evenly.pipeline.compare import compare as run
 
             result = run(request, Path(out), workers=worker_count(workers), progress=progress)
-    if json_output:
-        print_json((planned if dry_run else result).model_dump(mode="json"))
-    elif dry_run:
-        print_plan(planned)
-    else:
-        from evenly.report.comparison import write_comparison_page
+    if dry_run:
+        print_json(planned.model_dump(mode="json")) if json_output else print_plan(planned)
+        return
+    if not is_first_process():
+        return
+    from evenly.report.comparison import write_comparison_page
 
-        print_result(result)
-        typer.echo(f"record and page: {write_comparison_page(Path(out))}")
-    if tasks and not dry_run:
-        evaluate_arms(Path(out), tasks)
+    page = write_comparison_page(Path(out))
+    scores = evaluate_runs(Path(out), names(tasks) or ()) if tasks else {}
+    if json_output:
+        evaluated = {run: scored.model_dump(mode="json") for run, scored in scores.items()}
+        print_json({**result.model_dump(mode="json"), **({"evaluations": evaluated} if tasks else {})})
+        return
+    print_result(result)
+    for run, scored in scores.items():
+        for score in scored.scores:
+            typer.echo(f"{run}, model {scored.identity[:12]}: {score.line()}")
+    typer.echo(f"record and page: {page}")
 
 
 def names(text: str | None) -> tuple[str, ...] | None:
@@ -193,15 +203,11 @@ def worker_count(asked: int | None) -> int:
     return asked or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
 
 
-def evaluate_arms(folder: Any, tasks: str) -> None:
-    """Evaluates the trained model of every run and prints one line each."""
-    from evenly.train.evaluate import evaluate_model
+def is_first_process() -> bool:
+    """Whether this process speaks for all that a launcher has started."""
+    import os
 
-    for model in sorted(folder.glob("runs/*/model")):
-        for score in evaluate_model(
-            str(model), tasks.split(","), out=model.parent / "evaluation.json"
-        ).scores:
-            typer.echo(f"{model.parent.name}  {score.line()}")
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def print_plan(planned: Any) -> None:

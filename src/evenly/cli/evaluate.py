@@ -24,11 +24,12 @@ def evaluate(
     """Score a model on public tests, with standard errors."""
     from pathlib import Path
 
+    from evenly.cli.compare import names
     from evenly.cli.screen import print_json
     from evenly.train.evaluate import evaluate_model
 
     result = evaluate_model(
-        model, tasks.split(","), batch_size=batch_size, limit=limit, out=Path(out) if out else None
+        model, names(tasks) or (), batch_size=batch_size, limit=limit, out=Path(out) if out else None
     )
     if json_output:
         print_json(result.model_dump(mode="json"))

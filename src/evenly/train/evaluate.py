@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from evenly.data.manifest import Frozen, write_atomically
+from evenly.data.manifest import Frozen, file_sha256, write_atomically
 from evenly.errors import InputError, MissingExtraError
 from evenly.train.models import load_tokenizer, model_identity
 from evenly.train.questions import Questions, read_questions
@@ -33,11 +33,15 @@ class Score(Frozen):
         return f"{self.task} {self.metric} {self.value:.4f}{error} ({self.questions} questions)"
 
 
+EVALUATION_FILE = "evaluation.json"
+
+
 class Evaluation(Frozen):
     """The scores of a model, tied to its bytes."""
 
     model: str
     identity: str  # hash of the model folder's files
+    tasks: dict[str, str | None]  # as asked for; of a file its SHA-256
     batch_size: int
     limit: int | None  # questions per task, None for all
     scores: list[Score]
@@ -66,21 +70,15 @@ def evaluate_model(
         MissingExtraError: without the extra ``eval``.
         InputError: no tokenizer, a task that is no file and not known, a file without answers.
     """
-    try:
-        import lm_eval
-        from lm_eval.tasks import TaskManager
-    except ImportError:
-        raise MissingExtraError("evenly evaluate", "eval") from None
+    manager = check_tasks(tasks)
+    import lm_eval
+
     load_tokenizer(model)  # says in one line what the harness would say in thirty
-    # Reading the harness's own tasks takes tens of seconds; local files need none of them.
-    local = all(Path(task.strip()).is_file() for task in tasks)
-    manager = TaskManager(include_defaults=not local)
     with tempfile.TemporaryDirectory() as place:
-        wanted = [_task(task.strip(), Path(place), manager) for task in tasks]
         found = lm_eval.simple_evaluate(
             model="hf",
             model_args={"pretrained": model, "dtype": "float32", "device": _device()},
-            tasks=wanted,
+            tasks=[_task(task, Path(place)) for task in tasks],
             batch_size=batch_size,
             limit=limit,
             task_manager=manager,
@@ -90,6 +88,7 @@ def evaluate_model(
     evaluation = Evaluation(
         model=model,
         identity=model_identity(model),
+        tasks=_named(tasks),
         batch_size=batch_size,
         limit=limit,
         scores=_scores(found),
@@ -100,20 +99,65 @@ def evaluate_model(
     return evaluation
 
 
+def evaluate_runs(folder: Path, tasks: Sequence[str]) -> dict[str, Evaluation]:
+    """Evaluates the trained model of every run of a comparison, unless that is done already.
+
+    Args:
+        folder: of a comparison whose models were saved.
+        tasks: as for `evaluate_model`.
+
+    Returns:
+        The evaluations by the names of the runs; each is kept in ``runs/NAME/evaluation.json``.
+    """
+    found = {}
+    for model in sorted(folder.glob("runs/*/model")):
+        path = model.parent / EVALUATION_FILE
+        known = Evaluation.model_validate_json(path.read_text(encoding="utf-8")) if path.exists() else None
+        if known is None or (known.identity, known.tasks) != (model_identity(str(model)), _named(tasks)):
+            known = evaluate_model(str(model), tasks, out=path)
+        found[model.parent.name] = known
+    return found
+
+
+def check_tasks(tasks: Sequence[str]) -> Any:
+    """Checks tasks before anything is computed for them.
+
+    Returns:
+        The harness's manager of its own tasks.
+
+    Raises:
+        MissingExtraError: without the extra ``eval``.
+        InputError: a task that is no file and not known, or a file without answers.
+    """
+    try:
+        from lm_eval.tasks import TaskManager
+    except ImportError:
+        raise MissingExtraError("evenly evaluate", "eval") from None
+    files = [task for task in tasks if Path(task).is_file()]
+    for file in files:
+        read_questions(Path(file))
+    # Reading the harness's own tasks takes tens of seconds; local files need none of them.
+    manager = TaskManager(include_defaults=len(files) < len(tasks))
+    for task in tasks:
+        if task not in files and task not in manager.all_tasks:
+            raise InputError(
+                f"task {task!r} is neither a file nor a task of lm-evaluation-harness; see: lm_eval ls tasks"
+            )
+    return manager
+
+
+def _named(tasks: Sequence[str]) -> dict[str, str | None]:
+    return {task: file_sha256(Path(task)) if Path(task).is_file() else None for task in tasks}
+
+
 def _device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _task(task: str, folder: Path, manager: Any) -> str | dict[str, Any]:
-    if Path(task).is_file():
-        return _local_task(read_questions(Path(task)), folder)
-    if task in manager.all_tasks:
-        return task
-    raise InputError(
-        f"task {task!r} is neither a file nor a task of lm-evaluation-harness; see: lm_eval ls tasks"
-    )
+def _task(task: str, folder: Path) -> str | dict[str, Any]:
+    return _local_task(read_questions(Path(task)), folder) if Path(task).is_file() else task
 
 
 def _local_task(questions: Questions, folder: Path) -> dict[str, Any]:
