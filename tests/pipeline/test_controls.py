@@ -77,6 +77,42 @@ def test_avoided_rows_and_their_near_copies_stay_out(files: Path, tmp_path: Path
     assert set(listed["reason"].to_pylist()) == {"avoid"}
 
 
+@pytest.mark.parametrize(
+    "controls",
+    [{"anchors": "test.jsonl"}, {"guard": "20%"}, {"must": ("gold=True",)}, {"by": "lang", "quota": "equal"}],
+    ids=str,
+)
+def test_the_certificate_claims_no_more_than_holds_under_a_control(
+    files: Path, tmp_path: Path, controls: dict[str, Any]
+) -> None:
+    if "anchors" in controls:
+        controls = {"anchors": str(files / "test.jsonl")}
+    outcome = run(files, tmp_path, "9", **controls)
+    proof, manifest = outcome.measures["certificate"], outcome.manifest
+    assert proof["h_min"] == manifest.h_min  # anchors included
+    option = f"--{next(iter(controls)) if 'by' not in controls else 'quota'}"
+    assert option in proof["restricted_by"]
+    assert f"{option} may leave a lower best" in proof["text"]
+    # The bound is of all sets of that size, so of those that the control allows too.
+    rng, rows = np.random.default_rng(0), vectors_of(read_lines(files / "pool.jsonl"))
+    for _ in range(200):
+        some = rows[rng.choice(len(rows), 9, replace=False)]
+        squared = np.square(some[:, None] - some).sum(axis=2)[np.triu_indices(9, 1)]
+        assert squared.min() / 2 <= proof["upper_bound"]
+
+
+def test_a_tampered_share_is_named(files: Path, tmp_path: Path) -> None:
+    outcome = run(files, tmp_path, "9")
+    path = outcome.folder / "measures.json"
+    measures = json.loads(path.read_text())
+    measures["certificate"]["share_of_best"] *= 1.01
+    path.write_text(json.dumps(measures))
+    failed = [
+        check.name for check in verify_folder(outcome.folder, use_cache=False).checks if not check.passed
+    ]
+    assert failed == ["measures.json", "certificate, share of the best"]
+
+
 def test_near_copies_name_the_kept_row_that_stands_for_them(files: Path, tmp_path: Path) -> None:
     outcome = run(files, tmp_path, None, dedup=0.05)
     kept = read_lines(tmp_path / "kept.jsonl")

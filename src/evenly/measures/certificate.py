@@ -12,6 +12,7 @@ may stop anywhere.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +28,16 @@ from evenly.measures.result import plain
 from evenly.selection.distance import squared_distances
 from evenly.selection.filter import as_integers
 from evenly.selection.tiles import steady_torch
-from evenly.types import Float64Array, Int64Array, Metric, Progress, VectorsLike, metric_distance, silent
+from evenly.types import (
+    Float64Array,
+    Int64Array,
+    Metric,
+    Progress,
+    VectorsLike,
+    metric_distance,
+    silent,
+    squared_euclidean,
+)
 
 PAIRS_PER_ROUND = 20_000_000
 _WORST_AT_MOST = 512
@@ -42,7 +52,7 @@ class Certificate:
 
     Attributes:
         rows: k, the size of the selection and of every selection it is compared with.
-        h_min: of the selection; infinite for a single row.
+        h_min: of the selection, rows kept before it (anchors) included; infinite for a single row.
         upper_bound: no k rows of the pool have a larger h_min.
         share_of_best: h_min / upper_bound, so the selection has at least this share of the best h_min; 1
             where both are 0 or infinite.
@@ -50,6 +60,8 @@ class Certificate:
         radius_bound: what twice the k-th radius alone would prove.
         method: how the bound was found.
         moves: rows moved between parts to lower it.
+        restricted_by: what kept rows of the pool from being picked freely. The bound makes no use of it, so it holds
+            and is loose: the best that the restrictions leave may be far below it.
         parts: (N,) int64, the proof: the part of every row, fewer than k in all and none wider than the
             bound. Empty for a single row.
     """
@@ -63,6 +75,7 @@ class Certificate:
     radius_bound: float
     method: str
     moves: int
+    restricted_by: tuple[str, ...]
     parts: Int64Array = field(metadata={"saved": False})
 
     def __str__(self) -> str:
@@ -74,6 +87,11 @@ class Certificate:
         )
         if self.metric == "cosine":
             line += f" ({_percent(self.euclidean_share)} in Euclidean distance)"
+        if self.restricted_by:
+            line += (
+                f"; the bound is for free choice from the whole pool, {', '.join(self.restricted_by)} may leave a "
+                "lower best"
+            )
         return line
 
     def to_dict(self) -> dict[str, Any]:
@@ -94,6 +112,8 @@ def certificate(
     metric: str = "cosine",
     rounds: int = 20,
     keeper: Int64Array | None = None,
+    h_min: float | None = None,
+    restricted_by: Sequence[str] = (),
     progress: Progress = silent,
 ) -> Certificate:
     """Bounds the best possible h_min of as many rows, and says what share of it a selection has.
@@ -103,6 +123,9 @@ def certificate(
         rows: (k,) row numbers in the order of picking. Any set gives a valid bound, a greedy order a good one.
         metric: ``cosine`` or ``euclidean``.
         rounds: how often to look for rows to move; 0 takes the parts of the first k - 1 picks as they are.
+        keeper: (N,) `Selection.keeper`, which saves the search for each row's nearest pick; None where unknown.
+        h_min: `Selection.h_min`, exact, which saves another search and counts anchors; None to find that of the rows.
+        restricted_by: what kept rows from being picked freely, to be said beside the bound.
 
     Returns:
         The certificate. h_min is exact; the bound is exact where no part has more than 2,048 rows, and at
@@ -119,15 +142,21 @@ def certificate(
     if count == 1:
         method = "a single row has no other row near it"
         no_parts = np.zeros(0, dtype=np.int64)
-        return Certificate(of.metric, 1, np.inf, np.inf, 1.0, 1.0, np.inf, method, 0, no_parts)
-    squared_h_min = float(nearest_within(of, progress)[1].min())
+        near = np.inf if h_min is None else h_min  # finite beside anchors, and then nothing is proved
+        share = 1.0 if np.isinf(near) else 0.0
+        proved = (of.metric, 1, near, np.inf, share, share, np.inf, method, 0)
+        return Certificate(*proved, tuple(restricted_by), no_parts)
+    if h_min is None:
+        squared_h_min = float(nearest_within(of, progress)[1].min())
+    else:
+        squared_h_min = float(squared_euclidean(h_min, of.metric))
     parts = _Parts.of_picks(of, order.astype(np.int64), keeper, progress)
     squared_radius = parts.squared_radius
     moves = _lower(parts, rounds, progress)
     squared_bound = min(parts.largest(), 4 * squared_radius)
     squared_bound = max(squared_bound, squared_h_min)
     squares = np.array([squared_h_min, squared_bound, 4 * squared_radius])
-    h_min, bound, radius_bound = metric_distance(squares, of.metric).tolist()
+    found_h_min, bound, radius_bound = metric_distance(squares, of.metric).tolist()
     share = 1.0 if squared_bound == 0 else squared_h_min / squared_bound
     method = "largest distance between two rows sharing the nearest of the first k - 1 picks"
     if moves:
@@ -135,13 +164,14 @@ def certificate(
     return Certificate(
         metric=of.metric,
         rows=count,
-        h_min=h_min,
+        h_min=found_h_min if h_min is None else h_min,
         upper_bound=bound,
         share_of_best=share if of.metric == "cosine" else share**0.5,
         euclidean_share=share**0.5,
         radius_bound=radius_bound,
         method=method,
         moves=moves,
+        restricted_by=tuple(restricted_by),
         parts=parts.label[np.searchsorted(of.distinct, of.first_equal)],
     )
 

@@ -45,6 +45,25 @@ class ControlRequest:
             or (name in ("floor", "dedup", "distance", "within", "weight") and value is not None)
         }
 
+    def restricting(self, given: bool) -> tuple[str, ...]:
+        """The options that kept rows from being picked freely, which a bound over the whole pool makes no use of.
+
+        Args:
+            given: whether rows of a saved selection came first.
+        """
+        used = [
+            ("rows kept before", given),
+            ("--anchors", self.anchors is not None),
+            ("--must", bool(self.must)),
+            ("--avoid", self.avoid is not None),
+            ("--guard", self.guard is not None),
+            ("--floor", self.floor is not None),
+            ("--quota", self.quota is not None),
+            ("--at-least", self.at_least > 0),
+            ("--match-length", self.match_length),
+        ]
+        return tuple(name for name, restricts in used if restricts)
+
     @staticmethod
     def read(asked: dict[str, Any]) -> ControlRequest:
         """The inverse of `asked`."""

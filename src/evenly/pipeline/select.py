@@ -116,6 +116,7 @@ def select_sources(
             part=request.part,
             split=request.split,
             stdin=stdin,
+            scratch=Cache.open().scratch,
             progress=progress,
         )
         _check_same_sources(rows, given_sources)
@@ -142,6 +143,8 @@ def select_sources(
             metric=metric,
             rounds=CERTIFICATE_ROUNDS if len(rows) <= CERTIFICATE_ROWS else 0,
             keeper=made.selection.keeper,
+            h_min=made.selection.h_min,
+            restricted_by=request.controls.restricting(given is not None),
             progress=progress,
         )
         measures["certificate"] = proof.to_dict()

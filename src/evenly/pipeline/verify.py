@@ -242,4 +242,18 @@ def _certificate_checks(
         metric=manifest.metric,
         **({} if same else {"tolerance": OTHER_MACHINE}),
     )
+    checks.append(_share_check(manifest, proved))
     return [Check(f"certificate, {check.name}", check.passed, check.detail) for check in checks]
+
+
+def _share_check(manifest: Manifest, proved: dict[str, Any]) -> Check:
+    """The share that is claimed is what the checked h_min has of the checked bound."""
+    h_min, bound, claimed = (
+        manifest.h_min or 0.0,
+        float(proved["upper_bound"]),
+        float(proved["share_of_best"]),
+    )
+    share = h_min / bound if bound > 0 else 1.0
+    return Check(
+        "share of the best", claimed <= share * (1 + 1e-9), f"claimed {claimed:.9g}, proven {share:.9g}"
+    )
