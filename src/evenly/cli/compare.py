@@ -57,7 +57,7 @@ def compare(
     weight_decay: Annotated[float | None, typer.Option(help="[0]")] = None,
     warmup_steps: Annotated[int | None, typer.Option(help="Then the rate is constant. [2]")] = None,
     epochs: Annotated[
-        float | None, typer.Option(help="Of the largest arm; all run as many steps. [2]")
+        float | None, typer.Option(help="Of the largest arm; all run as many steps. [1]")
     ] = None,
     batch: Annotated[str | None, typer.Option(help="Rows per step; several (8,32) are an axis. [32]")] = None,
     batch_by: Annotated[
@@ -158,13 +158,13 @@ def compare(
     page = write_comparison_page(Path(out))
     scores = evaluate_runs(Path(out), names(tasks) or ()) if tasks else {}
     if json_output:
-        evaluated = {run: scored.model_dump(mode="json") for run, scored in scores.items()}
+        evaluated = {name: scored.model_dump(mode="json") for name, scored in scores.items()}
         print_json({**result.model_dump(mode="json"), **({"evaluations": evaluated} if tasks else {})})
         return
     print_result(result)
-    for run, scored in scores.items():
+    for name, scored in scores.items():
         for score in scored.scores:
-            typer.echo(f"{run}, model {scored.identity[:12]}: {score.line()}")
+            typer.echo(f"{name}, model {scored.identity[:12]}: {score.line()}")
     typer.echo(f"record and page: {page}")
 
 

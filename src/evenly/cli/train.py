@@ -24,7 +24,7 @@ def train(
     momentum: Annotated[float | None, typer.Option(help="Of sgd. [0]")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="[0]")] = None,
     warmup_steps: Annotated[int | None, typer.Option(help="[2]")] = None,
-    epochs: Annotated[float | None, typer.Option(help="[2]")] = None,
+    epochs: Annotated[float | None, typer.Option(help="[1]")] = None,
     batch: Annotated[int | None, typer.Option(help="Rows per step over all devices. [32]")] = None,
     micro_batch: Annotated[int | None, typer.Option(help="Rows per pass and device. [8]")] = None,
     window: Annotated[int | None, typer.Option(help="Most tokens of a row. [512]")] = None,

@@ -52,12 +52,11 @@ def open_folder(folder: Path, request: Request) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / REQUEST_FILE
-    asked = request.model_dump_json(indent=2) + "\n"
     if not path.exists():
         if any(folder.iterdir()):
             raise InputError(f"{folder} holds other files; name an empty or new folder with --out")
-        write_atomically(path, asked)
-    elif path.read_text(encoding="utf-8") != asked:
+        write_atomically(path, request.model_dump_json(indent=2) + "\n")
+    elif Request.model_validate_json(path.read_text(encoding="utf-8")) != request:
         raise InputError(
             f"{folder} holds a comparison with other options; name another folder with --out, or remove it"
         )

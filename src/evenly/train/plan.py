@@ -25,7 +25,7 @@ RANDOM_TEST = "random-test"
 EVEN_TEST = "even-test"
 OWN_SAMPLE = 128
 """Own rows that an arm is measured on along the run; all its rows are measured at the end of every epoch."""
-MEASURES = 10
+MEASURES = 8
 EARLY = 1.5
 """Measures lie at (k / MEASURES) ** EARLY of the run: closer together where the loss falls fastest."""
 

@@ -21,7 +21,7 @@ class Lora(Frozen):
 
 class Training(Frozen):
     """The values of one training run. The defaults are those of the default proxy, not of the paper
-    (recipes/paper)."""
+    (the recipes paper/…)."""
 
     loss: LossName = "cross-entropy"
     optimizer: Literal["adamw", "sgd"] = "adamw"
@@ -32,7 +32,7 @@ class Training(Frozen):
     warmup_steps: int = Field(default=2, ge=0)  # linear; the rate is constant afterwards
     clip: float = Field(default=1.0, ge=0.0)  # largest gradient norm; 0 does not clip
     epochs: float = Field(
-        default=2.0, gt=0.0
+        default=1.0, gt=0.0
     )  # of the largest arm; every arm runs as many steps as that takes
     batch: int = Field(default=32, ge=1)  # rows of mean length per step, over all devices
     batch_by: Literal["tokens", "rows"] = "tokens"  # tokens: arms with longer rows take fewer rows a step
