@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import lzma
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,6 +20,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evenly.data import contents, tables, textfiles, vectors
 from evenly.data.sources import read_rows
 from evenly.data.writing import write_rows
 from evenly.errors import InputError
@@ -40,7 +42,25 @@ extra = st.dictionaries(
 records = st.lists(st.builds(lambda rest, body: {**rest, "text": body}, extra, said), min_size=1, max_size=6)
 line_ends = st.sampled_from(["\n", "\r\n"])
 blanks = st.sampled_from(["", " ", "\n  ", "\r\n\t"])
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=40, deadline=None)
+
+
+@pytest.fixture(autouse=True, scope="module", params=["held", "mapped"])
+def _contents(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Contents in memory, and mapped and gone through in steps of a few bytes and rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "mapped":
+            for module, name, value in (
+                (contents, "MAPPED_BYTES", 1),
+                (contents, "BLOCK_BYTES", 5),
+                (contents, "_SCANNED_BYTES", 7),
+                (textfiles, "_RECORDS_AT_ONCE", 2),
+                (tables, "_BLOCKS_AT_ONCE", 1),
+                (tables, "_BLOCK_ROWS", 2),
+                (vectors, "ROWS_AT_ONCE", 2),
+            ):
+                patch.setattr(module, name, value)
+        yield
 
 
 def opened(folder: str, name: str, data: bytes, **options: Any) -> Any:
@@ -257,3 +277,54 @@ def test_kept_must_rise_within_the_pool(tmp_path: Path, kept: Any) -> None:
     rows = opened(str(tmp_path), "a.jsonl", b'{"text": "a"}\n{"text": "b"}\n')
     with pytest.raises(InputError, match="kept must be"):
         write_rows(rows, kept, tmp_path / "b.jsonl")
+
+
+def test_vectors_of_every_format_go_where_there_is_room(tmp_path: Path) -> None:
+    given = np.random.default_rng(0).standard_normal((7, 3)).astype(np.float32)
+    records = [{"text": f"row {row}", "v": vector.tolist()} for row, vector in enumerate(given)]
+    table = pa.Table.from_pylist(records)
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=3)
+    with pa.ipc.new_file(tmp_path / "b.arrow", table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+    (tmp_path / "c.json").write_text(json.dumps(records))
+    (tmp_path / "d.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    target = np.zeros((28, 3), dtype=np.float32)
+    rows = read_rows([f"{tmp_path}/*"], scratch=tmp_path / "scratch")
+    assert rows.vectors("v", lambda dimension: target[:, :dimension]).base is target
+    assert np.array_equal(target, np.tile(given, (4, 1)))
+    assert np.array_equal(read_rows([f"{tmp_path}/d.jsonl"]).vectors("v"), given)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([[1, 2], [1, 2], [1, 2], [3]], "row 4 of .*a.jsonl has 1 numbers in 'v' where row 1 has 2"),
+        ([[1, 2], [1, 2], [1, 2], None], "row 4 of .*a.jsonl has no vector in 'v' where row 1 has 2"),
+        ([None, [1]], "row 1 of .*a.jsonl has no vector in 'v' where row 1 has 0"),
+        ([1, None, "x"], "holds no lists of numbers"),
+        ([None, None], "no record has a field 'v'"),
+        ([[1], [1], [1], ["x"]], "lists that are not of numbers"),
+        ([[]], "row 1 of .*a.jsonl has 0 numbers"),
+    ],
+)
+def test_vectors_that_are_none(tmp_path: Path, values: list[Any], said: str) -> None:
+    lines = (json.dumps({"text": "t"} | ({} if value is None else {"v": value})) for value in values)
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    with pytest.raises(InputError, match=said):
+        read_rows([str(tmp_path / "a.jsonl")]).vectors("v")
+
+
+def test_vectors_of_two_widths_are_of_two_encoders(tmp_path: Path) -> None:
+    for name, value in (("a", [1, 2]), ("b", [1])):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"text": "t", "v": value}))
+    with pytest.raises(InputError, match="vectors in 'v' are 1 or 2 long; use one encoder"):
+        read_rows([f"{tmp_path}/*.jsonl"]).vectors("v")
+
+
+def test_a_scratch_folder_that_cannot_be_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "MAPPED_BYTES", 1)
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b'{"text": "t"}'))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"scratch files in .* cannot be written") as error:
+        read_rows([str(tmp_path / "a.jsonl.gz")], scratch=tmp_path / "file" / "below")
+    assert "\n" not in str(error.value)

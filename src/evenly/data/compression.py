@@ -1,4 +1,4 @@
-"""Bytes of a file as they are, hashed, and what they hold; and the way back."""
+"""What compressed files hold, and the way back; the hash of a file."""
 
 from __future__ import annotations
 
@@ -6,62 +6,61 @@ import gzip
 import hashlib
 import lzma
 import zlib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import IO, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 import zstandard
 
 from evenly.data.names import Compression
 from evenly.errors import InputError
 
-_BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 20
 _BROKEN = (EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
-def decompress(raw: bytes, compression: Compression, name: str) -> bytes:
-    """Returns what compressed bytes hold; several members or frames in one file are read as one.
+def decompressed(blocks: Iterable[bytes], compression: Compression, name: str) -> Iterator[bytes]:
+    """What compressed bytes hold, a block at a time; several members or frames in one file are read as one.
 
     Args:
-        raw: the bytes of the file.
+        blocks: the bytes of the file, in order.
         compression: from the ending of its name.
         name: what to call the file in a message.
 
     Raises:
         InputError: the bytes are cut short or are no such compression.
     """
+    new = _DECOMPRESSORS.get(compression)
+    if new is None:
+        yield from blocks
+        return
+    # One frame after the other by hand: lzma.decompress drops what follows a first stream, and the stream reader
+    # of zstandard takes a frame cut short for a whole one.
+    frame = None
     try:
-        if compression == "gz":
-            return gzip.decompress(raw)
-        if compression == "xz":
-            return _lzma_streams(raw)
-        return _zstd_frames(raw) if compression == "zst" else raw
+        for block in blocks:
+            rest = block
+            while rest:
+                if frame is None:
+                    # Zero bytes may follow a gzip member or an xz stream, to fill a block.
+                    rest = rest if compression == "zst" else rest.lstrip(b"\0")
+                    if not rest:
+                        break
+                    frame = new()
+                yield frame.decompress(rest)
+                rest = frame.unused_data if frame.eof else b""
+                frame = None if frame.eof else frame
+        if frame is not None:
+            raise EOFError("the compressed stream has no end")
     except _BROKEN as error:
         raise InputError(f"{name} is cut short or damaged ({error}); fetch or compress it again") from None
 
 
-def _lzma_streams(raw: bytes) -> bytes:
-    """As lzma.decompress, which drops in silence whatever follows a whole first stream."""
-    parts, rest = [], raw
-    while rest:
-        stream = lzma.LZMADecompressor()
-        parts.append(stream.decompress(rest))
-        if not stream.eof:
-            raise EOFError("the xz stream has no end")
-        # The format lets zero bytes follow a stream, to fill a block of four.
-        rest = stream.unused_data.lstrip(b"\0")
-    return b"".join(parts)
-
-
-def _zstd_frames(raw: bytes) -> bytes:
-    """Reads frame by frame, because the stream reader takes a frame cut short for a whole one."""
-    parts, rest = [], raw
-    while rest:
-        frame = zstandard.ZstdDecompressor().decompressobj()
-        parts.append(frame.decompress(rest))
-        if not frame.eof:
-            raise EOFError("the zstd frame has no end")
-        rest = frame.unused_data
-    return b"".join(parts)
+_DECOMPRESSORS: dict[str, Callable[[], Any]] = {
+    "gz": lambda: zlib.decompressobj(wbits=31),
+    "xz": lzma.LZMADecompressor,
+    "zst": lambda: zstandard.ZstdDecompressor().decompressobj(),
+}
 
 
 def compressor(stream: BinaryIO, compression: Compression) -> AbstractContextManager[IO[bytes]]:
@@ -80,6 +79,6 @@ def sha256_of(stream: BinaryIO) -> str:
     """The sha256 of a whole file that is open for reading."""
     digest = hashlib.sha256()
     stream.seek(0)
-    while block := stream.read(_BLOCK_BYTES):
+    while block := stream.read(BLOCK_BYTES):
         digest.update(block)
     return digest.hexdigest()

@@ -28,6 +28,7 @@ MANIFEST_FILE = "manifest.json"
 ORDER_FILE = "order.parquet"
 VIEW_FILE = "view.parquet"
 MEASURES_FILE = "measures.json"
+SET_ASIDE_FILE = "set_aside.parquet"
 REPORT_FILE = "report.html"
 
 ORDER_SCHEMA = pa.schema(
@@ -55,6 +56,15 @@ VIEW_SCHEMA = pa.schema(
     ]
 )
 VIEW_CHARACTERS = 280
+
+SET_ASIDE_SCHEMA = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("id", pa.string()),
+        ("reason", pa.string()),  # the control that kept it from being picked: guard, avoid, floor, dedup
+        ("detail", pa.string()),  # what it found, e.g. "0.24 from row 293 of test.jsonl"
+    ]
+)
 
 
 class Frozen(BaseModel):

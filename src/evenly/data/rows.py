@@ -14,8 +14,9 @@ from evenly.data.forms import Form, Part, RecordError, Texts, recognise
 from evenly.data.index import ID_FIELDS, Index, KeyArray, all_differ, key_array, text_key
 from evenly.data.manifest import SourceRecord
 from evenly.data.names import Compression
-from evenly.data.tables import Table, check_widths, vectors_of
+from evenly.data.tables import Table
 from evenly.data.textfiles import TextFile
+from evenly.data.vectors import Room, field_vectors
 from evenly.errors import InputError
 from evenly.types import Float32Array, Int64Array
 
@@ -223,45 +224,20 @@ class Rows:
             if 2 * count > len(probed) and name not in {*taken, *ID_FIELDS}
         ]
 
-    def vectors(self, name: str) -> Float32Array:
+    def vectors(self, name: str, room: Room = lambda dimension: None) -> Float32Array:
         """One field that holds a list of numbers in every row, as (N, d) float32.
+
+        Args:
+            name: of the field.
+            room: where the vectors go.
 
         Raises:
             InputError: no such field, something else in it, or lists of different lengths (names the row).
         """
-        blocks = []
-        for source in self._sources:
-            records = source.records
-            if isinstance(records, Table):
-                if name not in records.names:
-                    raise self._no_field(name)
-                blocks.append(vectors_of(records, name))
-            else:
-                blocks.append(self._text_vectors(records, name))
-        widths = {block.shape[1] for block in blocks}
-        if len(widths) > 1:
-            raise InputError(
-                f"vectors in {name!r} are {' or '.join(map(str, sorted(widths)))} long; use one encoder"
-            )
-        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-
-    def _text_vectors(self, records: TextFile, name: str) -> Float32Array:
-        values = [record.get(name) for record in records.records()]
-        if not any(isinstance(value, list) for value in values):
-            raise (
-                self._no_field(name)
-                if values.count(None) == len(values)
-                else InputError(f"the field {name!r} of {records.name} holds no lists of numbers")
-            )
-        check_widths(
-            np.array([len(value) if isinstance(value, list) else -1 for value in values]), records.name, name
-        )
-        try:
-            return np.array(values, dtype=np.float32)
-        except (TypeError, ValueError):
-            raise InputError(
-                f"the field {name!r} of {records.name} holds lists that are not of numbers"
-            ) from None
+        vectors = field_vectors([source.records for source in self._sources], name, room)
+        if vectors is None:
+            raise self._no_field(name)
+        return vectors
 
     def locate(self, row: int) -> tuple[Source, int]:
         """The source of a row, and its number in it from 0."""

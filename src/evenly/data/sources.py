@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pyarrow as pa
 
-from evenly.data.compression import decompress
+from evenly.data.contents import read_contents
 from evenly.data.forms import Form, Part, recognise
 from evenly.data.index import IndexBuilder
 from evenly.data.names import check_kind, kind_of
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT = "-"
 _PROGRESS_ROWS = 4096
-_READERS: dict[str, Callable[[str, bytes], Records]] = {
+_READERS: dict[str, Callable[..., Records]] = {
     "json": JsonArray.scan,
     "jsonl": JsonLines.scan,
     "csv": Csv.scan,
@@ -43,6 +43,7 @@ def read_rows(
     part: Part = "all",
     split: str | None = None,
     stdin: BinaryIO | None = None,
+    scratch: Path | None = None,
     progress: Progress = silent,
 ) -> Rows:
     """Reads all sources as one pool and checks every record of them.
@@ -56,10 +57,12 @@ def read_rows(
         part: the part of the text that is wanted; every row must have some.
         split: which split of a dataset; for datasets only.
         stdin: standard input, unless it is that of the process.
+        scratch: folder for what large compressed files hold; None takes the system's for temporary files.
         progress: called with stage "read" and rows, per source.
 
     Returns:
-        The pool, in the order of the sources. Memory: the decompressed bytes of the files.
+        The pool, in the order of the sources. Memory: about 60 bytes a row, and the contents of files that hold
+        less than 64 MiB; larger ones are mapped. JSON arrays are in memory as a whole while they are scanned.
 
     Raises:
         InputError: nothing to read, something unreadable, a record without text, mixed forms in a source.
@@ -68,7 +71,7 @@ def read_rows(
         raise InputError(f"part {part!r} is not known; use all, prompt or response")
     named = form_of_text(text) if text is not None else None
     found = _expand(sources)
-    opened = [_open(name, split, stdin) for name in found]
+    opened = [_open(name, split, stdin, scratch) for name in found]
     if split is not None and not any(
         isinstance(records, Table) and records.format == "dataset" for *_, records in opened
     ):
@@ -133,21 +136,18 @@ def _expand(sources: Sequence[str]) -> list[str]:
     return names
 
 
-def _open(name: str, split: str | None, stdin: BinaryIO | None) -> tuple[str, Path | None, str, Records]:
+def _open(
+    name: str, split: str | None, stdin: BinaryIO | None, scratch: Path | None
+) -> tuple[str, Path | None, str, Records]:
     if name == STANDARD_INPUT:
         data = (stdin or sys.stdin.buffer).read()
         return name, None, hashlib.sha256(data).hexdigest(), JsonLines.scan("standard input", data)
     path = Path(name)
     if path.is_file():
         kind = check_kind(name)
-        try:
-            raw = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"{name} cannot be read: {error.strerror}") from None
-        if not raw:
-            raise InputError(f"{name} is empty; expected at least one record")
-        sha256 = hashlib.sha256(raw).hexdigest()
-        return name, path, sha256, _READERS[kind.format](name, decompress(raw, kind.compression, name))
+        sha256, data = read_contents(path, kind.compression, name, scratch)
+        unpacks = {"scratch": scratch} if kind.format == "parquet" else {}
+        return name, path, sha256, _READERS[kind.format](name, data, **unpacks)
     if not path.is_dir() and kind_of(name) is not None:
         raise InputError(
             f"{name} does not exist; check the name and the folder it is looked for in ({Path.cwd()})"

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import IO, Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from evenly.data import contents
+from evenly.data.contents import Contents, release, scratch_file
 from evenly.errors import InputError
-from evenly.types import Float32Array, Int64Array
+from evenly.types import Int64Array
 
 Record = dict[str, Any]
 TableFormat = Literal["parquet", "arrow", "dataset"]
 
 _BLOCK_ROWS = 2048
+_BLOCKS_AT_ONCE = 32
 _ARROW_FILE_MAGIC = b"ARROW1"
 
 
@@ -29,6 +32,7 @@ class Table:
         table: the rows; their schema metadata (pandas, datasets) travels into what is written.
         format: ``dataset`` for one that came through `datasets`.
         names: the columns.
+        mapped: the contents that the rows lie in where they are mapped; else no bytes.
         row_group_rows, codec: how the Parquet file was laid out; kept in what is written.
         streamed: the Arrow file was a stream, without an index at its end.
     """
@@ -39,11 +43,12 @@ class Table:
         table: pa.Table,
         format: TableFormat,
         *,
+        mapped: Contents = b"",
         row_group_rows: int | None = None,
         codec: str = "snappy",
         streamed: bool = False,
     ) -> None:
-        self.name, self.table, self.format = name, table, format
+        self.name, self.table, self.format, self.mapped = name, table, format, mapped
         self.row_group_rows, self.codec, self.streamed = row_group_rows, codec, streamed
         self.names: tuple[str, ...] = tuple(table.column_names)
         twice = next((column for column in self.names if self.names.count(column) > 1), None)
@@ -66,8 +71,10 @@ class Table:
         if not table.column_names:
             yield from ({} for _ in range(len(self)))
             return
-        for batch in table.to_batches(max_chunksize=_BLOCK_ROWS):
+        for number, batch in enumerate(table.to_batches(max_chunksize=_BLOCK_ROWS), start=1):
             yield from batch.to_pylist()
+            if number % _BLOCKS_AT_ONCE == 0:
+                release(self.mapped)
 
     def _columns(self, fields: Sequence[str] | None) -> pa.Table:
         return (
@@ -84,35 +91,61 @@ class Table:
         return self.table.filter(pa.array(mask))
 
 
-def read_parquet(name: str, data: bytes) -> Table:
-    """Reads a Parquet file; whatever types it has are kept."""
+def read_parquet(name: str, data: Contents, scratch: Path | None = None) -> Table:
+    """Reads a Parquet file; whatever types it has are kept. One that holds much is unpacked into a scratch file.
+
+    Args:
+        name: what to call the file in messages.
+        data: its contents.
+        scratch: folder for scratch files; None takes that of the system.
+
+    Raises:
+        InputError: no whole Parquet file, one without rows, or a scratch disk that fills.
+    """
+    mapped: Contents = b""
     try:
-        file = pq.ParquetFile(pa.BufferReader(data))
+        file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(data)))
         layout = file.metadata
-        table = file.read()
+        groups = [layout.row_group(number) for number in range(layout.num_row_groups)]
+        if sum(group.total_byte_size for group in groups) < contents.MAPPED_BYTES:
+            table = file.read()
+        else:
+            mapped = scratch_file(lambda stream: _unpack(file, stream), scratch)
+            table = pa.ipc.open_stream(pa.py_buffer(mapped)).read_all()
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             f"{name} is not a whole Parquet file ({_first_line(error)}); fetch or write it again"
         ) from None
-    groups, columns = layout.num_row_groups, layout.num_columns
-    codec = layout.row_group(0).column(0).compression.lower() if groups and columns else "snappy"
-    rows = layout.row_group(0).num_rows if groups else None
+    codec = groups[0].column(0).compression.lower() if groups and layout.num_columns else "snappy"
     return Table(
-        name, table, "parquet", row_group_rows=rows, codec="none" if codec == "uncompressed" else codec
+        name,
+        table,
+        "parquet",
+        mapped=mapped,
+        row_group_rows=groups[0].num_rows if groups else None,
+        codec="none" if codec == "uncompressed" else codec,
     )
 
 
-def read_arrow(name: str, data: bytes) -> Table:
+def _unpack(file: pq.ParquetFile, stream: IO[bytes]) -> None:
+    """The rows of a Parquet file as an Arrow stream, which can be mapped."""
+    with pa.ipc.new_stream(stream, file.schema_arrow) as writer:
+        for batch in file.iter_batches(_BLOCK_ROWS * _BLOCKS_AT_ONCE):
+            writer.write_batch(batch)
+
+
+def read_arrow(name: str, data: Contents) -> Table:
     """Reads Arrow IPC, file or stream, whichever it is."""
-    streamed = not data.startswith(_ARROW_FILE_MAGIC)
+    streamed = data[: len(_ARROW_FILE_MAGIC)] != _ARROW_FILE_MAGIC
     try:
-        reader = pa.ipc.open_stream(data) if streamed else pa.ipc.open_file(data)
+        buffer = pa.py_buffer(data)
+        reader = pa.ipc.open_stream(buffer) if streamed else pa.ipc.open_file(buffer)
         table = reader.read_all()
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             f"{name} is not a whole Arrow file ({_first_line(error)}); fetch or write it again"
         ) from None
-    return Table(name, table, "arrow", streamed=streamed)
+    return Table(name, table, "arrow", mapped=data, streamed=streamed)
 
 
 def write_tables(parts: Sequence[pa.Table], stream: IO[bytes], format: str, like: Table) -> None:
@@ -129,35 +162,6 @@ def write_tables(parts: Sequence[pa.Table], stream: IO[bytes], format: str, like
         # The file format holds one dictionary per column, so parts have to share theirs.
         joined = pa.concat_tables([part.replace_schema_metadata(schema.metadata) for part in parts])
         writer.write_table(joined.unify_dictionaries())
-
-
-def vectors_of(table: Table, column: str) -> Float32Array:
-    """A column of equally long lists of numbers as (N, d) float32.
-
-    Raises:
-        InputError: the column holds something else, or lists of different lengths (names the row).
-    """
-    values = table.table.column(column)
-    kind = values.type
-    nested = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    if not nested or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
-        raise InputError(f"the column {column!r} of {table.name} holds {kind}; expected lists of numbers")
-    lengths = pc.fill_null(pc.list_value_length(values), -1).to_numpy()
-    check_widths(lengths, table.name, column)
-    numbers = [np.asarray(chunk.flatten(), dtype=np.float32) for chunk in values.chunks]
-    return np.concatenate(numbers).reshape(len(table), -1)
-
-
-def check_widths(lengths: Int64Array, name: str, column: str) -> None:
-    """Refuses vectors that are missing (-1), empty, or not as long as that of row 1, naming the first row."""
-    wrong = (lengths != lengths[0]) | (lengths < 1)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        found = "no vector" if lengths[row] < 0 else f"{lengths[row]} numbers"
-        raise InputError(
-            f"row {row + 1} of {name} has {found} in {column!r} where row 1 has {max(lengths[0], 0)}; "
-            "every row needs a vector, all equally long"
-        )
 
 
 def _first_line(error: BaseException) -> str:

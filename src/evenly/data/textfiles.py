@@ -1,23 +1,23 @@
 """JSON Lines, JSON arrays and CSV, held as the bytes of the file and the place of every record in them.
 
-Records are parsed when they are asked for and never kept, so a pool costs the size of its files, and a kept
-record can be written exactly as it was read: its number literals, escapes, quoting and spaces included.
+Records are parsed when they are asked for and never kept, so a pool costs the size of its files at most, and a
+kept record can be written exactly as it was read: its number literals, escapes, quoting and spaces included.
+Contents may be mapped; all but JSON arrays are then gone through without ever being in memory as a whole.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Any, ClassVar
 
 import numpy as np
 
+from evenly.data.contents import Contents, is_blank, line_ends, release, text_end
 from evenly.data.names import Format
 from evenly.errors import InputError
 from evenly.types import Int64Array
@@ -27,6 +27,7 @@ Record = dict[str, Any]
 _BOM = b"\xef\xbb\xbf"
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
+_RECORDS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +36,14 @@ class TextFile:
 
     Attributes:
         name: what to call the file in messages.
-        data: its bytes, decompressed.
+        data: its bytes, decompressed; in memory or mapped.
         starts, ends: (N,) int64, record i is ``data[starts[i]:ends[i]]``.
         opening, separator, closing: the bytes before, between and after the records.
         names: the columns that every record has; None where every record brings its own keys.
     """
 
     name: str
-    data: bytes = field(repr=False)
+    data: Contents = field(repr=False)
     starts: Int64Array
     ends: Int64Array
     opening: bytes = b""
@@ -70,7 +71,9 @@ class TextFile:
 
     def records(self, fields: Sequence[str] | None = None) -> Iterator[Record]:
         """All records in order; ``fields`` as above."""
-        return map(self.record, range(len(self)))
+        for start in range(0, len(self), _RECORDS_AT_ONCE):
+            yield from map(self.record, range(start, min(start + _RECORDS_AT_ONCE, len(self))))
+            release(self.data)
 
 
 class JsonLines(TextFile):
@@ -79,12 +82,12 @@ class JsonLines(TextFile):
     format: ClassVar[Format] = "jsonl"
 
     @classmethod
-    def scan(cls, name: str, data: bytes) -> JsonLines:
+    def scan(cls, name: str, data: Contents) -> JsonLines:
         """Finds the lines; what they hold is checked when it is read."""
         check_text(name, data)
-        first = len(_BOM) if data.startswith(_BOM) else 0
-        after_breaks = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n")) + 1
-        end = len(data.rstrip())
+        first = len(_BOM) if data[: len(_BOM)] == _BOM else 0
+        after_breaks = line_ends(data)
+        end = text_end(data)
         # Line breaks behind the last record belong to it (the first) and to the closing (the rest).
         inner = after_breaks[after_breaks <= end]
         ending = after_breaks[len(inner) : len(inner) + 1]
@@ -119,10 +122,10 @@ class JsonArray(TextFile):
     format: ClassVar[Format] = "json"
 
     @classmethod
-    def scan(cls, name: str, data: bytes) -> JsonArray:
+    def scan(cls, name: str, data: Contents) -> JsonArray:
         """Parses every element once, to find where it ends."""
         check_text(name, data)
-        text = decode(name, data)
+        text = _decoded(name, data)
         spans: list[tuple[int, int]] = []
         try:
             _scan_array(name, text, spans)
@@ -196,11 +199,10 @@ class Csv(TextFile):
     format: ClassVar[Format] = "csv"
 
     @classmethod
-    def scan(cls, name: str, data: bytes) -> Csv:
+    def scan(cls, name: str, data: Contents) -> Csv:
         """Parses every line once, because a quoted field may run over several."""
         check_text(name, data)
-        decode(name, data)
-        first = len(_BOM) if data.startswith(_BOM) else 0
+        first = len(_BOM) if data[: len(_BOM)] == _BOM else 0
         spans = _csv_spans(name, data, first)
         header = next(spans, (0, 0, [], 1))[2]
         if not header:
@@ -227,17 +229,19 @@ class Csv(TextFile):
 
     def record(self, row: int, fields: Sequence[str] | None = None) -> Record:
         with _long_fields():
-            fields = next(csv.reader([self.raw(row).decode()], strict=True))
-        return dict(zip(self.names or (), fields, strict=True))
+            values = next(csv.reader([self.raw(row).decode()], strict=True))
+        return dict(zip(self.names or (), values, strict=True))
 
 
-def _csv_spans(name: str, data: bytes, first: int) -> Iterator[tuple[int, int, list[str], int]]:
+def _csv_spans(name: str, data: Contents, first: int) -> Iterator[tuple[int, int, list[str], int]]:
     """Yields start, end, fields and first line of the header and every record; blank last lines are left."""
-    body = data[first:]
-    line_ends = list(accumulate(map(len, io.BytesIO(body)), initial=first))
-    last = len(data.rstrip(b"\r\n"))
-    reader = csv.reader((line.decode() for line in io.BytesIO(body)), strict=True)
-    while line_ends[reader.line_num] < last:
+    ends = line_ends(data)
+    ends = np.append(ends, len(data)) if not len(ends) or ends[-1] < len(data) else ends
+    starts = np.concatenate([[first], ends])
+    last = text_end(data, b"\r\n")
+    lines = (data[starts[line] : ends[line]] for line in range(len(ends)))
+    reader = csv.reader((_decoded(name, raw, line) for line, raw in enumerate(lines)), strict=True)
+    while starts[reader.line_num] < last:
         line = reader.line_num
         try:
             with _long_fields():
@@ -246,7 +250,7 @@ def _csv_spans(name: str, data: bytes, first: int) -> Iterator[tuple[int, int, l
             raise InputError(
                 f"line {line + 1} of {name} starts a record that is not CSV: {error}; mend its quotes"
             ) from None
-        yield line_ends[line], line_ends[reader.line_num], fields, line + 1
+        yield int(starts[line]), int(starts[reader.line_num]), fields, line + 1
 
 
 @contextmanager
@@ -259,23 +263,24 @@ def _long_fields() -> Iterator[None]:
         csv.field_size_limit(limit)
 
 
-def check_text(name: str, data: bytes) -> None:
+def check_text(name: str, data: Contents) -> None:
     """Refuses empty files and NUL bytes, naming the line."""
-    if not data.strip():
+    if is_blank(data):
         raise InputError(f"{name} is empty; expected at least one record")
-    if b"\0" in data:
-        line = data.count(b"\n", 0, data.index(b"\0")) + 1
+    place = data.find(b"\0")
+    if place >= 0:
+        line = data[:place].count(b"\n") + 1
         raise InputError(
             f"line {line} of {name} holds a NUL byte; it is not UTF-8 text, or it is damaged: save it again"
         )
 
 
-def decode(name: str, data: bytes) -> str:
-    """Decodes UTF-8, naming the line that is none."""
+def _decoded(name: str, data: Contents, line: int = 0) -> str:
+    """Decodes UTF-8, naming the line that is none, where ``data`` begins at a line numbered from 0."""
     try:
-        return data.decode()
+        return str(data, "utf-8")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        line += data[: error.start].count(b"\n") + 1
         raise InputError(f"line {line} of {name} is not UTF-8; save the file as UTF-8") from None
 
 

@@ -103,7 +103,12 @@ def plan_sources(request: SelectRequest, *, progress: Progress = silent) -> Plan
         InputError: something cannot be used, or what is asked fits nowhere.
     """
     rows = read_rows(
-        list(request.sources), text=request.text, part=request.part, split=request.split, progress=progress
+        list(request.sources),
+        text=request.text,
+        part=request.part,
+        split=request.split,
+        scratch=Cache.open().scratch,
+        progress=progress,
     )
     return plan_rows(request, rows, Cache.open() if request.use_cache else None)
 

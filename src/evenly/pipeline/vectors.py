@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +11,7 @@ import numpy as np
 from evenly.checks import check_finite_rows
 from evenly.data.manifest import EncoderRecord
 from evenly.data.rows import Rows
+from evenly.data.vectors import Room
 from evenly.embed import Cache, embed_texts, load_encoder, load_vectors
 from evenly.errors import InputError
 from evenly.pipeline.cluster_encoder import on_cluster
@@ -52,7 +52,7 @@ def pool_vectors(
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
     trust_remote_code: bool = False,
     ray: bool = False,
-    room: Callable[[int], Float32Array | None] = lambda dimension: None,
+    room: Room = lambda dimension: None,
     progress: Progress = silent,
 ) -> PoolVectors:
     """Embeds the rows, or reads the vectors that the user brings.
@@ -72,7 +72,7 @@ def pool_vectors(
     if encoder.startswith(FILE):
         return _given(load_vectors(encoder.removeprefix(FILE), len(rows)), encoder)
     if encoder.startswith(COLUMN):
-        vectors = rows.vectors(encoder.removeprefix(COLUMN))
+        vectors = rows.vectors(encoder.removeprefix(COLUMN), room)
         check_finite_rows(vectors, name=encoder)
         return _given(vectors, encoder)
     if not encoder:
