@@ -8,12 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evenly.data.manifest import SET_ASIDE_FILE, SET_ASIDE_SCHEMA
 from evenly.errors import InputError
+from evenly.pipeline.control_request import ControlRequest
 from evenly.report import content, figures, points
+from evenly.report import page as page_module
 from evenly.report.saved import SavedSelection, read_selection
 from tests.report.folders import small_folder, write_folder
 
@@ -288,3 +292,72 @@ def test_measures_that_are_no_measures_are_refused(tmp_path: Path, text: str, sa
     (folder / "measures.json").write_text(text)
     with pytest.raises(InputError, match=said):
         read_selection(folder)
+
+
+# --- controls and rows set aside ---
+
+
+def test_controls_and_rows_set_aside_are_told(tmp_path: Path) -> None:
+    folder = small_folder(tmp_path / "kept.evenly")
+    table = pa.table(
+        [
+            [3, 7, *range(20, 40)],
+            [f"pool.jsonl:{row + 1}" for row in (3, 7, *range(20, 40))],
+            ["guard", "guard", *["avoid"] * 20],
+            ["neighbour 10 is 0.7 away", "<b>far</b>", *["0.1 from row 1 of test.jsonl"] * 20],
+        ],
+        schema=SET_ASIDE_SCHEMA,
+    )
+    pq.write_table(table, folder / SET_ASIDE_FILE)
+    saved = read_selection(folder)
+    guard, avoid = content.set_aside(saved)
+    assert (guard.count, guard.reason) == (2, "guard: among the loneliest")
+    assert [(one.number, detail) for one, detail in guard.rows] == [
+        (3, "neighbour 10 is 0.7 away"),
+        (7, "<b>far</b>"),
+    ]
+    assert (avoid.count, len(avoid.rows)) == (20, content.SET_ASIDE)
+    assert set(range(20, 30)) <= set(content.named_rows(saved).tolist())
+    options = {
+        "controls": {"guard": "5%", "avoid": "test.jsonl", "must": ["gold=True"], "match_length": True}
+    }
+    found = {
+        "avoid": {"rows": 1319},
+        "budget": {"unit": "tokens", "amount": 60_000.0, "spent": 59_901},
+        "groups": {f"g{number}": {"kept": 1, "pool": 2} for number in range(40)},
+    }
+    asked = dataclasses.replace(
+        saved,
+        manifest=saved.manifest.model_copy(update={"options": options}),
+        measures={
+            "controls": found,
+            "certificate": {"upper_bound": 1, "share_of_best": 0.5, "restricted_by": ["--guard"]},
+        },
+    )
+    told = dict(content.controls(asked))
+    assert told["Loneliest rows set aside"] == "5%"
+    assert told["Rows to stay away from"] == "test.jsonl (1,319 rows)"
+    assert told["Rows that must be kept"] == "gold=True"
+    assert told["Budget"] == "59,901 of 60,000 tokens spent"
+    assert told["Kept of g0"] == "1 of 2"
+    assert told["Further groups"] == "10, in measures.json"
+    assert "free choice from the whole pool; --guard may leave less" in sentence(content.lead(asked))
+    page = page_module.render(asked, 1000, "pca", asked.coordinates)
+    assert "20 rows set aside, avoid: too near a row to stay away from" in page
+    assert "&lt;b&gt;far&lt;/b&gt;" in page
+
+
+def test_a_changed_table_of_rows_set_aside_is_one_line(tmp_path: Path) -> None:
+    folder = small_folder(tmp_path / "kept.evenly")
+    (folder / SET_ASIDE_FILE).write_text("no table")
+    with pytest.raises(InputError, match=r"set_aside\.parquet cannot be read"):
+        read_selection(folder)
+    pq.write_table(
+        pa.table([[300], ["x"], ["guard"], ["y"]], schema=SET_ASIDE_SCHEMA), folder / SET_ASIDE_FILE
+    )
+    with pytest.raises(InputError, match="names rows outside the pool of 300"):
+        read_selection(folder)
+
+
+def test_every_control_has_a_name_on_the_page() -> None:
+    assert set(content.CONTROLS) == {one.name for one in dataclasses.fields(ControlRequest)}

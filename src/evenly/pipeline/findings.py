@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from evenly.data.manifest import SET_ASIDE_SCHEMA
 from evenly.data.noise import USUAL_SAMPLE, noise_reasons
 from evenly.data.rows import Rows
 from evenly.pipeline.control_request import ControlRequest
@@ -19,11 +20,6 @@ from evenly.types import Float64Array, Selection
 FIRST_PICKS = 20
 NOISY_PICKS = 3
 """So many noisy rows among the first picks are worth a warning."""
-
-SET_ASIDE_FILE = "set_aside.parquet"
-SET_ASIDE_SCHEMA = pa.schema(
-    [("row", pa.int64()), ("id", pa.string()), ("reason", pa.string()), ("detail", pa.string())]
-)
 
 
 def findings(

@@ -15,6 +15,7 @@ from evenly import __version__
 from evenly.data.manifest import (
     MEASURES_FILE,
     ORDER_FILE,
+    SET_ASIDE_FILE,
     VIEW_FILE,
     Manifest,
     OutputRecord,
@@ -25,7 +26,6 @@ from evenly.data.manifest import (
 from evenly.data.rows import Rows
 from evenly.data.writing import write_rows
 from evenly.pipeline.control_request import ALL
-from evenly.pipeline.findings import SET_ASIDE_FILE
 from evenly.pipeline.folder import replaced_folder, write_order, write_table, write_view
 from evenly.pipeline.picking import MAXMIN
 from evenly.pipeline.request import Made, SelectRequest, Stopwatch, selection_folder

@@ -11,14 +11,13 @@ import pyarrow.parquet as pq
 import torch
 
 from evenly.data.forms import Part
-from evenly.data.manifest import Manifest
+from evenly.data.manifest import SET_ASIDE_FILE, Manifest
 from evenly.data.rows import Rows
 from evenly.embed import Cache
 from evenly.errors import InputError
 from evenly.measures.verify import Check, Rule
 from evenly.pipeline.control_request import ControlRequest
 from evenly.pipeline.controls import Prepared, prepare_controls
-from evenly.pipeline.findings import SET_ASIDE_FILE
 from evenly.pipeline.outside import OutsideRows
 from evenly.pipeline.vectors import pool_vectors
 from evenly.types import Float32Array, Float64Array, Int64Array, Metric

@@ -16,6 +16,33 @@ from evenly.types import Int64Array
 FIRST_PICKS = 20
 PAIRS = 5
 LONELIEST = 5
+SET_ASIDE = 10
+GROUPS = 30
+
+CONTROLS = {
+    "anchors": "Rows that count as kept",
+    "avoid": "Rows to stay away from",
+    "distance": "By at least",
+    "must": "Rows that must be kept",
+    "by": "Groups by",
+    "quota": "Quota",
+    "at_least": "At least, from each group",
+    "guard": "Loneliest rows set aside",
+    "density": "Density dial, 0 to 1",
+    "quality": "Scores",
+    "floor": "Lowest score",
+    "within": "Distances equal within",
+    "weight": "Power of the score",
+    "dedup": "Near-copies closer than",
+    "match_length": "Pool's lengths kept",
+    "tokenizer": "Tokenizer",
+}
+REASONS = {
+    "guard": "among the loneliest",
+    "avoid": "too near a row to stay away from",
+    "floor": "score too low",
+    "dedup": "near-copy of a kept row",
+}
 
 
 @dataclass(frozen=True)
@@ -54,6 +81,15 @@ class Pick:
     radius: str
     row: Row
     noise: str | None
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """Rows that one control kept from being picked: how many, and the first of them with what it found."""
+
+    reason: str
+    count: int
+    rows: list[tuple[Row, str]]
 
 
 def quantity(value: float | None, digits: int = 3) -> str:
@@ -146,6 +182,12 @@ def _certificate(certificate: dict[str, Any], metric: str) -> list[Words]:
     euclidean = _number(certificate.get("euclidean_share"))
     if metric == "cosine" and euclidean is not None:
         words.append(Words(f" ({_floored(euclidean)} in Euclidean distance)"))
+    if restricted := certificate.get("restricted_by"):
+        words.append(
+            Words(
+                f", where best is over free choice from the whole pool; {', '.join(restricted)} may leave less"
+            )
+        )
     return [*words, Words(". ")]
 
 
@@ -218,10 +260,61 @@ def loneliest(saved: SavedSelection) -> list[Pair]:
     ]
 
 
+def controls(saved: SavedSelection) -> list[tuple[str, str]]:
+    """What was asked for beyond how much to keep, and what it came to, as terms and values."""
+    options, found = saved.manifest.options, saved.measures.get("controls", {})
+    facts = []
+    for name, asked in options.get("controls", {}).items():
+        value = (
+            ", ".join(map(str, asked)) if isinstance(asked, list) else "yes" if asked is True else str(asked)
+        )
+        if name in ("anchors", "avoid") and name in found:
+            value += f" ({found[name]['rows']:,} rows)"
+        facts.append((CONTROLS.get(name, name), value))
+    if "budget" in found:
+        budget = found["budget"]
+        facts.append(("Budget", f"{budget['spent']:,} of {budget['amount']:,.0f} {budget['unit']} spent"))
+    if "quality" in found:
+        facts.append(("Mean score", _scores(found["quality"])))
+    groups = list(found.get("groups", {}).items())
+    facts += [(f"Kept of {name}", f"{of['kept']:,} of {of['pool']:,}") for name, of in groups[:GROUPS]]
+    if len(groups) > GROUPS:
+        facts.append(("Further groups", f"{len(groups) - GROUPS:,}, in measures.json"))
+    return [(visible(term), visible(value)) for term, value in facts]
+
+
+def _scores(quality: dict[str, Any]) -> str:
+    value = f"{quantity(_number(quality['kept_mean']))} of kept rows"
+    if quality["dropped_mean"] is not None:
+        value += f", {quantity(_number(quality['dropped_mean']))} of dropped ones"
+    if quality["h_min"] is not None and quality["h_min_without"] is not None:
+        value += (
+            f"; h_min {quantity(quality['h_min'])}, without the scores {quantity(quality['h_min_without'])}"
+        )
+    return value
+
+
+def set_aside(saved: SavedSelection) -> list[SetAside]:
+    """Rows that controls kept from being picked, by control, with the first of each."""
+    table = saved.set_aside.to_pydict()
+    by_reason: dict[str, list[int]] = {}
+    for place, reason in enumerate(table["reason"]):
+        by_reason.setdefault(reason, []).append(place)
+    return [
+        SetAside(
+            f"{visible(reason)}: {REASONS[reason]}" if reason in REASONS else visible(reason),
+            len(places),
+            [(row(saved, table["row"][at]), visible(table["detail"][at])) for at in places[:SET_ASIDE]],
+        )
+        for reason, places in by_reason.items()
+    ]
+
+
 def named_rows(saved: SavedSelection) -> Int64Array:
     """The rows that the page's tables name, without their order."""
     pairs = [*closest_pairs(saved, "pool"), *closest_pairs(saved, "kept"), *loneliest(saved)]
     numbers = {one.number for pair in pairs for one in pair.rows}
+    numbers |= {one.number for group in set_aside(saved) for one, _ in group.rows}
     return np.array(sorted(numbers | set(saved.picks()[:FIRST_PICKS].tolist())), dtype=np.int64)
 
 
@@ -243,7 +336,7 @@ def provenance(manifest: Manifest) -> list[tuple[str, str]]:
         ("Seed", str(manifest.seed)),
         ("h_min", quantity(manifest.h_min, 6)),
         ("Fill", quantity(manifest.fill, 6)),
-        *[(f"Option {name}", str(value)) for name, value in manifest.options.items()],
+        *[(f"Option {name}", str(value)) for name, value in manifest.options.items() if name != "controls"],
         ("Time", "; ".join(f"{stage} {duration(spent)}" for stage, spent in manifest.seconds.items()) or "–"),
         ("Made", manifest.created),
         (

@@ -92,6 +92,8 @@ def render(saved: SavedSelection, limit_points: int, map_name: str, coordinates:
         pool_pairs=content.closest_pairs(saved, "pool"),
         loneliest=content.loneliest(saved),
         picks=content.first_picks(saved),
+        controls=content.controls(saved),
+        set_aside=content.set_aside(saved),
         provenance=content.provenance(saved.manifest),
     )
 

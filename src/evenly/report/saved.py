@@ -16,6 +16,8 @@ from evenly.data.manifest import (
     MEASURES_FILE,
     ORDER_FILE,
     ORDER_SCHEMA,
+    SET_ASIDE_FILE,
+    SET_ASIDE_SCHEMA,
     VIEW_FILE,
     VIEW_SCHEMA,
     Manifest,
@@ -43,6 +45,7 @@ class SavedSelection:
         coordinates: (N, 2) float64, first two principal components.
         fields: the records' scalar fields by name, columns of length N.
         measures: `measures.json`, empty where there is none.
+        set_aside: rows that a control kept from being picked, with ``row``, ``reason`` and ``detail``; maybe empty.
     """
 
     manifest: Manifest
@@ -57,6 +60,7 @@ class SavedSelection:
     coordinates: Float64Array
     fields: dict[str, pa.ChunkedArray]
     measures: dict[str, Any]
+    set_aside: pa.Table
 
     def __len__(self) -> int:
         return len(self.rank)
@@ -94,6 +98,7 @@ def read_selection(folder: Path) -> SavedSelection:
             if name.startswith(FIELD_PREFIX)
         },
         measures=measures,
+        set_aside=_read_set_aside(folder / SET_ASIDE_FILE, len(order)),
     )
 
 
@@ -120,6 +125,21 @@ def _read_table(path: Path, schema: pa.Schema, manifest: Manifest) -> pa.Table:
     return pa.table(
         {**dict(zip(schema.names, typed.columns, strict=True)), **{name: table[name] for name in own}}
     )
+
+
+def _read_set_aside(path: Path, pool_rows: int) -> pa.Table:
+    if not path.is_file():
+        return SET_ASIDE_SCHEMA.empty_table()
+    try:
+        table = pq.read_table(path).select(SET_ASIDE_SCHEMA.names).cast(SET_ASIDE_SCHEMA)
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise InputError(f"{path} cannot be read ({error}); it was changed since select wrote it") from None
+    rows = table["row"].to_numpy()
+    if len(rows) and not 0 <= rows.min() <= rows.max() < pool_rows:
+        raise InputError(
+            f"{path} names rows outside the pool of {pool_rows}; it was changed since select wrote it"
+        )
+    return table
 
 
 def _read_measures(path: Path) -> dict[str, Any]:
