@@ -20,7 +20,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenly.data import contents, tables, textfiles, vectors
+from evenly.data import contents, tables, textfiles, vectors, writing
 from evenly.data.sources import read_rows
 from evenly.data.writing import write_rows
 from evenly.errors import InputError
@@ -58,6 +58,7 @@ def _contents(request: pytest.FixtureRequest) -> Iterator[None]:
                 (tables, "_BLOCKS_AT_ONCE", 1),
                 (tables, "_BLOCK_ROWS", 2),
                 (vectors, "ROWS_AT_ONCE", 2),
+                (writing, "_ROWS_AT_ONCE", 2),
             ):
                 patch.setattr(module, name, value)
         yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -83,12 +83,15 @@ class Table:
             else self.table.select([name for name in fields if name in self.names])
         )
 
-    def kept(self, rows: Int64Array) -> pa.Table:
-        """The rows of the given numbers in their order here."""
+    def kept(self, rows: Int64Array) -> Iterator[pa.Table]:
+        """The rows of the given numbers in their order here, some at a time."""
         mask = np.zeros(len(self), dtype=bool)
         mask[rows] = True
-        # A mask, not take: take joins the chunks of a column, and 32-bit offsets overflow at 2 GB of text.
-        return self.table.filter(pa.array(mask))
+        size = _BLOCK_ROWS * _BLOCKS_AT_ONCE
+        for start in range(0, len(self), size):
+            # A mask, not take: take joins the chunks of a column, and 32-bit offsets overflow at 2 GB of text.
+            yield self.table.slice(start, size).filter(pa.array(mask[start : start + size]))
+            release(self.mapped)
 
 
 def read_parquet(name: str, data: Contents, scratch: Path | None = None) -> Table:
@@ -148,20 +151,40 @@ def read_arrow(name: str, data: Contents) -> Table:
     return Table(name, table, "arrow", mapped=data, streamed=streamed)
 
 
-def write_tables(parts: Sequence[pa.Table], stream: IO[bytes], format: str, like: Table) -> None:
-    """Writes tables of one schema one after another, laid out as ``like`` was."""
-    schema = parts[0].schema
+def write_tables(parts: Sequence[tuple[Table, Int64Array]], stream: IO[bytes], format: str) -> None:
+    """Writes kept rows of tables of one schema one after another, laid out as the first table was."""
+    like = parts[0][0]
+    schema = like.table.schema
     if format == "parquet":
         with pq.ParquetWriter(stream, schema, compression=like.codec) as writer:
-            for part in parts:
-                writer.write_table(
-                    part.replace_schema_metadata(schema.metadata), row_group_size=like.row_group_rows
-                )
+            for table, rows in parts:
+                for group in _regrouped(table.kept(rows), like.row_group_rows or len(table)):
+                    writer.write_table(group.replace_schema_metadata(schema.metadata))
         return
+    pieces: Iterator[pa.Table] = (
+        piece.replace_schema_metadata(schema.metadata) for table, rows in parts for piece in table.kept(rows)
+    )
+    if any("dictionary" in str(kind) for kind in schema.types):  # of a column or within it
+        # The file format holds one dictionary per column, so all rows have to share theirs.
+        pieces = iter([pa.concat_tables(pieces).unify_dictionaries()])
     with (pa.ipc.new_stream if like.streamed else pa.ipc.new_file)(stream, schema) as writer:
-        # The file format holds one dictionary per column, so parts have to share theirs.
-        joined = pa.concat_tables([part.replace_schema_metadata(schema.metadata) for part in parts])
-        writer.write_table(joined.unify_dictionaries())
+        for piece in pieces:
+            writer.write_table(piece)
+
+
+def _regrouped(pieces: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
+    """The same rows in tables of ``size`` rows; the last may have fewer."""
+    waiting: list[pa.Table] = []
+    for piece in pieces:
+        waiting.append(piece)
+        if sum(each.num_rows for each in waiting) >= size:
+            joined = pa.concat_tables(waiting)
+            whole = joined.num_rows // size * size
+            yield from (joined.slice(start, size) for start in range(0, whole, size))
+            waiting = [joined.slice(whole)]
+    left = pa.concat_tables(waiting)
+    if left.num_rows:
+        yield left
 
 
 def _first_line(error: BaseException) -> str:

@@ -28,6 +28,7 @@ from typing import IO, BinaryIO
 import numpy as np
 
 from evenly.data.compression import compressor, sha256_of
+from evenly.data.contents import release
 from evenly.data.leftovers import clear_leftovers
 from evenly.data.manifest import OutputRecord
 from evenly.data.names import Format, Kind, check_kind
@@ -45,6 +46,7 @@ WRITTEN_AS: dict[str, tuple[Format, ...]] = {
     "arrow": ("arrow",),
     "dataset": ("parquet", "arrow"),
 }
+_ROWS_AT_ONCE = 65_536
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # A line break cannot stand inside a JSON string, so white space from one on is between tokens.
 _LINE_BREAK = re.compile(rb"(,?)[\r\n]\s*")
@@ -125,9 +127,7 @@ def _write_sources(rows: Rows, target: _Target, kept: Int64Array, stream: IO[byt
     parts = [(source.records, part) for source, part in zip(sources, local, strict=True)]
     tables = [(records, part) for records, part in parts if isinstance(records, Table)]
     if tables:
-        write_tables(
-            [records.kept(part) for records, part in tables], stream, target.kind.format, tables[0][0]
-        )
+        write_tables(tables, stream, target.kind.format)
     else:
         texts = [(records, part) for records, part in parts if isinstance(records, TextFile)]
         write = _write_array if target.kind.format == "json" else _write_lines
@@ -142,12 +142,19 @@ def _write_lines(parts: Sequence[tuple[TextFile, Int64Array]], stream: IO[bytes]
         stream.write(first.opening)
     broken = True
     for records, kept in parts:
-        for row in kept.tolist():
+        for row in _numbers(records, kept):
             if not broken:
                 stream.write(first.line_break)
             raw = records.raw(row)
             stream.write(_LINE_BREAK.sub(_one_line, raw) + b"\n" if records.format == "json" else raw)
             broken = records.format == "json" or raw.endswith(b"\n")
+
+
+def _numbers(records: TextFile, kept: Int64Array) -> Iterator[int]:
+    """The numbers of kept rows; gives the memory of mapped contents back as they are gone through."""
+    for start in range(0, len(kept), _ROWS_AT_ONCE):
+        yield from kept[start : start + _ROWS_AT_ONCE].tolist()
+        release(records.data)
 
 
 def _one_line(match: re.Match[bytes]) -> bytes:
@@ -163,7 +170,7 @@ def _write_array(parts: Sequence[tuple[TextFile, Int64Array]], stream: IO[bytes]
     stream.write(opening)
     following = False
     for records, kept in parts:
-        for row in kept.tolist():
+        for row in _numbers(records, kept):
             stream.write((separator if following else b"") + records.raw(row).strip())
             following = True
     stream.write(closing)
