@@ -31,6 +31,12 @@ def test_the_curve_is_the_radii() -> None:
     assert sum(bar.get_height() for bar in cover.patches) == 40
 
 
+def test_a_selection_draws_itself_and_a_notebook_shows_it() -> None:
+    figure = selected(np.random.default_rng(0).normal(size=(60, 4)), 20).plot()
+    assert len(figure.axes) == 2
+    assert figure._repr_png_().startswith(b"\x89PNG")
+
+
 @slow
 def test_with_vectors_the_map_and_the_neighbours_are_drawn() -> None:
     vectors = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)

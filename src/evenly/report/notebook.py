@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,7 +52,14 @@ def plot(selection: Selection, vectors: VectorsLike = None) -> Figure:
     _draw_cover(cover, selection)
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
+    figure._repr_png_ = lambda: _png(figure)  # type: ignore[attr-defined]  # what a notebook asks a result for
     return figure
+
+
+def _png(figure: Figure) -> bytes:
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png")
+    return drawn.getvalue()
 
 
 def _pool(selection: Selection, vectors: VectorsLike) -> RowSet:
