@@ -12,6 +12,7 @@ import torch
 
 from evenly.errors import InputError
 from evenly.lab import designs, kernel, language_model, userdata
+from evenly.lab.experiments import forecast
 
 WORDS = ["the", "cat", "dog", "sat", "ran", "on", "mat", "log", "a", "red", "blue", "big"]
 
@@ -145,8 +146,8 @@ def test_trapped_share_of_mutual_pairs() -> None:
 
 @pytest.mark.slow
 def test_forecast_from_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(userdata, "POOLS", 1)
-    monkeypatch.setattr(userdata, "STEPS", 200)
+    monkeypatch.setattr(forecast, "SEEDS", 1)
+    monkeypatch.setattr(forecast, "STEPS", 200)
     random = designs.generator(0)
     prompts = designs.clusters(random, 60, 5, 6, 0.2)
     result = userdata.forecast_vectors(prompts, random.standard_normal((60, 3)))

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 RANDOM_HALVES = 5
 CLOSENESS = (0.0, 0.1, 0.25, 0.5)  # of the median distance to the nearest prompt: what counts as a near copy
-POOLS, STEPS = 2, 600  # pools per design and label model, and steps, of the forecast's own training runs
 
 
 def forecast_source(
@@ -93,7 +92,8 @@ def forecast_vectors(
     ]
     inputs = np.array([forecast.features(random, even, rough) for random in randoms])
     skills = {
-        name: forecast.measure_skill(name, POOLS, STEPS, progress=progress) for name in forecast.NETWORKS
+        name: forecast.measure_skill(name, forecast.SEEDS, forecast.STEPS, progress=progress)
+        for name in forecast.NETWORKS
     }
     expected = {name: float(np.exp(inputs @ skill.weights).mean()) for name, skill in skills.items()}
     seen, middle = next(iter(skills.values())), inputs.mean(axis=0)

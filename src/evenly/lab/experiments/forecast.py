@@ -32,6 +32,7 @@ RATE = 5e-3
 REPEATS = (
     6  # trainings of each of the 40 sets, with other labels and first parameters; log steps are averaged
 )
+SEEDS, STEPS = 4, 1200  # pools per design and label model, and most steps
 POOL_REPEATS = 2  # trainings of each half of a pool, with other first parameters
 
 Draw = Callable[[designs.Generator, int], Float64Array]
@@ -60,9 +61,9 @@ def run(
     Args:
         seeds: pools per design and label model in the second part.
     """
-    seeds = seeds or (2 if quick else 4)
+    seeds = seeds or (2 if quick else SEEDS)
     chosen = dict(list(NETWORKS.items())[: 1 if quick else None])
-    steps = 600 if quick else 1200
+    steps = 600 if quick else STEPS
     ranking, scores, taken = _rank_sets(chosen, 3 if quick else REPEATS, steps, device, progress)
     numbers = {f"rank correlation, {measure}, {name}": value for (measure, name), value in ranking.items()}
     skills = {name: measure_skill(name, seeds, steps, device, progress) for name in chosen}

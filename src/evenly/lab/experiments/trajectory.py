@@ -57,7 +57,7 @@ def run(
         progress("trajectory: runs", done + 1, len(NETWORKS))
     growth = {name: _growth(network, seeds, device) for name, network in SMOOTHNESS.items()}
     progress("trajectory: smoothness", 1, 1)
-    starts = {name: _starts(varied, 3 * seeds, device) for name, varied in VARIED.items()}
+    starts = {name: _starts(varied, seeds if quick else 3 * seeds, device) for name, varied in VARIED.items()}
     exponents = {name: exponent(SCALES, values) for name, values in growth.items()}
     numbers = {f"drift, {name}": each.last_drift for name, each in followed.items()}
     numbers |= {f"norm, most, {name}": each.norm for name, each in followed.items()}
