@@ -221,11 +221,40 @@ class TestExtend:
 class TestSlice:
     @pytest.mark.parametrize("keep", ["7", "20%", "chars:300", "distance:0.5"])
     def test_it_equals_a_selection_of_that_size(self, files: Path, tmp_path: Path, keep: str) -> None:
-        run(files, tmp_path, keep)
+        asked = run(files, tmp_path, keep)
         expected = (tmp_path / "kept.jsonl").read_bytes()
+        order = pq.read_table(asked.folder / "order.parquet")
         run(files, tmp_path, "80%")
-        slice_selection(tmp_path / "kept.evenly", keep, str(tmp_path / "cut.jsonl"))
+        slice_selection(tmp_path / "kept.evenly", keep, str(tmp_path / "cut.jsonl"), use_cache=False)
         assert (tmp_path / "cut.jsonl").read_bytes() == expected
+        assert pq.read_table(tmp_path / "cut.evenly" / "order.parquet").equals(order)
+        assert verify_folder(tmp_path / "cut.evenly", use_cache=False).passed
+        assert (tmp_path / "cut.evenly" / "report.html").is_file()
+
+    @pytest.mark.parametrize(
+        "controls",
+        [{"anchors": True}, {"guard": "10%", "dedup": 0.01}, {"must": ("gold=True",)}, {"density": 0.5}],
+        ids=str,
+    )
+    def test_its_record_verifies_under_controls(
+        self, files: Path, tmp_path: Path, controls: dict[str, Any]
+    ) -> None:
+        if "anchors" in controls:
+            controls = {"anchors": str(files / "test.jsonl")}
+        run(files, tmp_path, "20", **controls)
+        slice_selection(tmp_path / "kept.evenly", "12", str(tmp_path / "cut.jsonl"), use_cache=False)
+        again = slice_selection(tmp_path / "cut.evenly", "11", str(tmp_path / "less.jsonl"), use_cache=False)
+        for folder in ("cut.evenly", "less.evenly"):
+            found = verify_folder(tmp_path / folder, use_cache=False)
+            assert found.passed, [str(check) for check in found.checks if not check.passed]
+        assert again.kept == 11
+
+    def test_the_saved_order_is_never_replaced(self, files: Path, tmp_path: Path) -> None:
+        run(files, tmp_path, "10")
+        before = (tmp_path / "kept.evenly" / "order.parquet").read_bytes()
+        with pytest.raises(InputError, match="the order that is cut; name another file"):
+            slice_selection(tmp_path / "kept.evenly", "5", str(tmp_path / "kept.jsonl"), use_cache=False)
+        assert (tmp_path / "kept.evenly" / "order.parquet").read_bytes() == before
 
     def test_more_than_was_saved_and_quotas_are_refused(self, files: Path, tmp_path: Path) -> None:
         run(files, tmp_path, "10")

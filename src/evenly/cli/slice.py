@@ -18,16 +18,22 @@ def slice_order(
     tokenizer: Annotated[
         str | None, typer.Option(help="Counts the tokens of --keep tokens:…; default: the encoder's.")
     ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Read and write no cached vectors.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Cut another size from a saved order, without embedding or picking again."""
-    from evenly.cli.screen import print_json, quantity
+    """Cut another size from a saved order, without embedding (where vectors are cached) or picking again."""
+    from evenly.cli.screen import print_json, quantity, shown_progress
+    from evenly.pipeline.request import selection_folder
     from evenly.pipeline.slice import slice_selection
 
-    found = slice_selection(folder, keep, out, tokenizer=tokenizer)
+    with shown_progress(json_output=json_output) as progress:
+        found = slice_selection(
+            folder, keep, out, tokenizer=tokenizer, use_cache=not no_cache, progress=progress
+        )
     if json_output:
         print_json(found.to_dict())
         return
     typer.echo(f"the first {found.kept:,} of {found.saved:,} picks, h_min {quantity(found.h_min)}")
     for output in found.outputs:
         typer.echo(f"wrote {output.name} ({output.rows:,} rows)")
+    typer.echo(f"record and page: {selection_folder(out)}/")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from evenly.measures.certificate import Certificate, certificate
 from evenly.measures.exact import RowSet, closest_pairs, nearest_within
 from evenly.measures.measure import row_set
 from evenly.measures.random_sets import Draws, random_subsets
@@ -17,6 +19,40 @@ from evenly.types import Float32Array, Float64Array, Int64Array, Progress, Selec
 RANDOM_DRAWS = 5
 CLOSEST_PAIRS = 10
 _BINS = 60
+
+
+CERTIFICATE_ROWS, CERTIFICATE_ROUNDS = 10_000, 20
+"""Up to so many rows the certificate is tightened in rounds; beyond, that would cost more than the selection."""
+
+
+def measured(
+    vectors: Float32Array,
+    selection: Selection,
+    *,
+    draws: int = RANDOM_DRAWS,
+    seed: int = 0,
+    restricted_by: Sequence[str] = (),
+    progress: Progress = silent,
+) -> tuple[dict[str, Any], Certificate]:
+    """All that measures.json holds but what the controls did, and the certificate with its proof.
+
+    Args:
+        vectors, selection, draws, seed: as for `evenness`.
+        restricted_by: what kept rows from being picked freely.
+    """
+    found = evenness(vectors, selection, draws=draws, seed=seed, progress=progress)
+    proof = certificate(
+        vectors,
+        selection.rows,
+        metric=selection.metric,
+        rounds=CERTIFICATE_ROUNDS if selection.pool_rows <= CERTIFICATE_ROWS else 0,
+        keeper=selection.keeper,
+        h_min=selection.h_min,
+        restricted_by=restricted_by,
+        progress=progress,
+    )
+    found["certificate"] = proof.to_dict()
+    return found, proof
 
 
 @steady_torch()

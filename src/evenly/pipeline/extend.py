@@ -83,8 +83,18 @@ def extend_selection(
     manifest = read_manifest(folder)
     _check_extendable(manifest)
     picks = kept_in_order(pq.read_table(folder / ORDER_FILE))
-    request = SelectRequest(
-        sources=[*source_places(manifest, folder), *new_sources],
+    request = replace(
+        saved_request(manifest, folder, keep, out, use_cache=use_cache), controls=_carried(manifest)
+    )
+    request = replace(request, sources=[*request.sources, *new_sources])
+    outcome = select_sources(request, progress=progress, given=picks, given_sources=manifest.sources)
+    return _extension(manifest, outcome, picks)
+
+
+def saved_request(manifest: Manifest, folder: Path, keep: str, out: str, *, use_cache: bool) -> SelectRequest:
+    """What a saved selection was asked for, with another size and place."""
+    return SelectRequest(
+        sources=source_places(manifest, folder),
         keep=keep,
         out=out,
         text=manifest.text,
@@ -96,10 +106,8 @@ def extend_selection(
         long=cast(Any, manifest.encoder.long),
         allow_copies=manifest.allow_copies,
         use_cache=use_cache,
-        controls=_carried(manifest),
+        controls=ControlRequest.read(manifest.options.get("controls", {})),
     )
-    outcome = select_sources(request, progress=progress, given=picks, given_sources=manifest.sources)
-    return _extension(manifest, outcome, picks)
 
 
 def _check_extendable(manifest: Manifest) -> None:

@@ -17,11 +17,10 @@ from evenly.data.sources import read_rows
 from evenly.data.writing import check_output
 from evenly.embed import Cache
 from evenly.errors import InputError
-from evenly.measures.certificate import certificate
 from evenly.measures.result import plain
 from evenly.pipeline.control_request import ALL, check_controls
 from evenly.pipeline.controls import Prepared, prepare_controls
-from evenly.pipeline.evenness import evenness
+from evenly.pipeline.evenness import measured
 from evenly.pipeline.findings import finding_lines, findings, set_aside_table
 from evenly.pipeline.folder import (
     check_folder,
@@ -68,9 +67,6 @@ class SelectOutcome:
             "closest_pairs": {name: plain(pair) for name, pair in self.pairs.items()},
         }
 
-
-CERTIFICATE_ROWS, CERTIFICATE_ROUNDS = 10_000, 20
-"""Up to so many rows the certificate is tightened in rounds; beyond, that would cost more than the selection."""
 
 LONG_ROWS = 200_000
 """From so many rows on, what a run will need is measured and said before it begins."""
@@ -133,21 +129,15 @@ def select_sources(
     with watch.time("select"):
         made = make_selection(request, rows, found, metric, cache, progress, given)
     with watch.time("measure"):
-        measures = evenness(
-            made.vectors, made.selection, draws=request.random_draws, seed=request.seed, progress=progress
-        )
-        measures["controls"] = made.findings
-        proof = certificate(
+        measures, proof = measured(
             made.vectors,
-            made.selection.rows,
-            metric=metric,
-            rounds=CERTIFICATE_ROUNDS if len(rows) <= CERTIFICATE_ROWS else 0,
-            keeper=made.selection.keeper,
-            h_min=made.selection.h_min,
+            made.selection,
+            draws=request.random_draws,
+            seed=request.seed,
             restricted_by=request.controls.restricting(given is not None),
             progress=progress,
         )
-        measures["certificate"] = proof.to_dict()
+        measures["controls"] = made.findings
     manifest = write_record(request, rows, found, made, measures, proof.parts, watch)
     notes = _notes(rows, found, manifest) + finding_lines(made.findings, manifest.kept)
     return SelectOutcome(

@@ -1,23 +1,37 @@
-"""`evenly slice`: another size from a saved order, in the time it takes to read and write the rows."""
+"""`evenly slice`: another size from a saved order, without picking again."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from evenly.checks import check_metric
 from evenly.data.manifest import ORDER_FILE, Manifest, OutputRecord, read_manifest
 from evenly.data.rows import Rows
-from evenly.data.writing import check_output, write_rows
+from evenly.data.writing import check_output
+from evenly.embed import Cache
 from evenly.errors import InputError
+from evenly.pipeline.evenness import measured
+from evenly.pipeline.extend import saved_request
+from evenly.pipeline.findings import findings, set_aside_table
+from evenly.pipeline.folder import check_folder
 from evenly.pipeline.lengths import token_counts
+from evenly.pipeline.picking import Picker
+from evenly.pipeline.record import write_record
+from evenly.pipeline.request import Made, SelectRequest, Stopwatch, selection_folder
+from evenly.pipeline.select import embed_rows
+from evenly.pipeline.vectors import vectors_sha256
 from evenly.pipeline.verify import kept_in_order, read_sources
+from evenly.pipeline.verify_controls import prepare_again
 from evenly.selection.budgets import Budget, affordable, far_enough, read_budget
+from evenly.selection.greedy import Start, pool_tensor
 from evenly.selection.knee import knee
-from evenly.types import Float64Array, Int64Array
+from evenly.selection.orders import selection_of
+from evenly.types import Float64Array, Int64Array, Progress, silent
 
 
 @dataclass(frozen=True)
@@ -42,22 +56,38 @@ class Slice:
         return {"kept": self.kept, "saved": self.saved, "h_min": self.h_min, "outputs": outputs}
 
 
-def slice_selection(folder: Path, keep: str, out: str, *, tokenizer: str | None = None) -> Slice:
-    """Writes the first rows of a saved order.
+def slice_selection(
+    folder: Path,
+    keep: str,
+    out: str,
+    *,
+    tokenizer: str | None = None,
+    use_cache: bool = True,
+    progress: Progress = silent,
+) -> Slice:
+    """Writes the first rows of a saved order, and their record as select writes it.
 
     Args:
         folder: what select wrote.
         keep: a count, a share of the pool, a budget of tokens or characters, a distance, or knee.
         out: where the rows go, as for select.
         tokenizer: for a budget of tokens; None takes the encoder's.
+        use_cache: whether cached vectors may be read; else rows are embedded anew to measure what was cut.
+        progress: called as each stage goes on.
 
     Raises:
-        InputError: the order is not nested, is shorter than asked for, or its sources changed.
+        InputError: the order is not nested, is shorter than asked for, its sources changed, or the record would
+            take the place of the saved order.
     """
     manifest = read_manifest(folder)
     budget = read_budget(keep)
     _check_nested(manifest)
-    rows = read_sources(manifest, folder, None)
+    if selection_folder(out).resolve() == folder.resolve():
+        raise InputError(f"{out} has its record in {folder}, the order that is cut; name another file")
+    check_folder(selection_folder(out))
+    watch = Stopwatch()
+    with watch.time("read"):
+        rows = read_sources(manifest, folder, None)
     for expected, found in zip(manifest.sources, rows.sources, strict=True):
         if expected.sha256 != found.sha256:
             raise InputError(f"{found.name} was changed since {folder} was made; select again")
@@ -69,9 +99,54 @@ def slice_selection(folder: Path, keep: str, out: str, *, tokenizer: str | None 
     count = _prefix(manifest, budget, rows, picks, radii, tokenizer)
     if count < max(1, manifest.options.get("given", 0)):
         raise InputError(f"keep {budget.text} is fewer rows than the order must begin with; raise --keep")
-    outputs = write_rows(rows, np.sort(picks[:count]), out)
-    h_min = float(radii[:count].min())
-    return Slice(count, len(picks), h_min if np.isfinite(h_min) else None, outputs)
+    request = saved_request(manifest, folder, keep, out, use_cache=use_cache)
+    controls = replace(request.controls, tokenizer=tokenizer if budget.unit == "tokens" else None)
+    request = replace(request, start=_start(manifest), controls=controls)
+    written = _record(request, manifest, rows, picks[:count], watch, progress)
+    return Slice(count, len(picks), written.h_min, written.outputs)
+
+
+def _start(manifest: Manifest) -> Start:
+    """The start that leads to the rule that a manifest records."""
+    if manifest.start_rule == "row":
+        return manifest.start
+    return "random" if manifest.start_rule == "random" else None
+
+
+def _record(
+    request: SelectRequest,
+    manifest: Manifest,
+    rows: Rows,
+    picks: Int64Array,
+    watch: Stopwatch,
+    progress: Progress,
+) -> Manifest:
+    """Measures what was cut and writes it as select does."""
+    metric = check_metric(request.metric)
+    cache = Cache.open() if request.use_cache else None
+    with watch.time("embed"):
+        found = embed_rows(request, rows, cache, progress)
+    with watch.time("select"):
+        tensor = pool_tensor(found.vectors, metric)
+        options = {**manifest.options, "controls": request.controls.asked(), "keep_left_out": False}
+        shorter = manifest.model_copy(update={"keep": request.keep, "options": options})
+        prepared = prepare_again(shorter, rows, tensor.numpy(), request.encoder, picks, cache)
+        selection = selection_of(tensor, picks, metric, anchors=prepared.controls.anchors)
+        hashed = vectors_sha256(tensor.numpy())
+        facts = findings(request.controls, prepared, selection, rows, Picker(tensor, hashed, metric))
+        aside = set_aside_table(prepared.set_aside, selection, rows, request.controls.dedup)
+    made = Made(selection, tensor.numpy(), hashed, facts, aside)
+    with watch.time("measure"):
+        measures, proof = measured(
+            made.vectors,
+            selection,
+            draws=request.random_draws,
+            seed=request.seed,
+            restricted_by=request.controls.restricting("given" in manifest.options),
+            progress=progress,
+        )
+        measures["controls"] = facts
+    return write_record(request, rows, found, made, measures, proof.parts, watch)
 
 
 def _check_nested(manifest: Manifest) -> None:
