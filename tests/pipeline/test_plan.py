@@ -10,7 +10,7 @@ import pytest
 
 from evenly.errors import InputError
 from evenly.pipeline import plan as planning
-from evenly.pipeline.plan import duration, plan_sources
+from evenly.pipeline.plan import duration, pairs_per_second, plan_sources, predicted_seconds
 from evenly.pipeline.request import SelectRequest
 
 
@@ -56,3 +56,31 @@ def test_a_cluster_address_needs_its_engine(source: Path) -> None:
 )
 def test_durations_are_rounded(seconds: float, said: str) -> None:
     assert duration(seconds) == said
+
+
+@pytest.mark.parametrize(("fixed", "each", "rate"), [(0.2, 3e-6, 1e9), (0.0, 1e-6, 1e8), (0.5, 0.0, 1e9)])
+def test_seconds_are_those_of_products_rows_and_a_fixed_part(fixed: float, each: float, rate: float) -> None:
+    def seconds(rows: int) -> float:
+        return fixed + each * rows + rows * rows * 0.1 / rate
+
+    sizes, rows = [16_384, 65_536], 1_000_000
+    found = predicted_seconds(sizes, [seconds(size) for size in sizes], rows, 0.1, rate)
+    # Where nothing but a fixed part was seen, a fifth of it is taken to grow.
+    slack = 0.2 * fixed / sizes[1] * (rows - sizes[1]) if each == 0 else 0.0
+    assert found == pytest.approx(seconds(rows) + slack)
+
+
+def test_seconds_of_what_was_measured_are_those_measured() -> None:
+    assert predicted_seconds([500, 2000], [0.1, 0.7], 2000, 0.5, 1e9) == 0.7
+    assert predicted_seconds([600], [0.3], 600, 0.5, 1e9) == 0.3
+
+
+@pytest.mark.parametrize("spent", [[0.4, 0.3], [0.0, 0.0], [1e-9, 0.1]])
+def test_seconds_never_fall_with_more_rows(spent: list[float]) -> None:
+    found = [predicted_seconds([1000, 4000], spent, rows, 0.1, 1e9) for rows in (5000, 50_000, 500_000)]
+    assert found[0] >= spent[-1]
+    assert found == sorted(found)
+
+
+def test_the_rate_of_products_is_a_rate() -> None:
+    assert pairs_per_second(32) > 1e5

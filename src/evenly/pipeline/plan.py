@@ -24,15 +24,17 @@ from evenly.pipeline.vectors import COLUMN, FILE, pool_vectors
 from evenly.pipeline.where import engine_of
 from evenly.selection.budgets import read_budget
 from evenly.selection.distance import unit_rows
+from evenly.selection.filter import product_dtype
 from evenly.selection.greedy import select_prepared
+from evenly.selection.tiles import default_tiles, steady_torch
 from evenly.types import Float32Array, Int64Array, Metric, Progress, silent
 
 MEASURED_SECONDS = 1.0
 FIRST_TEXTS = 64
 FIRST_ROWS = 4096
 
-COST_EXPONENT = 1.4
-"""Selecting a fixed share of N rows costs about N to this power: between rechecks (1) and products (2)."""
+PRODUCT_SHAPE = (8192, 1024)
+"""Rows and picks of the product that says how many pairs a second this machine multiplies."""
 
 
 @dataclass(frozen=True)
@@ -210,13 +212,49 @@ def _measure_selection(sample: Float32Array, rows: int, keep: int, metric: Metri
     while sizes[-1] < len(sample) and (len(sizes) == 1 or spent[-1] < MEASURED_SECONDS / 2):
         sizes.append(min(4 * sizes[-1], len(sample)))
         spent.append(timed(sizes[-1]))
+    rate = pairs_per_second(sample.shape[1])
+    return predicted_seconds(sizes[-2:], spent[-2:], rows, keep / rows, rate), sizes[-1]
+
+
+def predicted_seconds(sizes: list[int], spent: list[float], rows: int, share: float, rate: float) -> float:
+    """Seconds to select a share of ``rows``, from smaller pools of the same kind.
+
+    What selecting costs is the products of all rows with all picks, which grow with the square of the rows, and
+    the rest: a fixed part, for the filter is fitted once, and one for each row, in rounds whose number hardly grows.
+
+    Args:
+        sizes: rows of one or two pools that were selected from, rising.
+        spent: seconds that took.
+        rows: N.
+        share: picks for each row.
+        rate: pairs of row and pick multiplied in a second.
+    """
     if sizes[-1] == rows:
-        return spent[-1], rows
-    # Seconds are a fixed part, for the filter is fitted once, and one that grows as a power of the rows.
-    small, large = (float(size) ** COST_EXPONENT for size in sizes[-2:])
-    less, more = spent[-2:]
-    growth = max(more - less, 0.2 * more) / (large - small)
-    return more + growth * (float(rows) ** COST_EXPONENT - large), sizes[-1]
+        return spent[-1]
+    products = [size * size * share / rate for size in sizes]
+    rest = [max(0.0, seconds - product) for seconds, product in zip(spent, products, strict=True)]
+    # Noise may hide that larger pools cost more; some part of the rest does grow.
+    least = 0.2 * rest[-1] / sizes[-1]
+    growth = (
+        max((rest[-1] - rest[0]) / (sizes[-1] - sizes[0]), least) if len(sizes) > 1 else rest[-1] / sizes[-1]
+    )
+    return rows * rows * share / rate + rest[-1] + growth * (rows - sizes[-1])
+
+
+def pairs_per_second(dimension: int) -> float:
+    """Pairs of rows that this machine multiplies in a second on all cores, in the precision of the filter."""
+    device = torch.device("cpu")
+    count, picks = PRODUCT_SHAPE
+    left, right = torch.ones(count, dimension), torch.ones(dimension, picks)
+    left, right = (each.to(product_dtype(device, dimension)) for each in (left, right))
+    tiles = default_tiles(device)
+    with steady_torch():
+        spent = []
+        for _ in range(4):  # the first wakes threads up; the best of the others counts
+            started = time.perf_counter()
+            tiles.over(count, lambda block: torch.mm(left[block], right).shape)
+            spent.append(time.perf_counter() - started)
+    return count * picks / min(spent)
 
 
 def _spread(count: int, most: int) -> Int64Array:

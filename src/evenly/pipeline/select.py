@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -124,10 +125,12 @@ def select_sources(
     if announce is not None and len(rows) >= LONG_ROWS:
         for line in plan_rows(request, rows, cache).lines():
             announce(line)
-    with watch.time("embed"), engine.joined():
-        found = embed_rows(request, rows, cache, progress, engine)
-    with watch.time("select"):
-        made = make_selection(request, rows, found, metric, cache, progress, given)
+    with ExitStack() as cluster:
+        with watch.time("embed"):
+            cluster.enter_context(engine.joined())
+            found = embed_rows(request, rows, cache, progress, engine)
+        with watch.time("select"):
+            made = make_selection(request, rows, found, metric, cache, progress, given)
     with watch.time("measure"):
         measures, proof = measured(
             made.vectors,
