@@ -234,16 +234,18 @@ def print_plan(planned: Any) -> None:
 
 
 def print_result(result: Any) -> None:
-    """The verdict and the table it rests on."""
+    """The verdict and the table it rests on; every question is on the page."""
     from rich.console import Console
     from rich.table import Table
 
     from evenly.report.comparison_tables import answer_rows, arm_rows
 
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 1000  # nothing is wrapped or cut in a file
     for variant in result.model_dump(mode="json")["variants"]:
         console.print(variant["variant"], style="bold")
-        for rows in (arm_rows(variant), answer_rows(variant)):
+        for rows in (arm_rows(variant), answer_rows(variant, main=True)):
             table = Table(*rows[0], box=None, pad_edge=False)
             for row in rows[1:]:
                 table.add_row(*row)

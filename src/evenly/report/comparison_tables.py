@@ -41,12 +41,18 @@ def _arm_cells(arm: dict[str, Any]) -> list[str]:
     ]
 
 
-def answer_rows(variant: Variant) -> list[list[str]]:
-    """One row per pair and question, a head first; * marks the main questions."""
+def answer_rows(variant: Variant, *, main: bool = False) -> list[list[str]]:
+    """One row per pair and question, a head first; * marks the main questions.
+
+    Args:
+        variant: the point of the axes.
+        main: only the main questions.
+    """
     rows = [["arms", "question", "first", "second", "difference", "95 %", "p", "verdict"]]
     for pair in variant["pairs"]:
         arms = f"{pair['first']} : {pair['second']}"
-        rows += [[arms, *_answer_cells(answer)] for answer in pair["answers"]]
+        asked = [answer for answer in pair["answers"] if answer["main"] or not main]
+        rows += [[arms, *_answer_cells(answer)] for answer in asked]
     return rows
 
 

@@ -28,7 +28,7 @@ from evenly.train.models import (
     memory_remedy,
     model_identity,
 )
-from evenly.train.outcome import Outcome, RunRecord, read_outcomes
+from evenly.train.outcome import CURVES_FILE, Outcome, RunRecord, read_outcomes, write_curves
 from evenly.train.plan import Planned, Prepared, Request
 from evenly.train.processes import processes
 from evenly.train.result import ComparisonResult, write_result
@@ -218,7 +218,7 @@ def conclude(
     tests: dict[str, Int64Array],
     left_out: int,
 ) -> ComparisonResult:
-    """Judges the finished runs of a comparison and writes ``comparison.json``.
+    """Judges the finished runs of a comparison; writes ``comparison.json`` and ``curves.parquet``.
 
     Args:
         request: what was asked.
@@ -240,6 +240,7 @@ def conclude(
         judge_variant(name, [each for each in outcomes if each.record.variant == name], arm_pairs(request))
         for name in dict.fromkeys(each.record.variant for each in planned)
     ]
+    write_curves([each for each in outcomes if each.record.done], prepared.folder / CURVES_FILE)
     parameters = load_model(prepared.model).num_parameters()
     result = ComparisonResult(
         evenly=version("evenly"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -16,6 +18,8 @@ from evenly.types import Float64Array, Int64Array
 AXES = ("steps", "tokens", "seconds", "total")
 """What a curve can be read against; ``total`` adds the cost of embedding and selecting to the seconds of
 training."""
+CURVES_FILE = "curves.parquet"
+DRAWN_PARTS = ("own", "random-test", "even-test")
 
 
 class RunRecord(Frozen):
@@ -101,11 +105,52 @@ class Outcome:
             columns["step"], columns["tokens"], columns["seconds"], columns["loss"], columns["accuracy"]
         )
 
+    def own_curve(self) -> Curve:
+        """The loss on all own rows along the run.
+
+        A sample of them is measured often and gives the curve its shape; all are measured before the run and at
+        every epoch's end. What the sample is off by there is taken off it, on straight lines between. So the
+        curve is exact at these steps, and which rows the sample drew hardly matters in between.
+        """
+        sample, whole = self.curve("own"), self.curve("arm")
+        off = [float(self.record.initial_loss or 0.0) - sample.loss[0]]
+        sampled = self.row_losses("own", 0)[0]
+        for step, loss in zip(whole.steps, whole.loss, strict=True):
+            rows, loss_sum, tokens = self.row_losses("arm", int(step))
+            chosen = np.isin(rows, sampled)
+            off.append(float(loss - loss_sum[chosen].sum() / tokens[chosen].sum()))
+        between = ~np.isin(sample.steps, whole.steps)
+        drift = np.interp(sample.steps, [0, *whole.steps], off)
+        steps = np.concatenate([sample.steps[between], whole.steps])
+        loss = np.concatenate([(sample.loss + drift)[between], whole.loss])
+        order = np.argsort(steps)
+        columns = [
+            np.concatenate([getattr(sample, name)[between], getattr(whole, name)])[order]
+            for name in ("tokens", "seconds", "accuracy")
+        ]
+        return Curve(steps[order], columns[0], columns[1], loss[order], columns[2])
+
     def row_losses(self, part: str, step: int) -> tuple[Int64Array, Float64Array, Int64Array]:
         """Row numbers, sums of loss and response tokens of a part at a measured step, by row number."""
         chosen = (pc.field("part") == part) & (pc.field("step") == step)
         table = pq.read_table(self.folder / "rows.parquet").filter(chosen).sort_by("row")
         return table["row"].to_numpy(), table["loss_sum"].to_numpy(), table["tokens"].to_numpy()
+
+
+def write_curves(outcomes: Sequence[Outcome], path: Path) -> None:
+    """Writes the curves of finished runs that verdicts and figures rest on as one Parquet table."""
+    tables = []
+    for each in outcomes:
+        record = each.record
+        for part in DRAWN_PARTS:
+            curve = each.own_curve() if part == "own" else each.curve(part)
+            named = {"variant": record.variant, "arm": record.arm, "seed": record.seed, "part": part}
+            columns: dict[str, Any] = {name: [value] * len(curve.steps) for name, value in named.items()}
+            columns |= {axis: curve.axis(axis, record.cost_seconds) for axis in AXES}
+            tables.append(pa.table({**columns, "loss": curve.loss}))
+    temporary = path.with_name(f".{path.name}.tmp")
+    pq.write_table(pa.concat_tables(tables), temporary)
+    temporary.replace(path)
 
 
 def read_outcomes(folder: Path) -> list[Outcome]:

@@ -163,7 +163,7 @@ def _of_records(a: Sequence[Outcome], b: Sequence[Outcome], name: str) -> tuple[
 
 
 def _speed(a: Sequence[Outcome], b: Sequence[Outcome]) -> list[Answer]:
-    own = [[each.curve("own") for each in side] for side in (a, b)]
+    own = [[each.own_curve() for each in side] for side in (a, b)]
     curves = [curve for side in own for curve in side]
     level = _levels(curves, (MAIN_SHARE,))[0]
     drop = MAIN_SHARE * common_level(curves, as_drop=True)
@@ -225,27 +225,28 @@ def _shared_difference(first: Outcome, second: Outcome) -> float:
 
 
 def _thresholds(runs: dict[str, list[Outcome]]) -> list[Threshold]:
-    curves = {arm: [each.curve("own") for each in outcomes] for arm, outcomes in runs.items()}
+    curves = {arm: [each.own_curve() for each in outcomes] for arm, outcomes in runs.items()}
     everything = [curve for side in curves.values() for curve in side]
     if not everything:
         return []
     drop = common_level(everything, as_drop=True)
     found = []
     for arm, outcomes in runs.items():
+        costs = [each.record.cost_seconds for each in outcomes]
         for share, level in zip(SHARES, _levels(everything, SHARES), strict=True):
-            found.append(_threshold(arm, "loss", level, outcomes, [level] * len(outcomes)))
+            found.append(_threshold(arm, "loss", level, curves[arm], costs, [level] * len(costs)))
             wanted = [float(curve.loss[0]) - share * drop for curve in curves[arm]]
-            found.append(_threshold(arm, "drop", share * drop, outcomes, wanted))
+            found.append(_threshold(arm, "drop", share * drop, curves[arm], costs, wanted))
     return found
 
 
 def _threshold(
-    arm: str, kind: str, level: float, outcomes: Sequence[Outcome], wanted: Sequence[float]
+    arm: str, kind: str, level: float, curves: Sequence[Curve], costs: list[float], wanted: list[float]
 ) -> Threshold:
     reached = {
         axis: [
-            _or_none(each.curve("own").reached(loss, axis, each.record.cost_seconds))
-            for each, loss in zip(outcomes, wanted, strict=True)
+            _or_none(curve.reached(loss, axis, cost))
+            for curve, cost, loss in zip(curves, costs, wanted, strict=True)
         ]
         for axis in AXES
     }

@@ -43,7 +43,9 @@ def _speed_words(pair: Pair) -> str:
         return f"{figure}, from one seed: cannot be told from noise."
     if answer.called == "no difference":
         least = (
-            f"; these seeds could have told apart {answer.detectable:.2f} times" if answer.detectable else ""
+            f"; {answer.seeds} seeds could tell a factor of {answer.detectable:.2f} or more from noise"
+            if answer.detectable
+            else ""
         )
         return f"no difference within noise in speed ({figure}{least})."
     return f"{'faster' if answer.called == 'lower' else 'slower'}, {figure}."
@@ -86,16 +88,18 @@ def _fewer_rows(pair: Pair, variant: VariantResult) -> str:
 
 
 def _easier_rows(pair: Pair, variant: VariantResult) -> str:
-    """Faster than random rows, but not than random rows as easy and as long as its own."""
-    if pair.second != "random" or _called(pair, SPEED) != "lower":
+    """Faster or slower than random rows, but not than random rows as easy and as long as its own."""
+    called = _called(pair, SPEED)
+    if pair.second != "random" or called not in ("lower", "higher"):
         return ""
     matched = next(
         (each for each in variant.pairs if (each.first, each.second) == (pair.first, "matched")), None
     )
-    if matched is None or _called(matched, SPEED) == "lower":
+    if matched is None or _called(matched, SPEED) == called:
         return ""
+    speed, rows = ("faster", "easier") if called == "lower" else ("slower", "harder")
     return (
-        "It is faster only because its rows are easier: against random rows of the same initial loss and "
+        f"It is {speed} only because its rows are {rows}: against random rows of the same initial loss and "
         f"response length it is {_speed_name(matched)}."
     )
 
