@@ -20,7 +20,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenly.data import contents, tables, textfiles, vectors, writing
+from evenly.data import contents, tables, vectors
 from evenly.data.sources import read_rows
 from evenly.data.writing import write_rows
 from evenly.errors import InputError
@@ -53,12 +53,10 @@ def _contents(request: pytest.FixtureRequest) -> Iterator[None]:
             for module, name, value in (
                 (contents, "MAPPED_BYTES", 1),
                 (contents, "BLOCK_BYTES", 5),
-                (contents, "_SCANNED_BYTES", 7),
-                (textfiles, "_RECORDS_AT_ONCE", 2),
+                (contents, "AT_ONCE_BYTES", 7),
                 (tables, "_BLOCKS_AT_ONCE", 1),
                 (tables, "_BLOCK_ROWS", 2),
                 (vectors, "ROWS_AT_ONCE", 2),
-                (writing, "_ROWS_AT_ONCE", 2),
             ):
                 patch.setattr(module, name, value)
         yield

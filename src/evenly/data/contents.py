@@ -23,7 +23,8 @@ Contents: TypeAlias = bytes | mmap.mmap
 MAPPED_BYTES = 64 << 20
 """From so many bytes on, contents are mapped: those of a plain file in place, others in a scratch file."""
 
-_SCANNED_BYTES = 16 << 20
+AT_ONCE_BYTES = 16 << 20
+"""Mapped bytes that are gone through before their memory is given back."""
 
 
 def read_contents(
@@ -111,12 +112,22 @@ def release(data: Contents) -> None:
 
 def line_ends(data: Contents) -> Int64Array:
     """The places right behind every line feed, (n,) int64."""
-    found = []
+    found = [np.zeros(0, dtype=np.int64)]
     numbers = np.frombuffer(data, dtype=np.uint8)
-    for start in range(0, len(numbers), _SCANNED_BYTES):
-        found.append(np.flatnonzero(numbers[start : start + _SCANNED_BYTES] == ord("\n")) + start + 1)
+    for start in range(0, len(numbers), AT_ONCE_BYTES):
+        found.append(np.flatnonzero(numbers[start : start + AT_ONCE_BYTES] == ord("\n")) + start + 1)
         release(data)
-    return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+    return np.concatenate(found)
+
+
+def find_byte(data: Contents, byte: bytes) -> int:
+    """The first place of a byte, or -1."""
+    for start in range(0, len(data), AT_ONCE_BYTES):
+        place = data[start : start + AT_ONCE_BYTES].find(byte)
+        if place >= 0:
+            return start + place
+        release(data)
+    return -1
 
 
 def text_end(data: Contents, blank: bytes | None = None) -> int:

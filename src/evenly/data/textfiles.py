@@ -17,7 +17,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from evenly.data.contents import Contents, is_blank, line_ends, release, text_end
+from evenly.data import contents
+from evenly.data.contents import Contents, is_blank, line_ends, text_end
 from evenly.data.names import Format
 from evenly.errors import InputError
 from evenly.types import Int64Array
@@ -27,7 +28,6 @@ Record = dict[str, Any]
 _BOM = b"\xef\xbb\xbf"
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
-_RECORDS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +71,16 @@ class TextFile:
 
     def records(self, fields: Sequence[str] | None = None) -> Iterator[Record]:
         """All records in order; ``fields`` as above."""
-        for start in range(0, len(self), _RECORDS_AT_ONCE):
-            yield from map(self.record, range(start, min(start + _RECORDS_AT_ONCE, len(self))))
-            release(self.data)
+        return map(self.record, self.in_order(range(len(self))))
+
+    def in_order(self, rows: Sequence[int]) -> Iterator[int]:
+        """Rising row numbers, one at a time; gives the memory of mapped contents back behind them."""
+        done = 0
+        for row in rows:
+            yield row
+            if self.ends[row] - done >= contents.AT_ONCE_BYTES:
+                contents.release(self.data)
+                done = self.ends[row]
 
 
 class JsonLines(TextFile):
@@ -267,7 +274,7 @@ def check_text(name: str, data: Contents) -> None:
     """Refuses empty files and NUL bytes, naming the line."""
     if is_blank(data):
         raise InputError(f"{name} is empty; expected at least one record")
-    place = data.find(b"\0")
+    place = contents.find_byte(data, b"\0")
     if place >= 0:
         line = data[:place].count(b"\n") + 1
         raise InputError(

@@ -28,7 +28,6 @@ from typing import IO, BinaryIO
 import numpy as np
 
 from evenly.data.compression import compressor, sha256_of
-from evenly.data.contents import release
 from evenly.data.leftovers import clear_leftovers
 from evenly.data.manifest import OutputRecord
 from evenly.data.names import Format, Kind, check_kind
@@ -46,7 +45,6 @@ WRITTEN_AS: dict[str, tuple[Format, ...]] = {
     "arrow": ("arrow",),
     "dataset": ("parquet", "arrow"),
 }
-_ROWS_AT_ONCE = 65_536
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # A line break cannot stand inside a JSON string, so white space from one on is between tokens.
 _LINE_BREAK = re.compile(rb"(,?)[\r\n]\s*")
@@ -142,19 +140,12 @@ def _write_lines(parts: Sequence[tuple[TextFile, Int64Array]], stream: IO[bytes]
         stream.write(first.opening)
     broken = True
     for records, kept in parts:
-        for row in _numbers(records, kept):
+        for row in records.in_order(kept.tolist()):
             if not broken:
                 stream.write(first.line_break)
             raw = records.raw(row)
             stream.write(_LINE_BREAK.sub(_one_line, raw) + b"\n" if records.format == "json" else raw)
             broken = records.format == "json" or raw.endswith(b"\n")
-
-
-def _numbers(records: TextFile, kept: Int64Array) -> Iterator[int]:
-    """The numbers of kept rows; gives the memory of mapped contents back as they are gone through."""
-    for start in range(0, len(kept), _ROWS_AT_ONCE):
-        yield from kept[start : start + _ROWS_AT_ONCE].tolist()
-        release(records.data)
 
 
 def _one_line(match: re.Match[bytes]) -> bytes:
@@ -170,7 +161,7 @@ def _write_array(parts: Sequence[tuple[TextFile, Int64Array]], stream: IO[bytes]
     stream.write(opening)
     following = False
     for records, kept in parts:
-        for row in _numbers(records, kept):
+        for row in records.in_order(kept.tolist()):
             stream.write((separator if following else b"") + records.raw(row).strip())
             following = True
     stream.write(closing)
