@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pytest
 
 from evenly.errors import InputError
 from evenly.train.arms import Arm
+from evenly.train.outcome import read_outcomes
 from evenly.train.plan import EVEN_TEST, RANDOM_TEST, Planned, Prepared, Request, plan_runs
 from evenly.train.recipes import SHIPPED, make_request, read_recipe, shipped_recipes
 from evenly.train.result import ComparisonResult, read_result
-from evenly.train.verdict import MAIN_QUESTIONS
+from evenly.train.verdict import MAIN_QUESTIONS, judge_variant
 
 SMALL = {"window": 64, "batch": 12, "micro_batch": 6, "epochs": 3, "rate": 8e-3, "precision": "fp32"}
 
@@ -78,6 +80,30 @@ def test_equal_arms_planted_difference_and_going_on(
     assert page.count("<svg") == 12
     assert "scrambled against random" in page
     assert "<script" not in page
+
+
+@pytest.mark.slow
+def test_twenty_pairs_of_seeds_without_and_with_a_difference(
+    model_folder: Path, scrambled_rows: list, tmp_path: Path
+) -> None:
+    """Arms drawn alike from the same rows are told apart by at most one of twenty pairs of seeds; one whose
+    answers are half scrambled is found."""
+    draws = [np.random.default_rng(seed).permutation(60)[:30] for seed in range(14)]
+    worse = [np.concatenate([draw[:15], 90 + draw[15:]]) for draw in draws[:7]]
+    arms = {"random": draws[:7], "alike": draws[7:], "scrambled": worse}
+    _, _, prepared = judged(tmp_path / "c", model_folder, scrambled_rows, arms, epochs=1.5)
+    outcomes = read_outcomes(prepared.folder)
+    pairs = [("alike", "random"), ("scrambled", "random")]
+    called_different = 0
+    for seeds in list(itertools.combinations(range(7), 2))[:20]:
+        alike = judge_variant("", [each for each in outcomes if each.record.seed in seeds], pairs).pairs[0]
+        called_different += {answer.called for answer in alike.answers} != {"no difference"}
+    assert called_different <= 1
+    scrambled = judge_variant("", outcomes, pairs).pairs[1]
+    for question in ("random test at equal steps", "even test at equal steps"):
+        answer = scrambled.answer(question)
+        assert answer is not None
+        assert answer.called == "higher"
 
 
 @pytest.mark.slow
