@@ -341,7 +341,7 @@ def test_controls_and_rows_set_aside_are_told(tmp_path: Path) -> None:
     assert told["Budget"] == "59,901 of 60,000 tokens spent"
     assert told["Kept of g0"] == "1 of 2"
     assert told["Further groups"] == "10, in measures.json"
-    assert "free choice from the whole pool; --guard may leave less" in sentence(content.lead(asked))
+    assert "measured against a free choice without --guard" in sentence(content.lead(asked))
     page = page_module.render(asked, 1000, "pca", asked.coordinates)
     assert "20 rows set aside, avoid: too near a row to stay away from" in page
     assert "&lt;b&gt;far&lt;/b&gt;" in page

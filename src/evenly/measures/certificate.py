@@ -82,16 +82,13 @@ class Certificate:
         """The line to print."""
         unit = " (1 - cos)" if self.metric == "cosine" else ""
         line = (
-            f"h_min {self.h_min:.6g}{unit}; no selection of {self.rows} rows can exceed "
+            f"h_min {self.h_min:.6g}{unit}; no selection of {self.rows:,} rows can exceed "
             f"{self.upper_bound:.6g}; at least {_percent(self.share_of_best)} of the best"
         )
         if self.metric == "cosine":
             line += f" ({_percent(self.euclidean_share)} in Euclidean distance)"
         if self.restricted_by:
-            line += (
-                f"; the bound is for free choice from the whole pool, {', '.join(self.restricted_by)} may leave a "
-                "lower best"
-            )
+            line += f", measured against a free choice without {', '.join(self.restricted_by)}"
         return line
 
     def to_dict(self) -> dict[str, Any]:

@@ -183,11 +183,7 @@ def _certificate(certificate: dict[str, Any], metric: str) -> list[Words]:
     if metric == "cosine" and euclidean is not None:
         words.append(Words(f" ({_floored(euclidean)} in Euclidean distance)"))
     if restricted := certificate.get("restricted_by"):
-        words.append(
-            Words(
-                f", where best is over free choice from the whole pool; {', '.join(restricted)} may leave less"
-            )
-        )
+        words.append(Words(f", measured against a free choice without {', '.join(restricted)}"))
     return [*words, Words(". ")]
 
 
