@@ -75,6 +75,7 @@ class ArmSummary(Frozen):
     own_loss: list[float]  # all own rows at the end
     random_test: list[float]  # at equal steps: the end
     even_test: list[float]
+    start_accuracy: float  # on the random test before training: share of response tokens predicted right
     random_test_accuracy: list[float]
     even_test_accuracy: list[float]
     batch: list[int]

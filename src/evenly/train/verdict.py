@@ -276,6 +276,7 @@ def _summary(arm: str, outcomes: Sequence[Outcome]) -> ArmSummary:
         own_loss=[float(curve.loss[-1]) for curve in ends["arm"]],
         random_test=[float(curve.loss[-1]) for curve in ends[RANDOM_TEST]],
         even_test=[float(curve.loss[-1]) for curve in ends[EVEN_TEST]],
+        start_accuracy=float(ends[RANDOM_TEST][0].accuracy[0]),
         random_test_accuracy=[float(curve.accuracy[-1]) for curve in ends[RANDOM_TEST]],
         even_test_accuracy=[float(curve.accuracy[-1]) for curve in ends[EVEN_TEST]],
         batch=[record.batch for record in records],

@@ -17,6 +17,7 @@ def verdict_paragraphs(
     for variant in variants:
         where = f"[{variant.variant}] " if len(variants) > 1 else ""
         paragraphs += [where + _pair_paragraph(pair, variant) for pair in variant.pairs if pair.answers]
+        paragraphs += [where + words for words in [_not_learnt(variant)] if words]
         if variant.failed:
             paragraphs.append(f"{where}Not finished, and in no figure above: {'; '.join(variant.failed)}.")
     paragraphs.append(_caution(proxy, parameters, model))
@@ -30,6 +31,21 @@ def _pair_paragraph(pair: Pair, variant: VariantResult) -> str:
     if len(variant.arms[0].seeds) < 2:
         sentences.append("One seed tells nothing about noise: use --seeds 3 or more.")
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _not_learnt(variant: VariantResult) -> str:
+    """The loss may fall without anything being learnt: under l2 by shrinking logits alone."""
+    ends = {arm.arm: sum(arm.random_test_accuracy) / len(arm.random_test_accuracy) for arm in variant.arms}
+    start = max((arm.start_accuracy for arm in variant.arms), default=0.0)
+    if any(end > start for end in ends.values()):
+        return ""
+    told = ", ".join(f"{arm} {100 * end:.1f} %" for arm, end in ends.items())
+    return (
+        f"No arm predicts more of the random test's tokens right than before training ({100 * start:.1f} %; after it "
+        f"{told}). Where a loss fell all the same, it fell without better predictions, as l2 does when all "
+        "logits shrink towards 0 (its value is then one over the vocabulary): speed to such a loss is not "
+        "speed of learning."
+    )
 
 
 def _speed_words(pair: Pair) -> str:
