@@ -19,8 +19,8 @@ from evenly.pipeline.select import SelectOutcome, select_sources
 from evenly.pipeline.slice import slice_selection
 from evenly.pipeline.split import SplitRequest, split_sources
 from evenly.pipeline.verify import verify_folder
-from evenly.selection.controlled import Controls, select_controlled
-from evenly.selection.greedy import pool_tensor
+from evenly.selection.controlled import Controls
+from evenly.selection.greedy import pool_tensor, select_prepared
 from tests.pipeline.files import read_lines, records, write_lines
 
 
@@ -203,7 +203,7 @@ class TestExtend:
         both = [*read_lines(files / "pool.jsonl"), *read_lines(files / "new.jsonl")]
         rows = pool_tensor(np.array([row["vec"] for row in both]), "cosine")
         picks = [row for _, row in old]
-        expected = select_controlled(rows, 15, "cosine", Controls(anchors=rows[picks]))
+        expected = select_prepared(rows, 15, "cosine", Controls(anchors=rows[picks]))
         order = pq.read_table(found.outcome.folder / "order.parquet").to_pylist()
         new = sorted((line["rank"], line["row"]) for line in order if line["rank"] is not None)
         assert [row for _, row in new] == picks + expected.rows.tolist()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from evenly.errors import InputError
 from evenly.selection.budgets import affordable
-from evenly.selection.controlled import Controls, priority_of, select_controlled
+from evenly.selection.controlled import Controls, priority_of
 from evenly.selection.greedy import select_prepared
 from evenly.selection.memory import MemoryPool
 from evenly.selection.orders import cover_in_order
@@ -110,9 +110,9 @@ class TestAgainstTheTextbook:
         expected = textbook(rows, count, controls, start)
         if not expected[0]:
             with pytest.raises(InputError):
-                select_controlled(torch.from_numpy(rows), count, "euclidean", controls, start=start)
+                select_prepared(torch.from_numpy(rows), count, "euclidean", controls, start=start)
             return
-        found = select_controlled(torch.from_numpy(rows), count, "euclidean", controls, start=start)
+        found = select_prepared(torch.from_numpy(rows), count, "euclidean", controls, start=start)
         assert found.rows.tolist() == expected[0]
         np.testing.assert_array_equal(found.radii, np.sqrt(expected[1]))
 
@@ -133,9 +133,9 @@ class TestAgainstTheTextbook:
         given_by = np.bincount(group[picks], minlength=groups) if picks else np.zeros(groups)
         if (given_by < least).any():
             with pytest.raises(InputError):
-                select_controlled(torch.from_numpy(rows), count, "euclidean", controls, start=start)
+                select_prepared(torch.from_numpy(rows), count, "euclidean", controls, start=start)
             return
-        found = select_controlled(torch.from_numpy(rows), count, "euclidean", controls, start=start)
+        found = select_prepared(torch.from_numpy(rows), count, "euclidean", controls, start=start)
         assert found.rows.tolist() == picks
         assert (np.bincount(group[found.rows], minlength=groups) <= quotas.most).all()
 
@@ -145,7 +145,7 @@ class TestAgainstTheTextbook:
         rng = np.random.default_rng(data.draw(st.integers(0, 99)))
         given_rows = rng.permutation(len(rows))[: data.draw(st.integers(1, len(rows)))]
         controls = Controls(given=given_rows)
-        found = select_controlled(torch.from_numpy(rows), len(rows), "euclidean", controls)
+        found = select_prepared(torch.from_numpy(rows), len(rows), "euclidean", controls)
         picks, radii = textbook(rows, len(rows), controls, None)
         assert found.rows.tolist() == picks
         np.testing.assert_array_equal(found.radii, np.sqrt(radii))
@@ -154,10 +154,11 @@ class TestAgainstTheTextbook:
 class TestPlain:
     @relaxed
     @given(rows=hard_pools())
-    def test_no_controls_give_the_plain_order(self, rows: np.ndarray) -> None:
+    def test_controls_that_ask_nothing_give_the_plain_order(self, rows: np.ndarray) -> None:
         tensor = torch.from_numpy(rows)
         plain = select_prepared(tensor, len(rows), "euclidean", allow_copies=True)
-        found = select_controlled(tensor, len(rows), "euclidean", Controls(), allow_copies=True)
+        everyone = Controls(eligible=np.ones(len(rows), dtype=bool))
+        found = select_prepared(tensor, len(rows), "euclidean", everyone, allow_copies=True)
         for name in ("rows", "radii", "keeper", "keeper_distance"):
             np.testing.assert_array_equal(getattr(found, name), getattr(plain, name), err_msg=name)
 
@@ -166,7 +167,7 @@ class TestPlain:
     def test_any_order_is_covered_exactly(self, rows: np.ndarray, seed: int) -> None:
         picks = np.random.default_rng(seed).permutation(len(rows))
         pool = MemoryPool(torch.from_numpy(rows))
-        radii = cover_in_order(pool, torch.from_numpy(rows), picks)
+        radii = cover_in_order(pool, picks)
         assert np.isinf(radii[0])
         for rank in range(1, len(picks)):
             earlier = squared_distances_to(rows[picks[:rank]], rows[picks[rank]])
@@ -177,11 +178,11 @@ class TestPlain:
         rows = rng.standard_normal((1200, 16)).astype(np.float32)
         rows[1000:] = rows[:200]
         controls = Controls(weights=rng.uniform(0.5, 1, 1200), eligible=rng.random(1200) < 0.9)
-        found = select_controlled(torch.from_numpy(rows), 800, "euclidean", controls, start=None)
+        found = select_prepared(torch.from_numpy(rows), 800, "euclidean", controls, start=None)
         picks, radii = textbook(rows, 800, controls, int(found.rows[0]))
         assert found.rows.tolist() == picks
         picks = rng.permutation(1200)
-        radii = cover_in_order(MemoryPool(torch.from_numpy(rows)), torch.from_numpy(rows), picks)
+        radii = cover_in_order(MemoryPool(torch.from_numpy(rows)), picks)
         place = 1177
         assert radii[place] == squared_distances_to(rows[picks[:place]], rows[picks[place]]).min()
 

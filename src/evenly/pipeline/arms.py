@@ -10,8 +10,8 @@ import numpy as np
 
 from evenly.errors import InputError
 from evenly.selection import select
-from evenly.selection.controlled import Controls, select_controlled
-from evenly.selection.greedy import pool_tensor
+from evenly.selection.controlled import Controls
+from evenly.selection.greedy import pool_tensor, select_prepared
 from evenly.selection.quotas import Quotas, quotas_for
 from evenly.train.arms import Arm
 from evenly.train.plan import EVEN_TEST, RANDOM_TEST
@@ -163,7 +163,7 @@ class ArmMaker:
         if not self.match_length:
             return select(self.vectors, self.keep, start="random", seed=seed, allow_copies=True).rows
         rows, controls = pool_tensor(self.vectors, "cosine"), Controls(quotas=self._quotas())
-        return select_controlled(
+        return select_prepared(
             rows, self.keep, "cosine", controls, start="random", seed=seed, allow_copies=True
         ).rows
 

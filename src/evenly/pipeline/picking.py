@@ -17,7 +17,6 @@ from evenly.errors import InputError
 from evenly.pipeline.control_request import ControlRequest
 from evenly.pipeline.controls import Prepared
 from evenly.selection.budgets import read_budget
-from evenly.selection.controlled import select_controlled
 from evenly.selection.greedy import Start, select_prepared
 from evenly.selection.knee import knee
 from evenly.selection.orders import selection_of
@@ -122,19 +121,7 @@ class Picker:
         return selection_of(self.vectors, eligible[better.rows], self.metric, asked=found.asked)
 
     def _greedy(self, prepared: Prepared, pool: Pool | None, progress: Progress) -> Selection:
-        if not _controlled(prepared):
-            return select_prepared(
-                self.vectors,
-                prepared.count,
-                self.metric,
-                start=self.start,
-                seed=self.seed,
-                allow_copies=self.allow_copies,
-                saved=self._saved(""),
-                pool=pool,
-                progress=progress,
-            )
-        found = select_controlled(
+        found = select_prepared(
             self.vectors,
             prepared.count,
             self.metric,
@@ -176,25 +163,6 @@ class Picker:
 def _eligible_rows(prepared: Prepared) -> Int64Array:
     eligible = prepared.controls.eligible
     return np.arange(len(prepared.lengths)) if eligible is None else np.flatnonzero(eligible)
-
-
-def _controlled(prepared: Prepared) -> bool:
-    controls = prepared.controls
-    return (
-        prepared.budget.unit != "rows"
-        or len(controls.given) > 0
-        or controls.least_distance > 0
-        or any(
-            value is not None
-            for value in (
-                controls.eligible,
-                controls.anchors,
-                controls.weights,
-                controls.quality,
-                controls.quotas,
-            )
-        )
-    )
 
 
 def _controls_key(prepared: Prepared) -> str:

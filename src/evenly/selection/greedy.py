@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -10,9 +11,11 @@ import torch
 
 from evenly.checks import check_int, check_keep, check_metric, check_vectors
 from evenly.errors import InputError
-from evenly.selection.distance import unit_rows
-from evenly.selection.loop import Order, central_row, extend_order, order_arrays
+from evenly.selection.controlled import Controls
+from evenly.selection.distance import mean_from_block_sums, squared_distances_to, unit_rows
+from evenly.selection.loop import Order, Rule, central_row, extend_order, order_arrays
 from evenly.selection.memory import MemoryPool
+from evenly.selection.orders import cover_in_order
 from evenly.selection.pool import Pool
 from evenly.selection.saved_order import SavedOrder
 from evenly.selection.tiles import steady_torch
@@ -91,6 +94,7 @@ def select_prepared(
     rows: torch.Tensor,
     count: int,
     metric: Metric,
+    controls: Controls | None = None,
     *,
     start: Start = None,
     seed: int = 0,
@@ -99,54 +103,150 @@ def select_prepared(
     pool: Pool | None = None,
     progress: Progress = silent,
 ) -> Selection:
-    """`select` for rows from `pool_tensor` and a checked count.
+    """`select` for rows from `pool_tensor` and a checked count, under controls.
+
+    At every pick no open row had a larger priority (distance, weight times distance, or step of distance and then
+    quality); among equals the lowest row number. Open are eligible rows of open groups that lie at least the
+    least distance away, and farther than 0.
 
     Args:
-        saved: picks of an earlier run over the same rows from the same start, to go on from and to add to.
+        rows: (N, d) float32.
+        count: picks asked for, given ones among them.
+        metric: of all distances.
+        controls: what bends the order; None for the plain one.
+        start: first pick where there are neither anchors nor given rows; None takes the open row nearest the
+            mean of the pool.
+        seed: for a random start.
+        allow_copies: go on with copies in row order once no open row lies farther than 0.
+        saved: picks of an earlier run over the same rows under the same controls, to go on from and to add to.
         pool: a new one of the same rows, wherever it holds them; None makes one in memory.
+        progress: called with ("select", picks so far, picks asked for).
+
+    Returns:
+        The selection; ``radii`` are distances to the nearest earlier pick or anchor and need not fall where
+        rows were given or weighted.
+
+    Raises:
+        InputError: nothing can be picked, the start may not be picked, or a quota cannot be met.
     """
+    controls = controls or Controls()
     with steady_torch():
         pool = pool or MemoryPool(rows)
-        order = (saved.load() if saved else None) or Order([resolve_start(pool, start, seed)], [np.inf])
-        order = Order(order.rows[:count], order.squared_radii[:count])
-        picks = np.asarray(order.rows, dtype=np.int64)
-        for at in range(0, len(picks), PICKS_AT_ONCE):
-            part = picks[at : at + PICKS_AT_ONCE]
-            pool.cover(pool.take(part), part)
+        rule = controls.rule(pool.count, count, metric)
+        resumed = _admitted(saved.load() if saved else None, controls, rule, count, metric)
+        order = _begin(pool, controls, rule, resumed, lambda: _first(pool, rows, rule, start, seed))
 
         def after_round(so_far: Order) -> None:
             if saved:
                 saved.save_now_and_then(so_far)
             progress("select", len(so_far), count)
 
-        extend_order(pool, order, count, after_round=after_round)
+        extend_order(pool, order, count, rule=rule, after_round=after_round)
         if saved:
             saved.save(order)
-        return finish(pool, order, metric, asked=count, allow_copies=allow_copies)
+        exhausted = len(order) < count and not rule.spent_up
+        if exhausted and allow_copies:
+            _add_copies(order, count, rule, pool.count)
+        rule.check_met()
+        _check_any(order, rule, controls)
+        return _selection(pool, order, metric, asked=count, exhausted=exhausted)
 
 
-def resolve_start(pool: Pool, start: Start, seed: int) -> int:
+def _admitted(saved: Order | None, controls: Controls, rule: Rule, count: int, metric: Metric) -> Order:
+    """As much of a saved order as this count, budget and least distance take."""
+    given = len(controls.given)
+    if saved is None or len(saved) < max(given, 1):
+        return Order([], [])
+    near = metric_distance(np.asarray(saved.squared_radii), metric) < controls.least_distance
+    near[: max(given, 1)] = False
+    for rank, row in enumerate(saved.rows[:count]):
+        if near[rank] or not (rule.spend(row) if rank < given else rule.take(row)):
+            return Order(saved.rows[:rank], saved.squared_radii[:rank])
+    return Order(saved.rows[:count], saved.squared_radii[:count])
+
+
+def _begin(pool: Pool, controls: Controls, rule: Rule, resumed: Order, first: Callable[[], int]) -> Order:
+    """Covers the pool with the anchors, and with the picks that were made before or are no matter of distance."""
+    anchors = controls.anchors if controls.anchors is not None else torch.empty(0)
+    if len(anchors):
+        pool.cover(anchors, np.arange(len(anchors)) + pool.count)
+    if len(resumed):
+        picks = np.asarray(resumed.rows, dtype=np.int64)
+        for at in range(0, len(picks), PICKS_AT_ONCE):
+            part = picks[at : at + PICKS_AT_ONCE]
+            pool.cover(pool.take(part), part)
+        return resumed
+    if len(controls.given):
+        order = Order(controls.given.tolist(), cover_in_order(pool, controls.given).tolist())
+        if not all(rule.spend(row) for row in order.rows):
+            raise InputError(
+                f"the rows that must be kept cost more than the budget of {controls.budget:,.0f}; raise --keep"
+            )
+        return order
+    if len(anchors):
+        return Order([], [])
+    row = first()
+    if not rule.take(row):
+        return Order([], [])
+    pool.cover(pool.take(np.array([row])), np.array([row]))
+    return Order([row], [np.inf])
+
+
+def _first(pool: Pool, rows: torch.Tensor, rule: Rule, start: Start, seed: int) -> int:
     """The row number of the first pick."""
+    open_rows = rule.open_rows()
+    if open_rows is not None and not open_rows.any():
+        raise InputError("every row was set aside, so nothing can be picked; loosen a control")
     if start is None:
-        return central_row(pool)
+        if open_rows is None:
+            return central_row(pool)
+        mean = mean_from_block_sums(pool.block_sums(), pool.count)
+        squared = squared_distances_to(rows, mean.to(rows.device)).cpu().numpy()
+        return int(np.argmin(np.where(open_rows, squared, np.inf)))
     if isinstance(start, str):
         if start != "random":
             raise InputError(f'start must be a row number, "random" or None; got {start!r}')
-        return int(np.random.default_rng(check_int(seed, "seed", at_least=0)).integers(pool.count))
-    return check_int(start, "start", at_least=0, below=pool.count)
+        draw = np.random.default_rng(check_int(seed, "seed", at_least=0))
+        if open_rows is None:
+            return int(draw.integers(pool.count))
+        return int(np.flatnonzero(open_rows)[draw.integers(open_rows.sum())])
+    row = check_int(start, "start", at_least=0, below=pool.count)
+    if open_rows is not None and not open_rows[row]:
+        raise InputError(f"the start, row {row}, was set aside or is in a full group; name another row")
+    return row
 
 
-def finish(pool: Pool, order: Order, metric: Metric, *, asked: int, allow_copies: bool) -> Selection:
-    """The selection that an order makes, with copies appended in row order where they are wanted."""
+def _add_copies(order: Order, count: int, rule: Rule, pool_rows: int) -> None:
+    """Goes on in row order with rows at distance 0, as far as quotas and budget allow."""
+    for row in remaining_rows(pool_rows, order.rows).tolist():
+        if len(order) == count:
+            return
+        open_rows = rule.open_rows()
+        if open_rows is None or open_rows[row]:
+            if not rule.take(row):
+                return
+            order.rows.append(row)
+            order.squared_radii.append(0.0)
+
+
+def _check_any(order: Order, rule: Rule, controls: Controls) -> None:
+    """Raises InputError where nothing was picked."""
+    if not len(order) and rule.spent_up:
+        raise InputError(f"the first pick costs more than the budget of {controls.budget:,.0f}; raise --keep")
+    if not len(order):
+        raise InputError(
+            "nothing was picked: every eligible row is a copy of an anchor or too near to one; loosen a control"
+        )
+
+
+def _selection(pool: Pool, order: Order, metric: Metric, *, asked: int, exhausted: bool) -> Selection:
+    """The selection that an order makes; kept copies are their own keepers."""
     rows, squared_radii = order_arrays(order)
-    exhausted = len(rows) < asked
     keeper, squared = pool.cover_result()
-    if exhausted and allow_copies:
-        copies = remaining_rows(pool.count, rows)[: asked - len(rows)]
+    copies = rows[squared_radii == 0]
+    if len(copies):
         keeper = keeper.copy()
         keeper[copies] = copies
-        rows = np.concatenate([rows, copies])
-        squared_radii = np.concatenate([squared_radii, np.zeros(len(copies))])
     return Selection(
         rows=rows,
         radii=metric_distance(squared_radii, metric),
@@ -158,7 +258,7 @@ def finish(pool: Pool, order: Order, metric: Metric, *, asked: int, allow_copies
     )
 
 
-def remaining_rows(count: int, rows: Int64Array) -> Int64Array:
+def remaining_rows(count: int, rows: Int64Array | list[int]) -> Int64Array:
     """The row numbers below ``count`` that are not among ``rows``, ascending."""
     left = np.ones(count, dtype=bool)
     left[rows] = False

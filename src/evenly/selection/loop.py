@@ -9,10 +9,12 @@ is the greedy order; the rounds are ours.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -21,6 +23,8 @@ from evenly.selection.filter import PickSide, fit_map, passing_pairs, product_dt
 from evenly.selection.pool import Candidates, Pool
 from evenly.selection.tiles import default_tiles
 from evenly.types import Float64Array, Int64Array
+
+BoolArray = npt.NDArray[np.bool_]
 
 FIRST_CANDIDATES = 64
 LEAST_AT_MOST = 512
@@ -54,33 +58,71 @@ def central_row(pool: Pool) -> int:
     return pool.nearest(mean_from_block_sums(pool.block_sums(), pool.count))[1]
 
 
+class Rule:
+    """Which row comes first: the farthest. Controls bend it, see `evenly.selection.controlled`.
+
+    Rounds are valid for every rule under which a row never gains: its priority does not rise as its distance
+    falls, and what is closed stays closed.
+    """
+
+    spent_up = False
+    """Whether the budget took no more."""
+
+    def best(self, pool: Pool, count: int) -> Candidates:
+        """About ``count`` open rows of highest priority, farthest first; their ``rest`` is by priority."""
+        return pool.farthest(count)
+
+    def priority(self, squared_distance: float, row: int) -> float:
+        """Of a row at a squared distance: the largest comes first, the lowest row number among equals.
+
+        Negative infinity for a row that is closed: a copy of a pick.
+        """
+        return squared_distance if squared_distance > 0 else -math.inf
+
+    def open_rows(self) -> BoolArray | None:
+        """(N,) bool, rows that may be picked now, whatever their distance; None for all."""
+        return None
+
+    def take(self, row: int) -> bool:
+        """Whether the row that comes first is picked. Where it is not, the order ends."""
+        return self.spend(row)
+
+    def spend(self, row: int) -> bool:
+        """Whether the budget takes one more row; the first that it does not take ends the order."""
+        return True
+
+    def check_met(self) -> None:
+        """Raises InputError where the order that has ended lacks what it must hold."""
+
+
 def extend_order(
     pool: Pool,
     order: Order,
     count: int,
     *,
-    least_squared_distance: float = 0.0,
+    rule: Rule | None = None,
     after_round: Callable[[Order], None] = lambda order: None,
 ) -> None:
-    """Goes on picking until the order has ``count`` picks or no row is farther than the least distance.
+    """Goes on picking until the order has ``count`` picks, no row is open, or the rule ends it.
 
     Args:
         pool: has been covered with the picks of ``order`` (and with the anchors, if any).
         order: at least a start, unless there are anchors; extended in place.
         count: picks wanted in all.
-        least_squared_distance: a pick must lie farther than this from all earlier ones.
+        rule: says which row comes first; None for the farthest.
         after_round: called with the order after each round, to save it or show progress.
 
     Cost: one product of the pool with the picks, plus tens of passes over the distances.
     """
+    rule = rule or Rule()
     wanted = FIRST_CANDIDATES
     most_wanted = min(max(pool.count // ROWS_PER_CANDIDATE, LEAST_AT_MOST), MOST_AT_MOST)
     most_wanted -= most_wanted % CANDIDATES_PER_TILE  # tiles of one shape: see `even_chunk`
     while len(order) < count:
-        candidates = pool.farthest(wanted)
+        candidates = rule.best(pool, wanted)
         if not len(candidates.rows):
             return
-        picks, squared_radii, edges = greedy_round(candidates, count - len(order), least_squared_distance)
+        picks, squared_radii, edges = greedy_round(candidates, count - len(order), rule)
         if not len(picks):
             return
         rows = candidates.rows[picks]
@@ -94,9 +136,7 @@ def extend_order(
             wanted = max(wanted // 2, FIRST_CANDIDATES)
 
 
-def greedy_round(
-    candidates: Candidates, most: int, least_squared_distance: float
-) -> tuple[Int64Array, list[float], int]:
+def greedy_round(candidates: Candidates, most: int, rule: Rule) -> tuple[Int64Array, list[float], int]:
     """Greedy among the candidates, as far as no row outside can come first.
 
     Returns:
@@ -105,26 +145,30 @@ def greedy_round(
     squared = candidates.squared_distances.tolist()
     rows = candidates.rows.tolist()
     neighbours = close_neighbours(candidates)
-    rest = (-candidates.rest[0], candidates.rest[1]) if candidates.rest else (0.0, -1)
-    heap = [(-distance, row, index) for index, (distance, row) in enumerate(zip(squared, rows, strict=True))]
+    rest = (-candidates.rest[0], candidates.rest[1]) if candidates.rest else (math.inf, -1)
+    heap = [
+        (-rule.priority(distance, row), row, index)
+        for index, (distance, row) in enumerate(zip(squared, rows, strict=True))
+    ]
     heapq.heapify(heap)
     picks: list[int] = []
     radii: list[float] = []
     while heap and len(picks) < most:
         negative, row, index = heapq.heappop(heap)
-        if -negative != squared[index]:
-            continue  # lowered since it was pushed
-        if (negative, row) > rest or -negative <= least_squared_distance:
+        if -negative != rule.priority(squared[index], row):
+            continue  # lowered or closed since it was pushed
+        if (negative, row) > rest or not rule.take(row):
             break
         picks.append(index)
-        radii.append(-negative)
+        radii.append(squared[index])
         squared[index] = 0.0
         others, distances = neighbours.of(index)
         for other, distance in zip(others, distances, strict=True):
             if distance < squared[other]:
                 squared[other] = distance
-                if (-distance, rows[other]) < rest:
-                    heapq.heappush(heap, (-distance, rows[other], other))
+                entry = (-rule.priority(distance, rows[other]), rows[other], other)
+                if entry[:2] < rest:
+                    heapq.heappush(heap, entry)
     return np.asarray(picks, dtype=np.int64), radii, neighbours.count
 
 

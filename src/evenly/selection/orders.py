@@ -44,7 +44,7 @@ def selection_of(
         pool = MemoryPool(rows)
         if anchors is not None and len(anchors):
             pool.cover(anchors, np.arange(len(anchors)) + len(rows))
-        squared_radii = cover_in_order(pool, rows, picks)
+        squared_radii = cover_in_order(pool, picks)
         keeper, squared = pool.cover_result()
     return Selection(
         rows=np.asarray(picks, dtype=np.int64),
@@ -71,12 +71,11 @@ def nearest_of(rows: Tensor, others: Tensor, metric: Metric) -> tuple[Int64Array
     return keeper - len(rows), metric_distance(squared, metric)
 
 
-def cover_in_order(pool: Pool, rows: Tensor, picks: Int64Array) -> Float64Array:
+def cover_in_order(pool: Pool, picks: Int64Array) -> Float64Array:
     """Covers a pool with rows in any order; returns each one's squared distance to the nearest covered before it.
 
     Args:
-        pool: of ``rows``; what covered it before counts as earlier.
-        rows: (N, d) float32.
+        pool: what covered it before counts as earlier.
         picks: (k,) int64, different rows.
 
     Returns:
@@ -86,14 +85,14 @@ def cover_in_order(pool: Pool, rows: Tensor, picks: Int64Array) -> Float64Array:
     for at in range(0, len(picks), PICKS_AT_ONCE):
         part = picks[at : at + PICKS_AT_ONCE]
         _, squared = pool.cover_result()
-        squared_radii[at : at + len(part)] = _radii_within(rows, part, squared[part])
-        pool.cover(rows[torch.from_numpy(part)].cpu(), part)
+        vectors = pool.take(part)
+        squared_radii[at : at + len(part)] = _radii_within(vectors, part, squared[part])
+        pool.cover(vectors, part)
     return squared_radii
 
 
-def _radii_within(rows: Tensor, part: Int64Array, squared: Float64Array) -> Float64Array:
+def _radii_within(vectors: Tensor, part: Int64Array, squared: Float64Array) -> Float64Array:
     """Lowers squared distances of some rows by those to the earlier ones among them."""
-    vectors = rows[torch.from_numpy(part)].cpu()
     found = squared.copy()
     if not np.isfinite(found).all():  # nothing is covered yet: the distances to the first bound all others
         found = np.minimum(found, squared_distances_to(vectors, vectors[0]).numpy())

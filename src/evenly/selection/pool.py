@@ -18,8 +18,8 @@ class Candidates:
         rows: (B,) int64 pool row numbers, farthest first, lowest number first among equals.
         squared_distances: (B,) float64 to the nearest pick so far; all above 0.
         vectors: (B, d) float32.
-        rest: squared distance and row number of the farthest row that is not among them; None where no other
-            row is farther than 0. No row outside can come before it: larger distance first, then lower number.
+        rest: squared distance (or the priority under a rule) and row number of the first row that is not among
+            them; None where no other row is open. Larger comes first, then the lower number.
     """
 
     rows: Int64Array

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from evenly.selection.controlled import Controls, select_controlled
+from evenly.selection.controlled import Controls
+from evenly.selection.greedy import select_prepared
 from evenly.selection.quotas import Quotas, proportional
 from evenly.selection.strategies.clusters import cluster
 from evenly.selection.strategies.task import Strategy, Task
@@ -22,7 +23,7 @@ def order(task: Task) -> Int64Array:
     found = cluster(task, max(1, math.isqrt(task.rows // 2)))
     shares = proportional(np.bincount(found.label, minlength=found.count), task.count)
     quotas = Quotas(tuple(map(str, range(found.count))), found.label, shares, shares)
-    return select_controlled(
+    return select_prepared(
         task.vectors,
         task.count,
         task.metric,
