@@ -131,6 +131,38 @@ def test_one_arm_that_fails_leaves_the_others(model_folder: Path, rows: list, tm
         )
 
 
+def test_runs_that_fail_say_why_and_the_others_go_on(
+    model_folder: Path, rows: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evenly.train import trainer
+    from evenly.train.compare import prepare, run_all
+
+    failures = {
+        "full": RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        "random": trainer.DivergedError(7, float("nan")),
+        "clumped": RuntimeError("the disk is full\nand more"),
+    }
+
+    def train_run(run: trainer.Run, *_: object, **__: object) -> None:
+        if error := failures.get(run.key.split("-")[0]):
+            raise error
+
+    monkeypatch.setattr(trainer, "train_run", train_run)
+    request = make_request({}, arms=(*failures, "uniform"), model=str(model_folder), **SMALL)
+    prepared = prepare(tmp_path, rows, str(model_folder), request.training)
+    tests = {RANDOM_TEST: np.arange(60, 75), EVEN_TEST: np.arange(75, 90)}
+    arms = [Arm(name, 0, np.arange(60)) for name in request.arms]
+    outcomes = run_all(plan_runs(request, prepared, arms, tests, 1e-3), prepared)
+    status = {each.record.arm: each.record.status for each in outcomes}
+    assert status == {
+        "full": "failed: out of memory; lower --micro-batch (now 6) or --window (now 64), or use "
+        "--gradient-checkpointing or --lora",
+        "random": "diverged: the loss became nan at step 7; lower the rate (--lr) or clip harder",
+        "clumped": "failed: the disk is full",
+        "uniform": "done",
+    }
+
+
 @pytest.mark.slow
 def test_from_source_to_verdict(
     model_folder: Path, rows: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
