@@ -70,10 +70,10 @@ def evaluate_model(
         MissingExtraError: without the extra ``eval``.
         InputError: no tokenizer, a task that is no file and not known, a file without answers.
     """
+    load_tokenizer(model)  # says in one line what the harness would say in thirty
     manager = check_tasks(tasks)
     import lm_eval
 
-    load_tokenizer(model)  # says in one line what the harness would say in thirty
     with tempfile.TemporaryDirectory() as place:
         found = lm_eval.simple_evaluate(
             model="hf",
