@@ -1,13 +1,17 @@
 """How selection grows: ``make bench-scale``. Ratios within this one run, pools from `benchmarks/pools.py`.
 
 ``--rows`` is the large pool (a tenth of it is kept); exponents come from pools of a hundredth, a tenth and all of
-it. ``--peers`` adds other packages on 20,000 rows.
+it. ``--places`` compares the pool on disk with the large pool in memory, and two Ray workers with one process on a
+fifth of it. ``--peers`` adds other packages on 20,000 rows.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,14 +24,18 @@ from evenly.types import Selection
 
 TEXTBOOK_PICKS = 60
 BARE_SHARE = 0.2
+DIMENSION = 384
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--peers", action="store_true", help="also time other packages, on 20,000 rows")
+    parser.add_argument("--places", action="store_true", help="also time the pools on disk and on Ray")
     asked = parser.parse_args()
     found: dict[str, Any] = {"machine": machine(), "growth": growth(asked.rows)}
+    if asked.places:
+        found["places"] = [on_disk(asked.rows, asked.rows // 10), on_ray(asked.rows // 5, asked.rows // 50)]
     if asked.peers:
         found["peers"] = peers()
     save("scale", found)
@@ -63,6 +71,87 @@ def one_size(rows: int, picks: int) -> dict[str, Any]:
         "over bare": round(ours / bare, 2),
         "textbook over ours": round(per_pick * picks / ours, 1),
         "first picks as the textbook's": order == selections[0].rows[: len(order)].tolist(),
+    }
+
+
+def on_disk(rows: int, picks: int) -> dict[str, Any]:
+    """The pool on disk within two thirds of what its vectors take, in processes of their own; see `DISK_PROBE`."""
+    memory = int(4 * rows * DIMENSION * 0.65)
+    with tempfile.TemporaryDirectory() as folder:
+        vectors = pool_tensor(clustered_pool(rows), "cosine").numpy()
+        np.save(Path(folder) / "vectors.npy", vectors)
+        del vectors
+        runs = [_probe(folder, picks, most) for most in (0, memory)]
+    (resident, _, orders), (disk, held, same) = runs
+    return {
+        "pool": f"disk, {memory / 1e9:.2f} GB",
+        "rows": rows,
+        "picks": picks,
+        "over memory": round(disk / resident, 2),
+        "same order": orders == same,
+        "peak memory, GB": round(held / 1e9, 2),
+    }
+
+
+DISK_PROBE = """
+import hashlib, sys, threading, time
+from pathlib import Path
+import numpy as np
+from evenly.selection.compiled import compiled_loops
+from evenly.selection.disk import DiskPool
+from evenly.selection.greedy import pool_tensor, select_prepared
+compiled_loops()
+folder, picks, memory = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+def watch():
+    global peak
+    while not done:
+        peak = max(peak, resident())
+        time.sleep(0.01)
+libraries, peak, done = resident(), 0, False
+thread = threading.Thread(target=watch)
+thread.start()
+vectors = np.load(folder / "vectors.npy", mmap_mode="r" if memory else None)
+started = time.perf_counter()
+rows = pool_tensor(vectors[:1], "cosine")
+pool = DiskPool(vectors, memory, folder) if memory else None
+found = select_prepared(rows if memory else pool_tensor(vectors, "cosine"), picks, "cosine", pool=pool)
+taken = time.perf_counter() - started
+done = True
+thread.join()
+print(taken, peak - libraries, hashlib.sha256(found.rows.tobytes() + found.radii.tobytes()).hexdigest())
+"""
+
+
+def _probe(folder: str, picks: int, memory: int) -> tuple[float, int, str]:
+    """Seconds, peak bytes beyond the libraries, and the hash of the order."""
+    call = [sys.executable, "-c", DISK_PROBE, folder, str(picks), str(memory)]
+    run = subprocess.run(call, capture_output=True, text=True, check=True)
+    taken, peak, order = run.stdout.split()
+    return float(taken), int(peak), order
+
+
+def on_ray(rows: int, picks: int) -> dict[str, Any]:
+    """Two workers of a local cluster, a core each, against one process with both cores."""
+    from evenly.selection.ray_pool import RayPool, cluster
+
+    vectors = pool_tensor(clustered_pool(rows), "cosine")
+    found: list[Selection] = []
+    select_prepared(vectors, picks // 10, "cosine")
+    resident = seconds(lambda: found.append(select_prepared(vectors, picks, "cosine")))
+    with cluster():
+        pool = RayPool(vectors.numpy(), "euclidean", workers=2)
+        pool.nearest(vectors[0])  # the workers have loaded
+        shared = seconds(lambda: found.append(select_prepared(vectors, picks, "cosine", pool=pool)))
+        pool.close()
+    return {
+        "pool": "Ray, 2 workers",
+        "rows": rows,
+        "picks": picks,
+        "over memory": round(shared / resident, 2),
+        "same order": bool(np.array_equal(found[0].rows, found[1].rows)),
+        "peak memory, GB": "",
     }
 
 
@@ -134,6 +223,10 @@ def report(found: dict[str, Any]) -> None:
         f"{found['machine']}"
     )
     write_table("scale", list(lines[0]), [list(line.values()) for line in lines], note)
+    if "places" in found:
+        places = found["places"]
+        note = "Both orders are compared bit for bit. The workers' start is left out, that of the disk pool is not."
+        write_table("places", list(places[0]), [list(line.values()) for line in places], note)
     if "peers" in found:
         peers = found["peers"]
         write_table(
