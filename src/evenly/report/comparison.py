@@ -79,9 +79,9 @@ def write_comparison_page(folder: Path) -> Path:
                 {"title": title, "charts": [_chart(_of(points, variant, part), part, axis) for axis in AXES]}
                 for part, title in PARTS.items()
             ],
-            "tables": [
-                ("Arms", arm_rows(variant)),
-                ("Questions", answer_rows(variant)),
+            "tables": [("Arms", arm_rows(variant)), ("Main questions", answer_rows(variant, main=True))],
+            "folded": [
+                ("Every question", answer_rows(variant)),
                 ("When each arm got where", threshold_rows(variant)),
             ],
             "failed": variant["failed"],

@@ -12,11 +12,12 @@ RARE = "even test at equal steps"
 def verdict_paragraphs(
     variants: list[VariantResult], *, proxy: bool, parameters: int, model: str
 ) -> list[str]:
-    """One paragraph for each pair at each point of the axes, then the caution about the model."""
+    """One paragraph for each pair at each point of the axes, the even arm's first, then the caution about the model."""
     paragraphs = []
     for variant in variants:
         where = f"[{variant.variant}] " if len(variants) > 1 else ""
-        paragraphs += [where + _pair_paragraph(pair, variant) for pair in variant.pairs if pair.answers]
+        pairs = sorted(variant.pairs, key=lambda pair: pair.first != "uniform")
+        paragraphs += [where + _pair_paragraph(pair, variant) for pair in pairs if pair.answers]
         paragraphs += [where + words for words in [_not_learnt(variant)] if words]
         if variant.failed:
             paragraphs.append(f"{where}Not finished, and in no figure above: {'; '.join(variant.failed)}.")
