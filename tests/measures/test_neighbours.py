@@ -29,7 +29,7 @@ def exact_squares(left: torch.Tensor, right: torch.Tensor) -> np.ndarray:
 
 def check_nearest(images: Images, left: torch.Tensor, right: torch.Tensor, count: int, *, own: bool) -> None:
     queries, keys = images.take(left), images.take(right)
-    squared = exact_squares(queries.rows, keys.rows)
+    squared = exact_squares(queries.rows[left], keys.rows[right])
     own_column = None
     if own:
         own_column = np.array([int((right == row).nonzero()[0]) if row in right else -1 for row in left])
@@ -46,7 +46,7 @@ def check_nearest(images: Images, left: torch.Tensor, right: torch.Tensor, count
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name", POOLS)
 def test_nearest_is_the_definition(name: str, dtype: torch.dtype) -> None:
-    images = Images.of(as_rows(POOLS[name]), dtype)
+    images = Images.of(as_rows(POOLS[name]).numpy(), dtype)
     rows = torch.arange(len(images))
     check_nearest(images, rows[::3], rows[1::3], 1, own=False)
     check_nearest(images, rows[::3], rows[:200], 4, own=True)
@@ -55,7 +55,7 @@ def test_nearest_is_the_definition(name: str, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name", ["plain", "two blocks", "tight clusters", "grid with ties", "one far row"])
 def test_a_set_with_itself_is_the_definition(name: str, dtype: torch.dtype) -> None:
-    images = Images.of(as_rows(POOLS[name]), dtype)
+    images = Images.of(as_rows(POOLS[name]).numpy(), dtype)
     squared = exact_squares(images.rows, images.rows)
     np.fill_diagonal(squared, np.inf)
     order = np.lexsort((np.broadcast_to(np.arange(len(images)), squared.shape), squared), axis=1)[:, :3]
@@ -66,16 +66,16 @@ def test_a_set_with_itself_is_the_definition(name: str, dtype: torch.dtype) -> N
 
 def test_several_blocks_of_minima_agree_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = as_rows(np.random.default_rng(1).normal(size=(2100, 10)))
-    images = Images.of(rows)
+    images = Images.of(rows.numpy())
     whole = nearest(images, images, 2, own=np.arange(len(rows)))
-    monkeypatch.setattr(neighbours, "_MINIMA_BYTES", 1)
+    monkeypatch.setattr(neighbours, "SIDE_ROWS", 1024)
     parts = nearest(images, images, 2, own=np.arange(len(rows)))
     np.testing.assert_array_equal(whole.index, parts.index)
     np.testing.assert_array_equal(whole.squared_distance, parts.squared_distance)
 
 
 def test_fewer_rows_than_neighbours_asked_for() -> None:
-    images = Images.of(as_rows([[0.0, 0], [1, 0], [3, 0]]))
+    images = Images.of(as_rows([[0.0, 0], [1, 0], [3, 0]]).numpy())
     found = nearest(images, images, 4, own=np.arange(3))
     assert found.index.tolist() == [[1, 2, -1, -1], [0, 2, -1, -1], [1, 0, -1, -1]]
     assert np.isinf(found.squared_distance[:, 2:]).all()
@@ -84,7 +84,7 @@ def test_fewer_rows_than_neighbours_asked_for() -> None:
 @settings(deadline=None, max_examples=15)
 @given(arrays(np.float32, (12, 3), elements=st.floats(-4, 4, width=16)), st.integers(1, 5))
 def test_nearest_with_copies_and_ties(vectors: np.ndarray, count: int) -> None:
-    images = Images.of(as_rows(vectors))
+    images = Images.of(as_rows(vectors).numpy())
     check_nearest(images, torch.arange(12), torch.arange(12), count, own=True)
 
 
@@ -103,12 +103,12 @@ def test_pairs_within_is_the_definition(
     rows = as_rows(POOLS[name][:1100])
     squared = exact_squares(rows, rows)[np.triu_indices(len(rows), 1)]
     limits = np.unique(np.r_[0.0, np.quantile(squared, [0, 0.001, 0.3, 0.9, 1.0], method="lower")])
-    counts = counted_within(Images.of(rows, dtype), limits)
+    counts = counted_within(Images.of(rows.numpy(), dtype), limits)
     assert counts == [(squared <= limit).sum() for limit in limits]
 
 
 def test_pairs_within_counts_copies_and_skips_nothing_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "_MINIMA_BYTES", 1)
+    monkeypatch.setattr(neighbours, "SIDE_ROWS", 1024)
     random = np.random.default_rng(2)
     distinct, copies = random.normal(size=(1500, 3)), random.integers(1, 4, 1500)
     squared = exact_squares(as_rows(distinct), as_rows(distinct))
@@ -116,4 +116,4 @@ def test_pairs_within_counts_copies_and_skips_nothing_in_parts(monkeypatch: pyte
     of_pairs = np.triu(np.outer(copies, copies), 1)
     equal = (copies * (copies - 1) // 2).sum()
     expected = [equal + of_pairs[squared <= limit].sum() for limit in limits]
-    assert counted_within(Images.of(as_rows(distinct)), limits, copies) == expected
+    assert counted_within(Images.of(as_rows(distinct).numpy()), limits, copies) == expected

@@ -18,16 +18,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from evenly.checks import check_int, check_metric
-from evenly.measures.exact import RowSet, nearest_within
-from evenly.measures.images import BLOCK, ROUNDING, Images, on_all_cores, squared_by_product
+from evenly.measures.exact import MOST_PAIRS, RowSet, nearest_within
+from evenly.measures.images import BLOCK, ROUNDING, ROWS_AT_ONCE, Images, on_all_cores, squared_by_product
 from evenly.measures.measure import row_set
 from evenly.measures.neighbours import nearest
 from evenly.measures.result import plain
 from evenly.selection.distance import squared_distances
 from evenly.selection.filter import as_integers
-from evenly.selection.tiles import steady_torch
+from evenly.selection.mapped import release
+from evenly.selection.tiles import blocks, steady_torch
 from evenly.types import (
     Float64Array,
     Int64Array,
@@ -174,17 +176,43 @@ def certificate(
 
 
 class _Parts:
-    """A pool of distinct rows cut into at most k - 1 parts, and the diameter of each."""
+    """A pool of distinct rows cut into at most k - 1 parts, and the diameter of each or a bound on it."""
 
-    def __init__(self, images: Images, label: Int64Array, count: int, squared_radius: float) -> None:
-        self.images, self.label, self.squared_radius = images, label, squared_radius
-        order = np.argsort(label, kind="stable")
-        edges = np.searchsorted(label[order], np.arange(count + 1))
-        self.members = [order[edges[part] : edges[part + 1]] for part in range(count)]
+    def __init__(self, images: Images, label: Int64Array, count: int, squared: Float64Array) -> None:
+        self.images, self.label, self.squared_radius = images, label, float(squared.max())
+        self.order = np.argsort(label, kind="stable")
+        self.edges = np.searchsorted(label[self.order], np.arange(count + 1))
+        self.changed: dict[int, Int64Array] = {}  # parts that rows were moved from or to
         self.ends = np.zeros((count, 2), dtype=np.int64)
-        self.squared = np.zeros(count)
-        self.centred = images.rows - images.map.centre.float()
-        self.measured = np.array([len(rows) < 2 for rows in self.members])
+        self.measured = np.diff(self.edges) < 2
+        self.squared = np.where(self.measured, 0.0, self._reach_bounds(squared))
+
+    def _reach_bounds(self, squared: Float64Array) -> Float64Array:
+        """Two rows of a part are no farther apart than the two largest distances to its pick together."""
+        order = np.lexsort((squared, self.label))
+        reach = np.append(0.0, np.sqrt(squared[order]))
+        last = self.edges[1:]
+        farthest, second = reach[last], reach[np.maximum(last - 1, 0)]
+        bounds: Float64Array = np.square(second + farthest) * (1 + 1e-12)
+        return bounds
+
+    @property
+    def count(self) -> int:
+        return len(self.squared)
+
+    def members(self, part: int) -> Int64Array:
+        """Rows of a part; ascending where none was moved."""
+        if (changed := self.changed.get(part)) is not None:
+            return changed
+        rows: Int64Array = self.order[self.edges[part] : self.edges[part + 1]]
+        return rows
+
+    def sizes(self) -> Int64Array:
+        """(parts,) int64, rows in each."""
+        found = np.diff(self.edges)
+        for part, rows in self.changed.items():
+            found[part] = len(rows)
+        return found
 
     @staticmethod
     def of_picks(of: RowSet, order: Int64Array, keeper: Int64Array | None, progress: Progress) -> _Parts:
@@ -200,59 +228,67 @@ class _Parts:
             place[centres] = np.arange(len(centres))
             own = np.flatnonzero(keeper[distinct] < len(of.pool))  # the others have anchors for keepers
             label[own] = place[np.searchsorted(distinct, of.first_equal[keeper[distinct][own]])]
-            known = torch.from_numpy(np.flatnonzero(label >= 0))
-            at = torch.from_numpy(centres)[torch.from_numpy(label)[known]]
-            squared[known.numpy()] = squared_distances(images.rows, known, images.rows, at).numpy()
+            known = np.flatnonzero(label >= 0)
+            for block in blocks(len(known), ROWS_AT_ONCE):
+                rows = known[block]
+                squared[rows] = _squared_distances(images, rows, centres[label[rows]])
         open_rows = np.flatnonzero(label < 0)
         if len(open_rows):
             queries, keys = (images.take(torch.from_numpy(some)) for some in (open_rows, centres))
             found = nearest(queries, keys, progress=progress, stage="parts")
             label[open_rows], squared[open_rows] = found.index[:, 0], found.squared_distance[:, 0]
         # Parts beyond the distinct picks (copies) are empty: they wait for rows that are moved out.
-        parts = _Parts(images, label, len(order) - 1, float(squared.max()))
-        reach = np.sqrt(squared)
-        bounds = (
-            np.array([np.sort(reach[rows])[-2:].sum() if len(rows) else 0.0 for rows in parts.members]) ** 2
-        )
-        parts.squared = bounds * (1 + 1e-12)
-        parts.squared[parts.measured] = 0.0
-        return parts
+        return _Parts(images, label, len(order) - 1, squared)
 
     def measure(self, part: int) -> None:
         """Replaces the bound of a part by its diameter."""
-        self.squared[part], self.ends[part] = _diameter(self.images, self.members[part])
+        self.squared[part], self.ends[part] = _diameter(self.images, self.members(part))
         self.measured[part] = True
 
     def worst(self, count: int) -> Int64Array:
-        """The ``count`` widest parts, widest first, measured; others keep a bound that is low enough."""
-        heap = [(-squared, part) for part, squared in enumerate(self.squared.tolist()) if squared > 0]
-        heapq.heapify(heap)
+        """The ``count`` widest parts, widest first, measured; others keep a bound that is low enough.
+
+        Fewer, where parts would have to be measured whose pairs are more than `MOST_PAIRS` together.
+        """
+        by_bound = np.argsort(-self.squared, kind="stable").tolist()
+        found: list[
+            tuple[float, int]
+        ] = []  # a heap of parts measured on the way, which may be narrower than others
         widest: list[int] = []
-        while heap and len(widest) < count:
-            _, part = heapq.heappop(heap)
+        at = pairs = 0
+        while len(widest) < count:
+            part = by_bound[at] if at < self.count else None
+            if found and (part is None or found[0] <= (-self.squared[part], part)):
+                widest.append(heapq.heappop(found)[1])
+                continue
+            if part is None or self.squared[part] == 0:
+                break
+            at += 1
             if self.measured[part]:
                 widest.append(part)
-            else:
-                self.measure(part)
-                heapq.heappush(heap, (-float(self.squared[part]), part))
+                continue
+            pairs += len(self.members(part)) ** 2
+            if pairs > MOST_PAIRS:
+                break
+            self.measure(part)
+            heapq.heappush(found, (-float(self.squared[part]), part))
         return np.array(widest, dtype=np.int64)
 
     def largest(self) -> float:
-        """Squared diameter of the widest part."""
-        widest = self.worst(1)
-        return float(self.squared[widest[0]]) if len(widest) else 0.0
+        """Squared diameter of the widest part, or a bound on it where it is too large to be measured."""
+        self.worst(1)
+        return float(self.squared.max())
 
     def reach(self, row: int, part: int) -> float:
         """Squared distance from a row to the farthest row of a part."""
-        members = torch.from_numpy(self.members[part])
-        rows = self.images.rows
-        return float(squared_distances(rows, torch.full_like(members, row), rows, members).max())
+        members = self.members(part)
+        return float(_squared_distances(self.images, np.full_like(members, row), members).max())
 
     def move(self, row: int, part: int) -> None:
         """Moves a row and measures the two parts anew."""
         left = int(self.label[row])
-        self.members[left] = self.members[left][self.members[left] != row]
-        self.members[part] = np.append(self.members[part], row)
+        self.changed[left] = self.members(left)[self.members(left) != row]
+        self.changed[part] = np.append(self.members(part), row)
         self.label[row] = part
         self.measure(left)
         self.measure(part)
@@ -264,11 +300,11 @@ class _Parts:
         """
         order = np.argsort(self.label, kind="stable")
         labels, starts = np.unique(self.label[order], return_index=True)
-        pool = self.centred.index_select(0, torch.from_numpy(order))
+        pool = self._centred(order)
         half_squares = pool.square().sum(1) / 2
 
         def work(some: Int64Array) -> tuple[Int64Array, Float64Array]:
-            queries = self.centred.index_select(0, torch.from_numpy(some))
+            queries = self._centred(some)
             half = half_squares - queries @ pool.T
             farthest = np.maximum.reduceat(half.numpy(), starts, axis=1)
             farthest[np.arange(len(some)), np.searchsorted(labels, self.label[some])] = np.inf
@@ -279,11 +315,15 @@ class _Parts:
         found = on_all_cores(work, np.array_split(rows, -(-len(rows) // _ASKED_AT_ONCE)))
         return np.concatenate([part for part, _ in found]), np.concatenate([far for _, far in found])
 
+    def _centred(self, rows: Int64Array) -> Tensor:
+        taken = self.images.rows.index_select(0, self.images.pool_rows(torch.from_numpy(rows)))
+        return taken - self.images.map.centre.float()
+
 
 def _lower(parts: _Parts, rounds: int, progress: Progress) -> int:
     """Lowers the largest diameter round by round; returns how many rows were moved."""
     moves = 0
-    if len(parts.members) < 2:
+    if parts.count < 2:
         return moves
     at_once = int(np.clip(PAIRS_PER_ROUND // len(parts.label), 8, _WORST_AT_MOST))
     for done in range(rounds):
@@ -300,11 +340,12 @@ def _lower_once(parts: _Parts, worst: Int64Array, singles: int) -> int:
     """One round over the widest parts; stops at the first that cannot be made narrower."""
     if not len(worst):
         return 0
-    lone = [int(rows[0]) for rows in reversed(parts.members) if len(rows) == 1][:singles]
+    sizes = parts.sizes()
+    lone = [int(parts.members(part)[0]) for part in np.flatnonzero(sizes == 1)[::-1][:singles].tolist()]
     asked = np.concatenate([parts.ends[worst].ravel(), np.array(lone, dtype=np.int64)])
     found, reach = parts.targets(asked)
     target = dict(zip(asked.tolist(), zip(found.tolist(), reach.tolist(), strict=True), strict=True))
-    empty = [part for part, rows in enumerate(parts.members) if not len(rows)]
+    empty = np.flatnonzero(sizes == 0).tolist()
     touched: set[int] = set()
     moves = 0
     for part in worst.tolist():
@@ -341,6 +382,14 @@ def _free_part(
     return None
 
 
+def _squared_distances(images: Images, rows: Int64Array, others: Int64Array) -> Float64Array:
+    """Exact squared distances of pairs of rows, (M,) int64 both."""
+    left, right = (images.pool_rows(torch.from_numpy(part)) for part in (rows, others))
+    found: Float64Array = squared_distances(images.rows, left, images.rows, right).numpy()
+    release(images.vectors)
+    return found
+
+
 def _diameter(images: Images, members: Int64Array) -> tuple[float, Int64Array]:
     """Largest squared distance of two rows of a part (just above it for many rows), and those rows."""
     if len(members) < 2:
@@ -348,7 +397,8 @@ def _diameter(images: Images, members: Int64Array) -> tuple[float, Int64Array]:
     index = torch.from_numpy(members)
     if len(members) > _EXACT_ROWS:
         return _wide_diameter(images.take(index), members)
-    rows = images.rows.index_select(0, index)
+    rows = images.rows.index_select(0, images.pool_rows(index))
+    release(images.vectors)
     squared, error = squared_by_product(rows, rows, images.map.centre)
     squared.triu_(1)
     near_top = (squared >= squared.max() - 2 * error.max()).triu(1)
@@ -360,20 +410,20 @@ def _diameter(images: Images, members: Int64Array) -> tuple[float, Int64Array]:
 
 def _wide_diameter(images: Images, members: Int64Array) -> tuple[float, Int64Array]:
     """Upper bound of the squared diameter by the low-precision product, and a pair about as far apart."""
-    padded = images.padded()
-    keys = padded.keys()
-    unit = ROUNDING[images.query.dtype]
+    coded = images.coded(slice(0, len(images)))
+    unit = ROUNDING[images.map.dtype]
 
     def work(start: int) -> tuple[float, int, int]:
         rows = slice(start, min(start + BLOCK, len(images)))
+        query = coded.query(rows)
         best = (-1.0, 0, 0)
         for column in range(start, len(images), BLOCK):
             columns = slice(column, min(column + BLOCK, len(images)))
-            product = torch.mm(padded.query[rows], keys[columns].T)
+            product = torch.mm(query, coded.key[columns].T)
             top = int(as_integers(product).argmax())
             row, other = divmod(top, product.shape[1])
-            slack = images.product_error(padded.norm[rows].max(), padded.norm[columns].max())
-            reach = padded.error[rows].max() + padded.error[columns].max()
+            slack = images.product_error(coded.norm[rows].max(), coded.norm[columns].max())
+            reach = coded.error[rows].max() + coded.error[columns].max()
             half = (float(product[row, other]) + float(slack)) * (1 + 4 * unit)
             bound = (2 * half) ** 0.5 + float(reach)
             best = max(best, (bound, start + row, column + other))

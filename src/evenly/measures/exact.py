@@ -8,11 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evenly.measures.images import Images
+from evenly.measures.images import ROWS_AT_ONCE, Images
 from evenly.measures.neighbours import Neighbours, nearest
 from evenly.measures.pairs import PairsWithin, pair_distances
 from evenly.measures.result import Exact, Pair, Quantiles
+from evenly.selection.mapped import release
+from evenly.selection.tiles import blocks
 from evenly.types import (
+    Float32Array,
     Float64Array,
     Int64Array,
     Metric,
@@ -21,6 +24,9 @@ from evenly.types import (
     silent,
     squared_euclidean,
 )
+
+MOST_PAIRS = 2**34
+"""Pairs of rows that are measured one and all: those of 131,072 rows, which take about as long as a selection."""
 
 NEAREST_LEVELS = np.arange(101) / 100.0
 CLOSEST_PAIRS = 20
@@ -74,22 +80,36 @@ class RowSet:
         return np.flatnonzero(self.first_equal == np.arange(len(self.first_equal)))
 
 
-def first_equal_rows(rows: Tensor) -> Int64Array:
+def first_equal_rows(vectors: Float32Array) -> Int64Array:
     """For every row the lowest row that equals it, itself included: (N, d) float32 to (N,) int64.
 
     0 and -0 are equal. Rows with a sum of their bits that no other row has are distinct; the rest are
-    compared byte by byte.
+    compared number by number. Memory: 25 bytes a row.
     """
-    weights = np.random.default_rng(0).integers(2**64, size=rows.shape[1], dtype=np.uint64) | np.uint64(1)
-    sums = np.empty(len(rows), dtype=np.uint64)
-    for start in range(0, len(rows), 4096):
-        block = rows[start : start + 4096].numpy() + np.float32(0.0)
-        sums[start : start + 4096] = (block.view(np.uint32) * weights).sum(1, dtype=np.uint64)
-    _, inverse, counts = np.unique(sums, return_inverse=True, return_counts=True)
-    first_equal = np.arange(len(rows), dtype=np.int64)
-    seen: dict[bytes, int] = {}
-    for row in np.flatnonzero(counts[inverse] > 1):
-        first_equal[row] = seen.setdefault((rows[row].numpy() + np.float32(0.0)).tobytes(), int(row))
+    weights = np.random.default_rng(0).integers(2**64, size=vectors.shape[1], dtype=np.uint64) | np.uint64(1)
+    sums = np.empty(len(vectors), dtype=np.uint64)
+    for block in blocks(len(vectors), ROWS_AT_ONCE):
+        bits = (vectors[block] + np.float32(0.0)).view(np.uint32)
+        sums[block] = (bits * weights).sum(1, dtype=np.uint64)
+        release(vectors)
+    order = np.argsort(sums, kind="stable")
+    sums = sums[order]
+    first_equal = np.arange(len(vectors), dtype=np.int64)
+    leaders: list[int] = []  # the distinct rows among those with the sum at hand, nearly always one
+    last = -1
+    for at in (np.flatnonzero(sums[1:] == sums[:-1]) + 1).tolist():
+        row = int(order[at])
+        if at != last + 1:
+            leaders = [int(order[at - 1])]
+        first_equal[row] = next(
+            (lead for lead in leaders if np.array_equal(vectors[row], vectors[lead])), row
+        )
+        if first_equal[row] == row:
+            leaders.append(row)
+        last = at
+        if at % ROWS_AT_ONCE == 0:
+            release(vectors)
+    release(vectors)
     return first_equal
 
 

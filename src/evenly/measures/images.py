@@ -15,7 +15,7 @@ place.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import TypeVar
 
@@ -23,11 +23,15 @@ import torch
 from torch import Tensor
 
 from evenly.selection.filter import PIECES, FilterMap, fit_map, product_dtype
-from evenly.selection.tiles import Tiles, available_cores, default_tiles
-from evenly.types import Progress, silent
+from evenly.selection.mapped import release, tensor_of
+from evenly.selection.tiles import Tiles, available_cores, blocks, default_tiles
+from evenly.types import Float32Array, Progress, silent
 
 BLOCK = 1024
 """Rows on each side of a product; 1024 x 1024 bfloat16 fills a core's second-level cache."""
+
+ROWS_AT_ONCE = 2048
+"""Rows of a pass over the pool that are in memory at a time, where they lie in a mapped file."""
 
 FAR = 2.0**100
 """Product of a row with padding or with itself: beyond everything, and no overflow in either precision."""
@@ -58,69 +62,69 @@ def on_all_cores(
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Rows and their images.
+    """Rows of a pool, and the map of their images. Images are made where they are needed: see `Images.coded`.
 
     Attributes:
-        rows: (A, d) float32 on the CPU.
-        map: how the images were made; it keeps all d columns.
-        query: (A, w) filter dtype. Columns: the image, three pieces of half its square, three ones, zeros.
-        error: (A,) float64, rounding error of each image as a distance, in units of the image.
-        norm: (A,) float64, length of each image.
+        vectors: (N, d) float32, the pool; where it is a mapped file, memory is given back after each block.
+        rows: the same memory as a tensor.
+        map: how images are made; it keeps all d columns.
+        index: (A,) int64, pool row numbers of these rows; None for the whole pool.
     """
 
+    vectors: Float32Array
     rows: Tensor
     map: FilterMap
-    query: Tensor
-    error: Tensor
-    norm: Tensor
+    index: Tensor | None = None
 
     @staticmethod
-    def of(rows: Tensor, dtype: torch.dtype | None = None) -> Images:
-        """Images of (A, d) float32 rows; ``dtype`` None decides by processor and d. Cost: A d."""
-        columns = rows.shape[1]
-        least, most = rows.aminmax()
-        image = fit_map(
-            rows[:: max(1, len(rows) // _SAMPLE_ROWS)],
-            max(float(most), -float(least)),
-            dtype=dtype or product_dtype(rows.device, columns),
-        )
-        codes = image.encode(rows, default_tiles(rows.device))
-        squares, ones = _spare_columns(columns)
-        half = codes.squared_norm / 2
-        for piece in range(squares.start, squares.stop):
-            codes.rows[:, piece] = half.to(image.dtype)
-            half -= codes.rows[:, piece].double()
-        codes.rows[:, ones] = 1.0
-        return Images(rows, image, codes.rows, codes.error, codes.squared_norm.sqrt())
+    def of(vectors: Float32Array, dtype: torch.dtype | None = None) -> Images:
+        """Of (N, d) float32 rows; ``dtype`` None decides by processor and d. Cost: N d."""
+        rows = tensor_of(vectors)
+        largest = 0.0
+        for block in blocks(len(rows), ROWS_AT_ONCE):
+            least, most = rows[block].aminmax()
+            largest = max(largest, float(most), -float(least))
+            release(vectors)
+        sample = rows[:: max(1, len(rows) // _SAMPLE_ROWS)].clone()
+        release(vectors)
+        image = fit_map(sample, largest, dtype=dtype or product_dtype(rows.device, rows.shape[1]))
+        return Images(vectors, rows, image)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.rows) if self.index is None else len(self.index)
 
     def take(self, index: Tensor) -> Images:
-        """The images of some rows, (M,) int64, under the same map."""
-        parts = (self.query, self.error, self.norm)
-        return Images(
-            self.rows.index_select(0, index), self.map, *(part.index_select(0, index) for part in parts)
-        )
+        """Some of these rows, (M,) int64, under the same map; nothing is copied."""
+        return replace(self, index=self.pool_rows(index))
 
-    def padded(self) -> Images:
-        """The same with rows added up to whole blocks, `FAR` from everything as queries and as keys."""
-        missing = -len(self) % BLOCK
-        query = torch.nn.functional.pad(self.query, (0, 0, 0, missing))
-        query[len(self) :, self.rows.shape[1]] = FAR
-        error, norm = (torch.nn.functional.pad(numbers, (0, missing)) for numbers in (self.error, self.norm))
-        return Images(self.rows, self.map, query, error, norm)
+    def pool_rows(self, index: Tensor) -> Tensor:
+        """Pool row numbers of some of these rows, (M,) int64 both."""
+        return index if self.index is None else self.index[index]
 
-    def keys(self) -> Tensor:
-        """The right factor, from padded images, (A', w): minus the image, three ones, the pieces."""
-        columns = self.rows.shape[1]
+    def gather(self, part: slice) -> Tensor:
+        """(A', d) float32, consecutive ones of these rows."""
+        return self.rows[part] if self.index is None else self.rows.index_select(0, self.index[part])
+
+    def coded(self, part: slice) -> Coded:
+        """Images of consecutive rows, padded to whole blocks. Cost: A' d."""
+        count, columns = part.stop - part.start, self.map.columns
         squares, ones = _spare_columns(columns)
-        keys = self.query.clone()
-        keys[:, :columns].neg_()
-        keys[:, ones] = self.query[:, squares]
-        keys[:, squares] = 1.0
-        keys[len(self) :, squares.start] = FAR
-        return keys
+        height = -(-count // BLOCK) * BLOCK
+        key = torch.zeros(height, self.map.width, dtype=self.map.dtype)
+        key[:, squares] = 1.0
+        key[count:, ones.start] = FAR
+        error, norm = torch.zeros(2, height, dtype=torch.float64)
+        for block in blocks(count, ROWS_AT_ONCE):
+            rows = self.gather(slice(part.start + block.start, part.start + block.stop))
+            codes = self.map.encode(rows, default_tiles(rows.device))
+            release(self.vectors)
+            key[block, :columns] = codes.rows[:, :columns].neg_()
+            half = codes.squared_norm / 2
+            for piece in range(ones.start, ones.stop):
+                key[block, piece] = half.to(key.dtype)
+                half -= key[block, piece].double()
+            error[block], norm[block] = codes.error, codes.squared_norm.sqrt()
+        return Coded(key, error, norm, columns)
 
     def product_error(self, norm: Tensor, key_norm: Tensor) -> Tensor:
         """Bound on the error of adding up a product: width * 2^-22 * the sizes of its terms.
@@ -132,7 +136,37 @@ class Images:
             key_norm: lengths of key images, of a shape that broadcasts with it.
         """
         sizes = (norm + key_norm).square() / 2
-        return sizes * (self.query.shape[1] * 2.0**-22) + _TINY
+        return sizes * (self.map.width * 2.0**-22) + _TINY
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """Images of rows as the two sides of a product; rows that pad them to whole blocks are `FAR` from everything.
+
+    Attributes:
+        key: (A', w) filter dtype, the right side. Columns: minus the image, three ones, three pieces of half its
+            square, zeros.
+        error: (A',) float64, rounding error of each image as a distance, in units of the image.
+        norm: (A',) float64, length of each image.
+        columns: of the image.
+    """
+
+    key: Tensor
+    error: Tensor
+    norm: Tensor
+    columns: int
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    def query(self, index: Tensor | slice) -> Tensor:
+        """The left side, (M, w): the image, the pieces, the ones."""
+        key = self.key[index]
+        squares, ones = _spare_columns(self.columns)
+        query = torch.zeros_like(key)
+        torch.neg(key[:, : self.columns], out=query[:, : self.columns])
+        query[:, squares], query[:, ones] = key[:, ones], 1.0
+        return query
 
 
 def squared_by_product(left: Tensor, right: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:

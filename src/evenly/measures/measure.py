@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
-from evenly.checks import check_int, check_metric, check_vectors
+from evenly.checks import check_finite_rows, check_int, check_metric, check_vectors
 from evenly.errors import InputError
 from evenly.measures.diversity import Clusters, diversity_measures
 from evenly.measures.exact import RowSet, exact_measures, first_equal_rows
-from evenly.measures.images import Images
+from evenly.measures.images import ROWS_AT_ONCE, Images
 from evenly.measures.normalised import normalised_measures, pool_geometry
 from evenly.measures.random_sets import against_random
 from evenly.measures.result import Measures
 from evenly.selection.distance import unit_rows
-from evenly.selection.tiles import steady_torch
-from evenly.types import Float64Array, Int64Array, Metric, Progress, VectorsLike, silent
+from evenly.selection.mapped import release, tensor_of
+from evenly.selection.tiles import blocks, steady_torch
+from evenly.types import Float32Array, Float64Array, Int64Array, Metric, Progress, VectorsLike, silent
 
 COSINE_THRESHOLDS = (0.01, 0.05, 0.1)
 """Distances (1 - cos) within which pairs are counted unless others are named: near copies to kin."""
@@ -83,11 +83,21 @@ def measure(
 
 def row_set(vectors: VectorsLike, rows: Any, metric: Metric) -> RowSet:
     """Checks a pool and a set of its rows; normalises where the metric is cosine."""
-    pool = torch.from_numpy(check_vectors(vectors))
+    pool = check_vectors(vectors, check_finite=False)
     chosen = np.arange(len(pool)) if rows is None else check_rows(rows, len(pool))
-    if metric == "cosine":
-        pool = unit_rows(pool)
+    pool = _checked_rows(pool, unit=metric == "cosine")
     return RowSet(Images.of(pool), chosen, first_equal_rows(pool), metric)
+
+
+def _checked_rows(vectors: Float32Array, *, unit: bool) -> Float32Array:
+    """Finite rows as they are, or normalised where unit rows are asked for and some are not."""
+    rows, as_asked = tensor_of(vectors), True
+    for block in blocks(len(vectors), ROWS_AT_ONCE):
+        check_finite_rows(vectors[block], first_row=block.start)
+        part = rows[block]
+        as_asked = as_asked and (not unit or unit_rows(part, first_row=block.start) is part)
+        release(vectors)
+    return vectors if as_asked else unit_rows(rows).numpy()
 
 
 def check_rows(rows: Any, pool_rows: int) -> Int64Array:

@@ -8,7 +8,8 @@ the product may be as coarse as it likes: it changes the time, never the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,16 +18,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from evenly.measures.images import BLOCK, FAR, ROUNDING, Images, on_all_cores, squared_by_product
+from evenly.measures.images import BLOCK, FAR, ROUNDING, Coded, Images, on_all_cores, squared_by_product
 from evenly.selection.distance import squared_distances
 from evenly.selection.filter import as_integers
+from evenly.selection.mapped import release
+from evenly.selection.tiles import blocks
 from evenly.types import Float64Array, Int64Array, Progress, silent
 
-_MINIMA_BYTES = 2**28
+SIDE_ROWS = 2**17
+"""Rows of each side whose images are in memory at once."""
+
+_MERGED_AT_ONCE = 16 * BLOCK
 _CROWDED = 4
 _TILES = 64
 
 Watch: TypeAlias = Callable[[Tensor, int, int], None]
+Found: TypeAlias = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +63,7 @@ def nearest(
 
     Args:
         left: A rows.
-        right: B rows under the same map; may be ``left`` itself, which halves the products.
+        right: B rows of the same pool; may be ``left`` itself, which halves the products up to `SIDE_ROWS` rows.
         count: K, neighbours per row.
         own: (A,) int64, for every left row the right row that is itself and must not count; -1 for none.
         watch: shown the bits of every product of 1024 x 1024 pairs, with its first left and right row; where
@@ -64,77 +71,106 @@ def nearest(
 
     Returns:
         The K nearest, exact in float64. Cost: one low-precision product, A B d (half where right is left),
-        and about K / 50 of it again. Memory: the images, and at most 256 MB of tile minima. Right rows
-        should be distinct: m copies of a row take m^2 exact distances.
+        and about K / 50 of it again. Memory: the images of `SIDE_ROWS` rows of each side and the minima of their
+        tiles, whatever A and B are. Right rows should be distinct: m copies of a row take m^2 exact distances.
     """
-    search = _Search(left, right, count, own, watch)
-    at_once = max(_MINIMA_BYTES // (4 * search.tiles) // BLOCK, 1) * BLOCK
-    starts = range(0, len(left), at_once)
-    parts = [search.run(first, min(first + at_once, search.height), progress, stage) for first in starts]
-    index = np.concatenate([part.index for part in parts])[: len(left)]
-    squared = np.concatenate([part.squared_distance for part in parts])[: len(left)]
+    index = np.full((len(left), count), -1, dtype=np.int64)
+    squared = np.full((len(left), count), np.inf)
+    sides = list(blocks(len(right), SIDE_ROWS))
+    work = _Work(progress, stage, -(-len(left) // BLOCK) * len(sides))
+    for queries in blocks(len(left), SIDE_ROWS):
+        coded = left.coded(queries)
+        for side in sides:
+            keys = coded if left is right and queries == side else right.coded(side)
+            search = _Search(left, right, coded, keys, queries, side, count, own, watch)
+            search.run(index[queries], squared[queries], work)
     return Neighbours(index, squared)
 
 
+class _Work:
+    """Tells of blocks of left rows that were held against one side of right rows."""
+
+    def __init__(self, progress: Progress, stage: str, total: int) -> None:
+        self.progress, self.stage, self.total, self.done = progress, stage, total, itertools.count(1)
+
+    def step(self) -> None:
+        self.progress(self.stage, next(self.done), self.total)
+
+
 class _Search:
-    """One search: the two sides, the bounds, and the two passes over the tiles."""
+    """One search of some left among some right rows: the two sides, the bounds, and the two passes over the tiles."""
 
     def __init__(
-        self, left: Images, right: Images, count: int, own: Int64Array | None, watch: Watch | None
+        self,
+        left: Images,
+        right: Images,
+        queries: Coded,
+        keys: Coded,
+        left_part: slice,
+        right_part: slice,
+        count: int,
+        own: Int64Array | None,
+        watch: Watch | None,
     ) -> None:
         self.left, self.right, self.count, self.watch = left, right, count, watch
-        self.symmetric = left is right
-        self.queries = left.padded()
-        self.height = len(self.queries.query)
-        right_side = self.queries if self.symmetric else right.padded()
-        self.keys = right_side.keys()
-        wanted = 2 ** int(np.ceil(np.log2(max(len(right) / _TILES, 1))))
+        self.queries, self.keys, self.left_part, self.right_part = queries, keys, left_part, right_part
+        wanted = 2 ** int(np.ceil(np.log2(max((right_part.stop - right_part.start) / _TILES, 1))))
         self.tile = min(max(wanted, 8), BLOCK)
-        self.tiles = len(self.keys) // self.tile
-        self.tile_error = right_side.error.view(-1, self.tile).amax(1)
-        self.tile_norm = right_side.norm.view(-1, self.tile).amax(1)
-        self.own = torch.full((self.height,), -1, dtype=torch.int64)
+        self.tiles = len(keys) // self.tile
+        self.tile_error = keys.error.view(-1, self.tile).amax(1)
+        self.tile_norm = keys.norm.view(-1, self.tile).amax(1)
+        self.own = torch.full((len(queries),), -1, dtype=torch.int64)
         if own is not None:
-            self.own[: len(own)] = torch.from_numpy(own)
+            part = own[left_part]
+            here = (part >= right_part.start) & (part < right_part.stop)
+            self.own[: len(part)] = torch.from_numpy(np.where(here, part - right_part.start, -1))
 
-    def run(self, first: int, last: int, progress: Progress, stage: str) -> Neighbours:
-        """Neighbours of left rows first to last - 1 (whole blocks)."""
-        minima = as_integers(torch.full((last - first, self.tiles), FAR, dtype=self.queries.query.dtype))
-        mirror = self.symmetric and last - first == self.height
+    def run(self, index: Int64Array, squared: Float64Array, work: _Work) -> None:
+        """Merges the neighbours of the left rows among these right rows into (A', K) found before."""
+        dtype = self.keys.key.dtype
+        minima = as_integers(torch.full((len(self.queries), self.tiles), FAR, dtype=dtype))
+        known = torch.full((len(self.queries), 1), torch.inf, dtype=torch.float64)
+        known[: len(squared), 0] = torch.from_numpy(squared[:, -1])
 
         def sweep(start: int) -> None:
-            self._sweep(start, minima[start - first : start - first + BLOCK], minima if mirror else None)
+            self._sweep(start, minima)
+            work.step()
 
-        on_all_cores(sweep, list(range(first, last, BLOCK)), progress, stage)
-        starts = range(first, last, BLOCK)
-        limits = torch.cat([self._limits(minima[at - first : at - first + BLOCK], at) for at in starts])
-        under = (minima <= limits).T.contiguous()
+        on_all_cores(sweep, list(range(0, len(self.queries), BLOCK)))
+        for rows in blocks(len(index), _MERGED_AT_ONCE):
+            limits = torch.cat([self._limits(minima[at], at, known[at]) for at in _parts(rows, BLOCK)])
+            under = (minima[rows] <= limits).T.contiguous()
 
-        def look(tile: int) -> tuple[Tensor, Tensor, Tensor]:
-            rows = under[tile].nonzero().flatten()
-            return self._look(tile, rows + first, limits[rows, tile])
+            def look(
+                tile: int, under: Tensor = under, limits: Tensor = limits, first: int = rows.start
+            ) -> Found:
+                at = under[tile].nonzero().flatten()
+                found = self._look(tile, at + first, limits[at, tile])
+                release(self.right.vectors)
+                return found
 
-        found = on_all_cores(look, under.any(1).nonzero().flatten().tolist())
-        return _merge(found, first, last, self.count)
+            found = on_all_cores(look, under.any(1).nonzero().flatten().tolist())
+            _merge(found, rows, self.right_part.start, index, squared)
 
-    def _sweep(self, start: int, minima: Tensor, mirrored: Tensor | None) -> None:
-        """Pass 1: tile minima of a block of left rows; where mirrored, of later rows in its tiles too."""
-        rows = self.queries.query[start : start + BLOCK]
+    def _sweep(self, start: int, minima: Tensor) -> None:
+        """Pass 1: tile minima of a block of left rows; where right is left, of later rows in its tiles too."""
+        rows = self.queries.query(slice(start, start + BLOCK))
         product = torch.empty(BLOCK, BLOCK, dtype=rows.dtype)
         own = self.own[start : start + BLOCK]
         with_own = set((own[own >= 0] // BLOCK * BLOCK).tolist())
-        for column in range(0 if mirrored is None else start, len(self.keys), BLOCK):
-            torch.mm(rows, self.keys[column : column + BLOCK].T, out=product)
+        mirrored = self.queries is self.keys
+        for column in range(start if mirrored else 0, len(self.keys), BLOCK):
+            torch.mm(rows, self.keys.key[column : column + BLOCK].T, out=product)
             if column in with_own:
                 self._hide_own(product, own - column)
             bits = as_integers(product)
             if self.watch is not None:
-                self.watch(bits, start, column)
+                self.watch(bits, start + self.left_part.start, column + self.right_part.start)
             tiles = slice(column // self.tile, (column + BLOCK) // self.tile)
-            minima[:, tiles] = bits.view(BLOCK, -1, self.tile).amin(2)
-            if mirrored is not None and column > start:
+            minima[start : start + BLOCK, tiles] = bits.view(BLOCK, -1, self.tile).amin(2)
+            if mirrored and column > start:
                 own_tiles = slice(start // self.tile, (start + BLOCK) // self.tile)
-                mirrored[column : column + BLOCK, own_tiles] = bits.view(-1, self.tile, BLOCK).amin(1).T
+                minima[column : column + BLOCK, own_tiles] = bits.view(-1, self.tile, BLOCK).amin(1).T
 
     @staticmethod
     def _hide_own(product: Tensor, own: Tensor) -> None:
@@ -142,31 +178,31 @@ class _Search:
         inside = ((own >= 0) & (own < product.shape[1])).nonzero().flatten()
         product[inside, own[inside]] = FAR
 
-    def _limits(self, minima: Tensor, start: int) -> Tensor:
+    def _limits(self, minima: Tensor, rows: slice, known: Tensor) -> Tensor:
         """What the product of a true neighbour cannot exceed in each tile: integers (R, tiles) to the same.
 
         Each tile minimum bounds one distance from above; the count-th smallest of these bounds is at least
-        the distance of the count-th neighbour.
+        the distance of the count-th neighbour, and so is the count-th square ``known`` (R, 1) from other sides.
         """
-        dtype = self.queries.query.dtype
-        rows, unit = slice(start, start + len(minima)), ROUNDING[dtype]
-        if self.tiles < self.count:
-            return as_integers(torch.full(minima.shape, FAR / 2, dtype=dtype))
-        slack = self.queries.product_error(self.queries.norm[rows, None], self.tile_norm)
+        dtype, image = self.keys.key.dtype, self.left.map
+        unit = ROUNDING[dtype]
+        slack = self.left.product_error(self.queries.norm[rows, None], self.tile_norm)
         reach = self.queries.error[rows, None] + self.tile_error
-        product = minima.view(dtype).double().clamp_(min=0.0)
-        distance = ((product + slack) * (2 / (1 - unit))).sqrt_() + reach
-        farthest = distance.kthvalue(self.count, dim=1, keepdim=True).values
+        farthest = known.sqrt() * (image.scale * (1 + 1e-9))
+        if self.tiles >= self.count:
+            product = minima.view(dtype).double().clamp_(min=0.0)
+            distance = ((product + slack) * (2 / (1 - unit))).sqrt_() + reach
+            farthest = torch.minimum(farthest, distance.kthvalue(self.count, dim=1, keepdim=True).values)
         limit = ((farthest + reach).square_() / 2 + slack) * (1 + 4 * unit)
         return as_integers(limit.clamp_(max=FAR / 2).to(dtype))
 
-    def _look(self, tile: int, rows: Tensor, limits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _look(self, tile: int, rows: Tensor, limits: Tensor) -> Found:
         """Pass 2: left row, right row and exact square of the pairs of one tile that lie under the limit."""
-        found: list[tuple[Tensor, Tensor, Tensor]] = []
+        found: list[Found] = []
         column = tile * self.tile
-        key = self.keys[column : column + self.tile].T
+        key = self.keys.key[column : column + self.tile].T
         for part, limit in zip(rows.split(BLOCK), limits.split(BLOCK), strict=True):
-            product = torch.mm(self.queries.query.index_select(0, part), key)
+            product = torch.mm(self.queries.query(part), key)
             self._hide_own(product, self.own[part] - column)
             # Comparing and searching tiles is several times as fast in numpy as in torch.
             under = as_integers(product).numpy() <= limit[:, None].numpy()
@@ -174,7 +210,9 @@ class _Search:
                 under &= self._sharper(part, column)
             where, which = (torch.from_numpy(at) for at in np.divmod(np.flatnonzero(under), self.tile))
             where, which = part[where], which + column
-            squared = squared_distances(self.left.rows, where, self.right.rows, which)
+            left = self.left.pool_rows(where + self.left_part.start)
+            right = self.right.pool_rows(which + self.right_part.start)
+            squared = squared_distances(self.left.rows, left, self.right.rows, right)
             if len(where) > _CROWDED * self.count * len(part):
                 where, which, squared = _keep_nearest(where, which, squared, self.count)
             found.append((where, which, squared))
@@ -182,8 +220,10 @@ class _Search:
 
     def _sharper(self, rows: Tensor, column: int) -> npt.NDArray[np.bool_]:
         """For crowded tiles, by a float64 product: which pairs may be among the nearest of their row here."""
-        keys = self.right.rows[column : column + self.tile]
-        squared, error = squared_by_product(self.left.rows.index_select(0, rows), keys, self.left.map.centre)
+        first = self.right_part.start + column
+        keys = self.right.gather(slice(first, min(first + self.tile, self.right_part.stop)))
+        queries = self.left.rows.index_select(0, self.left.pool_rows(rows + self.left_part.start))
+        squared, error = squared_by_product(queries, keys, self.left.map.centre)
         self._hide_own(squared, self.own[rows] - column)
         kth = squared.kthvalue(min(self.count, len(keys)), dim=1, keepdim=True).values
         possible = np.zeros((len(rows), self.tile), dtype=np.bool_)
@@ -191,7 +231,12 @@ class _Search:
         return possible
 
 
-def _joined(found: Iterable[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+def _parts(rows: slice, size: int) -> Iterator[slice]:
+    """Consecutive slices of at most ``size`` that cover ``rows``."""
+    return (slice(rows.start + at.start, rows.start + at.stop) for at in blocks(rows.stop - rows.start, size))
+
+
+def _joined(found: Iterable[Found]) -> Found:
     parts = list(zip(*found, strict=True))
     if not parts:
         return (
@@ -210,18 +255,20 @@ def _ranks(where: Int64Array) -> Int64Array:
     return np.arange(len(where)) - np.repeat(starts, np.diff(np.r_[starts, len(where)]))
 
 
-def _keep_nearest(where: Tensor, which: Tensor, squared: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+def _keep_nearest(where: Tensor, which: Tensor, squared: Tensor, count: int) -> Found:
     """The ``count`` nearest of each row, sorted by row, distance, number."""
     order = np.lexsort((which.numpy(), squared.numpy(), where.numpy()))
     kept = torch.from_numpy(order[_ranks(where.numpy()[order]) < count])
     return where[kept], which[kept], squared[kept]
 
 
-def _merge(found: list[tuple[Tensor, Tensor, Tensor]], first: int, last: int, count: int) -> Neighbours:
-    where, which, squared = (part.numpy() for part in _keep_nearest(*_joined(found), count))
-    index = np.full((last - first, count), -1, dtype=np.int64)
-    distance = np.full((last - first, count), np.inf)
-    at = (where - first, _ranks(where))
-    index[at] = which
-    distance[at] = squared
-    return Neighbours(index, distance)
+def _merge(found: list[Found], rows: slice, first: int, index: Int64Array, squared: Float64Array) -> None:
+    """Puts what was found for some rows among what is known of them; right rows are counted from ``first`` on."""
+    where, which, distance = _joined(found)
+    row, rank = np.nonzero(index[rows] >= 0)
+    row += rows.start
+    known = (torch.from_numpy(part) for part in (row, index[row, rank], squared[row, rank]))
+    merged = _keep_nearest(*_joined([(where, which + first, distance), tuple(known)]), index.shape[1])
+    at_row, right, nearest_squared = (part.numpy() for part in merged)
+    at = (at_row, _ranks(at_row))
+    index[at], squared[at] = right, nearest_squared

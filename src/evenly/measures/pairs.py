@@ -13,6 +13,7 @@ from evenly.measures.images import BLOCK, FAR, ROUNDING, Images, on_all_cores, s
 from evenly.measures.result import PairDistances, Quantiles
 from evenly.selection.distance import squared_distances
 from evenly.selection.filter import as_integers
+from evenly.selection.tiles import blocks
 from evenly.types import Float64Array, Int64Array, Metric, metric_distance
 
 PAIRS_SAMPLED = 100_000
@@ -34,10 +35,10 @@ class PairsWithin:
 
     def __init__(self, images: Images, squared_limits: Float64Array, copies: Int64Array) -> None:
         self.images, self.limits, self.copies = images, squared_limits, copies
-        blocks = range(0, len(images), BLOCK)
-        self.error = torch.stack([images.error[at : at + BLOCK].max() for at in blocks])
-        self.norm = torch.stack([images.norm[at : at + BLOCK].max() for at in blocks])
-        self.bounds = [self._bounds(block) for block in range(len(blocks))]
+        coded = (images.coded(block) for block in blocks(len(images), BLOCK))
+        largest = [(block.error.max(), block.norm.max()) for block in coded]
+        self.error, self.norm = (torch.stack(of_blocks) for of_blocks in zip(*largest, strict=True))
+        self.bounds = [self._bounds(block) for block in range(len(largest))]
         equal = int((copies * (copies - 1) // 2).sum())
         self.found = [np.full(len(squared_limits), equal, dtype=np.int64)]
 
@@ -76,7 +77,7 @@ class PairsWithin:
 
     def _bounds(self, block: int) -> tuple[Int64Array, Int64Array]:
         """Products of a block with each block: (T, blocks), below the first surely within, above the second not."""
-        dtype = self.images.query.dtype
+        dtype = self.images.map.dtype
         unit, reach = ROUNDING[dtype], self.error[block] + self.error
         slack = self.images.product_error(self.norm[block], self.norm)
         distance = torch.from_numpy(np.sqrt(self.limits) * self.images.map.scale)[:, None]
@@ -91,18 +92,18 @@ class PairsWithin:
         self, row: Int64Array, which: Int64Array, start: int, column: int, squared_limit: float
     ) -> npt.NDArray[np.bool_]:
         """Which pairs of a block, given by row and column in it, are within the limit."""
-        rows = self.images.rows
+        images = self.images
         close = np.zeros(len(row), dtype=np.bool_)
-        left = np.arange(len(row))
+        unsure = np.arange(len(row))
         if len(row) > _CROWDED:
-            squared, error = squared_by_product(
-                rows[start : start + BLOCK], rows[column : column + BLOCK], self.images.map.centre
-            )
+            left, right = (images.gather(slice(at, min(at + BLOCK, len(images)))) for at in (start, column))
+            squared, error = squared_by_product(left, right, images.map.centre)
             beyond, slack = squared.numpy()[row, which] - squared_limit, float(error.max())
             close = beyond < -slack
-            left = np.flatnonzero(np.abs(beyond) <= slack)
-        at = (torch.from_numpy(row[left] + start), torch.from_numpy(which[left] + column))
-        close[left] = (squared_distances(rows, at[0], rows, at[1]) <= squared_limit).numpy()
+            unsure = np.flatnonzero(np.abs(beyond) <= slack)
+        ends = (row[unsure] + start, which[unsure] + column)
+        at = [images.pool_rows(torch.from_numpy(end)) for end in ends]
+        close[unsure] = (squared_distances(images.rows, at[0], images.rows, at[1]) <= squared_limit).numpy()
         return close
 
 
