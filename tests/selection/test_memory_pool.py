@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -55,3 +58,16 @@ class TestMemoryPoolCompiled(PoolInvariants):
 class TestMemoryPoolOnCuda(PoolInvariants):
     def make(self, rows: np.ndarray) -> Pool:
         return MemoryPool(torch.from_numpy(rows).cuda())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(compiled.compiled_loops() is None, reason="numba is not installed")
+def test_threads_that_meet_where_the_loops_are_compiled() -> None:
+    program = (
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from evenly.selection.compiled import compiled_loops\n"
+        "with ThreadPoolExecutor(8) as threads:\n"
+        "    found = list(threads.map(lambda _: compiled_loops(), range(8)))\n"
+        "assert all(each is found[0] for each in found)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
