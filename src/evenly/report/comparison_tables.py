@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from evenly.types import in_figures
+
 Variant = dict[str, Any]
 """One entry of ``variants`` in ``comparison.json``."""
 
@@ -69,7 +71,7 @@ def _answer_cells(answer: dict[str, Any]) -> list[str]:
     ratio = answer["scale"] == "ratio"
 
     def number(value: float | None, sign: str = "") -> str:
-        return "-" if value is None else f"{value:{sign},.{2 if ratio else 4}f}"
+        return "-" if value is None else f"{value:{sign},.2f}" if ratio else in_figures(value, 4, sign)
 
     value = f"× {number(answer['value'])}" if ratio else number(answer["value"], "+")
     interval = "-" if answer["low"] is None else f"{number(answer['low'])} … {number(answer['high'])}"
@@ -86,8 +88,8 @@ def _answer_cells(answer: dict[str, Any]) -> list[str]:
 
 def _spread(values: list[float]) -> str:
     if len(values) < 2:
-        return f"{values[0]:.4f}"
-    return f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}"
+        return in_figures(values[0], 4)
+    return f"{in_figures(float(np.mean(values)), 4)} ± {in_figures(float(np.std(values, ddof=1)), 4)}"
 
 
 def _reached(values: list[float | None], digits: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from evenly.train.result import Answer, Pair, VariantResult
+from evenly.types import in_figures
 
 SPEED = "steps to equal own loss"
 COMMON = "random test at equal steps"
@@ -73,7 +74,7 @@ def _test_words(pair: Pair, question: str) -> str:
     if answer is None or answer.value is None:
         return ""
     place = question.removesuffix(" at equal steps")
-    figure = f"{answer.value:+.3f} a token{_interval(answer)}"
+    figure = f"{in_figures(answer.value, 3, '+')} a token{_interval(answer)}"
     words = {
         "lower": "better",
         "higher": "worse",
@@ -88,7 +89,7 @@ def _interval(answer: Answer) -> str:
         return ""
     if answer.scale == "ratio":
         return f" (95 %: {answer.low:.2f} to {answer.high:.2f})"
-    return f", 95 %: {answer.low:+.3f} to {answer.high:+.3f}"
+    return f", 95 %: {in_figures(answer.low, 3, '+')} to {in_figures(answer.high, 3, '+')}"
 
 
 def _fewer_rows(pair: Pair, variant: VariantResult) -> str:
