@@ -267,6 +267,9 @@ def _select_all(request: Any, json_output: bool) -> None:
     for line in lines:
         table.add_row(*line)
     console = Console(highlight=False, markup=False, soft_wrap=True)
+    if not console.is_terminal:  # a file has no width, and must not be given the 80 columns that are assumed
+        unbound = console.options.update(max_width=2**16)
+        console.width = console.measure(table, options=unbound).maximum
     console.print(table)
     for message in found.missing.values():
         console.print(message)
@@ -324,11 +327,15 @@ def print_summary(outcome: Any) -> None:
     console.print(
         f"distances are {unit}; h_min: closest pair of the set; fill: farthest any row is from a kept one"
     )
+    if sampled := measures.get("sampled_rows"):
+        console.print(
+            f"pool and random sets: from a sample of {sampled:,} rows each, so their h_min may be smaller and "
+            "their fill larger"
+        )
     console.print(f"certificate: {measures['certificate']['text']}")
     for name, (distance, first, second) in outcome.pairs.items():
-        console.print(
-            f"closest pair of the {'kept rows' if name == 'kept' else 'pool'}, {quantity(distance)} apart:"
-        )
+        of = "kept rows" if name == "kept" else "sampled rows of the pool" if sampled else "pool"
+        console.print(f"closest pair of the {of}, {quantity(distance)} apart:")
         console.print(f"  {printable(first)}\n  {printable(second)}", style="dim")
     seconds = "  ".join(f"{stage} {spent:.1f} s" for stage, spent in manifest.seconds.items())
     console.print(f"took {seconds}")

@@ -158,6 +158,8 @@ def certificate(
     found_h_min, bound, radius_bound = metric_distance(squares, of.metric).tolist()
     share = 1.0 if squared_bound == 0 else squared_h_min / squared_bound
     method = "largest distance between two rows sharing the nearest of the first k - 1 picks"
+    if not parts.measured[parts.squared.argmax()]:
+        method = "two largest distances to one of the first k - 1 picks, in a part too large to be measured"
     if moves:
         method += f", after moving {moves} rows between those parts"
     return Certificate(

@@ -117,34 +117,39 @@ def nearest_within(
     of: RowSet,
     progress: Progress = silent,
     *,
+    at: Int64Array | None = None,
     found: Neighbours | None = None,
     counter: PairsWithin | None = None,
 ) -> tuple[Int64Array, Float64Array]:
-    """For every row of the set its nearest other row there, and the squared distance to it: (k,) each.
+    """For rows of the set their nearest other row there, and the squared distance to it: (m,) each.
 
     Pool row numbers, the lowest number among equals; -1 and infinite for a single row.
 
     Args:
         of: the set.
         progress: called as the search goes on.
-        found: the neighbours of the distinct rows of the set in one another, where they are known already.
-        counter: counts pairs on the way; not with ``found``.
+        at: (m,) int64, which rows of the set; None for all k.
+        found: the neighbours of all distinct rows of the set in one another, where they are known already.
+        counter: counts pairs on the way; with all rows only, and not with ``found``.
     """
     stand_ins, inverse, sizes = of.groups()
-    other = np.full(len(of.rows), -1, dtype=np.int64)
-    squared = np.full(len(of.rows), np.inf)
+    rows, of_row = (of.rows, inverse) if at is None else (of.rows[at], inverse[at])
+    other = np.full(len(rows), -1, dtype=np.int64)
+    squared = np.full(len(rows), np.inf)
     if len(stand_ins) > 1:
+        asked, place = np.unique(of_row, return_inverse=True)
         if found is None:
-            distinct, own = of.images_of(stand_ins), np.arange(len(stand_ins))
+            distinct = of.images_of(stand_ins)
+            queries = distinct if at is None else distinct.take(torch.from_numpy(asked))
             watch = counter.watch if counter else None
-            found = nearest(distinct, distinct, own=own, watch=watch, progress=progress)
-        other, squared = stand_ins[found.index[:, 0]][inverse], found.squared_distance[:, 0][inverse]
-    copied = sizes[inverse] > 1
+            found = nearest(queries, distinct, own=asked, watch=watch, progress=progress)
+        other, squared = stand_ins[found.index[:, 0]][place], found.squared_distance[:, 0][place]
+    copied = sizes[of_row] > 1
     if copied.any():
         order = np.argsort(inverse, kind="stable")
-        second = of.rows[order[np.minimum(np.cumsum(sizes) - sizes + 1, len(order) - 1)]][inverse]
-        first = stand_ins[inverse]
-        other = np.where(copied, np.where(of.rows == first, second, first), other)
+        second = of.rows[order[np.minimum(np.cumsum(sizes) - sizes + 1, len(order) - 1)]][of_row]
+        first = stand_ins[of_row]
+        other = np.where(copied, np.where(rows == first, second, first), other)
         squared = np.where(copied, 0.0, squared)
     return other, squared
 

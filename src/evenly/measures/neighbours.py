@@ -22,7 +22,7 @@ from evenly.measures.images import BLOCK, FAR, ROUNDING, Coded, Images, on_all_c
 from evenly.selection.distance import squared_distances
 from evenly.selection.filter import as_integers
 from evenly.selection.mapped import release
-from evenly.selection.tiles import blocks
+from evenly.selection.tiles import CHUNK_STEP, blocks
 from evenly.types import Float64Array, Int64Array, Progress, silent
 
 SIDE_ROWS = 2**17
@@ -202,7 +202,8 @@ class _Search:
         column = tile * self.tile
         key = self.keys.key[column : column + self.tile].T
         for part, limit in zip(rows.split(BLOCK), limits.split(BLOCK), strict=True):
-            product = torch.mm(self.queries.query(part), key)
+            even = torch.nn.functional.pad(part, (0, -len(part) % CHUNK_STEP))
+            product = torch.mm(self.queries.query(even), key)[: len(part)]
             self._hide_own(product, self.own[part] - column)
             # Comparing and searching tiles is several times as fast in numpy as in torch.
             under = as_integers(product).numpy() <= limit[:, None].numpy()

@@ -15,6 +15,9 @@ from evenly.measures.result import AgainstRandom, Diversity, Exact, Quantiles, S
 from evenly.types import Float64Array, Int64Array, Progress, metric_distance, silent
 
 LISTED = 8
+SAMPLED_ROWS = 20_000
+"""Rows that are searched for their neighbours where a pool has more than `MOST_PAIRS` pairs."""
+
 PAIRS_PER_DRAW = 4_000_000
 HIGHER_IS_MORE_EVEN = {
     "h_min": True,
@@ -34,19 +37,31 @@ def random_subsets(of: RowSet, draws: int, seed: int) -> Iterator[Int64Array]:
         yield np.sort(random.choice(len(of.pool), len(of.rows), replace=False))
 
 
+def sample_of(count: int, *seed: int) -> Int64Array:
+    """`SAMPLED_ROWS` of so many rows, or all of fewer, ascending; the same for the same seed."""
+    if count <= SAMPLED_ROWS:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, SAMPLED_ROWS, replace=False))
+
+
 class Draws:
     """Exact nearest distances in random subsets, most of them read off one list of the pool's neighbours.
 
     Where a subset keeps a share p of the pool, a row finds its nearest kept row among its own eight nearest
     but for a share (1 - p)^8 of rows, and only those are searched anew.
+
+    Args:
+        of: pool and set.
+        share: of the pool that a subset keeps.
+        seed: of the samples of pools whose rows are too many to search for each; None searches for every row.
     """
 
-    def __init__(self, of: RowSet, share: float, progress: Progress) -> None:
-        self.of = of
+    def __init__(self, of: RowSet, share: float, progress: Progress, *, seed: int | None = None) -> None:
+        self.of, self.seed = of, seed
         self.distinct = of.distinct
         self.images = of.images_of(self.distinct)
         # Below this share most rows would be searched anew anyway.
-        self.listed = min(LISTED, len(self.distinct) - 1) if share >= 0.15 else 0
+        self.listed = min(LISTED, len(self.distinct) - 1) if share >= 0.15 and seed is None else 0
         self.lists: Neighbours | None = None
         if self.listed:
             own, stage = np.arange(len(self.distinct)), "random subsets: neighbours"
@@ -55,21 +70,27 @@ class Draws:
             )
 
     def nearest(self, drawn: Int64Array) -> tuple[Float64Array, float]:
-        """Nearest-neighbour distance of each row of a drawn subset (pool row numbers), and its fill."""
+        """Nearest-neighbour distance of each row of a drawn subset (pool row numbers), and its fill.
+
+        With a seed, distances of sampled rows of the subset, and the farthest of sampled rows of the pool.
+        """
         at = np.searchsorted(self.distinct, self.of.first_equal[drawn])
         present = np.zeros(len(self.distinct), dtype=np.bool_)
         present[at] = True
-        squared = self._to_present(present)
+        copies = np.bincount(at, minlength=len(present))
+        others = np.arange(len(present))
+        if self.seed is not None:
+            at, others = at[sample_of(len(at), self.seed, 2)], sample_of(len(present), self.seed, 3)
+        squared = self._to_present(present, np.union1d(at, others))
         # Another copy of the same row is at distance 0.
-        within = np.where(np.bincount(at, minlength=len(present))[at] > 1, 0.0, squared[at])
-        outside = np.where(present, 0.0, squared)
+        within = np.where(copies[at] > 1, 0.0, squared[at])
+        outside = np.where(present[others], 0.0, squared[others])
         metric = self.of.metric
         return metric_distance(within, metric), float(metric_distance(outside.max(keepdims=True), metric)[0])
 
-    def _to_present(self, present: npt.NDArray[np.bool_]) -> Float64Array:
-        """Squared distance of each distinct row to its nearest present other; infinite where none is."""
+    def _to_present(self, present: npt.NDArray[np.bool_], open_rows: Int64Array) -> Float64Array:
+        """(distinct,) squared distance of the open rows to their nearest present other; infinite where none is."""
         squared = np.full(len(present), np.inf)
-        open_rows = np.arange(len(present))
         if self.lists is not None:
             hits = present[self.lists.index]
             found = hits.any(axis=1)

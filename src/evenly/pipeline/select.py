@@ -37,7 +37,7 @@ from evenly.selection.budgets import read_budget
 from evenly.selection.mapped import tensor_of
 from evenly.selection.orders import selection_of
 from evenly.selection.placing import Engine
-from evenly.types import Int64Array, Metric, Progress, silent
+from evenly.types import Float32Array, Int64Array, Metric, Progress, silent
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,13 +196,13 @@ def make_selection(
         progress: called with the stage "select".
         given: rows of a saved selection that is extended, in its order.
     """
-    prepared, picker = selection_parts(request, rows, found, metric, cache, progress, given)
+    vectors, prepared, picker = selection_parts(request, rows, found, metric, cache, progress, given)
     selection = picker.pick(prepared, progress)
     facts = findings(request.controls, prepared, selection, rows, picker)
     if given is not None:
         facts["fill_of_given"] = selection_of(picker.vectors, given, metric).fill
     table = set_aside_table(prepared.set_aside, selection, rows, request.controls.dedup)
-    return Made(selection, picker.vectors.numpy(), picker.hashed, facts, table)
+    return Made(selection, vectors, picker.hashed, facts, table)
 
 
 def selection_parts(
@@ -213,8 +213,8 @@ def selection_parts(
     cache: Cache | None,
     progress: Progress = silent,
     given: Int64Array | None = None,
-) -> tuple[Prepared, Picker]:
-    """The controls over a pool, and what picks from it; arguments as for `make_selection`."""
+) -> tuple[Float32Array, Prepared, Picker]:
+    """Prepared vectors of a pool, the controls over it, and what picks; arguments as for `make_selection`."""
     engine = engine_of(request)
     vectors = prepared_rows(found.vectors, metric, engine)
     tensor, hashed = tensor_of(vectors), vectors_sha256(vectors)
@@ -242,7 +242,7 @@ def selection_parts(
         request.strategy,
         request.refine,
     )
-    return prepared, picker
+    return vectors, prepared, picker
 
 
 def _notes(rows: Rows, found: PoolVectors, manifest: Manifest) -> list[str]:

@@ -95,7 +95,7 @@ def select_all(request: SelectRequest, progress: Progress = silent) -> AllStrate
         check_output(rows, place)
     cache = Cache.open() if request.use_cache else None
     found = embed_rows(request, rows, cache, progress)
-    prepared, picker = selection_parts(request, rows, found, metric, cache, progress)
+    _, prepared, picker = selection_parts(request, rows, found, metric, cache, progress)
     picks: dict[str, Int64Array] = {}
     measured: dict[str, dict[str, Any]] = {}
     missing: dict[str, str] = {}
