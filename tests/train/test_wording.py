@@ -6,7 +6,7 @@ import pytest
 
 from evenly.train.result import Answer, ArmSummary, Called, Pair, VariantResult
 from evenly.train.verdict import MAIN_QUESTIONS
-from evenly.train.wording import COMMON, RARE, SPEED, verdict_paragraphs
+from evenly.train.wording import COMMON, RARE, SPEED, left_out_paragraph, verdict_paragraphs
 
 RATIOS: dict[Called, float] = {"lower": 0.5, "higher": 2.0, "no difference": 1.1, "cannot be told": 1.1}
 
@@ -95,3 +95,10 @@ def test_a_loss_that_falls_without_better_predictions_is_named() -> None:
     faster = pair("uniform", "random", "lower", SAME, SAME)
     assert "before training (15.0 %; after it uniform 0.4 %)" in paragraphs(faster, accuracy=0.004)[1]
     assert "speed of learning" not in " ".join(paragraphs(faster, accuracy=0.2))
+
+
+def test_rows_that_are_not_trained_on_are_counted() -> None:
+    assert left_out_paragraph(1200, 0, 0, 192) == ""
+    words = left_out_paragraph(1200, 22, 407, 192)
+    assert "1,200 rows of the pool, 22 lie too near a test row" in words
+    assert "407 have no response within the first 192 tokens" in words

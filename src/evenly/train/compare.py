@@ -35,7 +35,7 @@ from evenly.train.result import ComparisonResult, write_result
 from evenly.train.row_losses import RowLosses, row_losses
 from evenly.train.settings import Training
 from evenly.train.verdict import judge_variant
-from evenly.train.wording import verdict_paragraphs
+from evenly.train.wording import left_out_paragraph, verdict_paragraphs
 from evenly.types import Int64Array, Progress, silent
 
 REQUEST_FILE = "request.json"
@@ -242,6 +242,12 @@ def conclude(
     ]
     write_curves([each for each in outcomes if each.record.done], prepared.folder / CURVES_FILE)
     parameters = load_model(prepared.model).num_parameters()
+    examples = prepared.examples
+    beyond_window = int(examples.dropped.sum())
+    verdict = verdict_paragraphs(
+        variants, proxy=request.model is None, parameters=parameters, model=request.model or ""
+    )
+    missing = left_out_paragraph(len(examples), left_out, beyond_window, request.training.window)
     result = ComparisonResult(
         evenly=version("evenly"),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -251,13 +257,12 @@ def conclude(
         parameters=parameters,
         proxy=request.model is None,
         rate=rate,
-        pool_rows=len(prepared.examples),
+        pool_rows=len(examples),
         test_rows={name: len(rows) for name, rows in tests.items()},
         left_out=left_out,
+        beyond_window=beyond_window,
         variants=variants,
-        verdict=verdict_paragraphs(
-            variants, proxy=request.model is None, parameters=parameters, model=request.model or ""
-        ),
+        verdict=[*verdict, missing] if missing else verdict,
         versions={name: version(name) for name in ("torch", "transformers", "trl", "accelerate")},
     )
     write_result(result, prepared.folder)

@@ -110,6 +110,9 @@ class ComparisonResult(Frozen):
     pool_rows: int
     test_rows: dict[str, int]
     left_out: int  # pool rows in no arm because they are, or nearly are, a test row
+    beyond_window: int = (
+        0  # pool rows in no arm and no test because their response lies wholly beyond the window
+    )
     variants: list[VariantResult]
     verdict: list[str]  # paragraphs
     versions: dict[str, str]

@@ -26,6 +26,19 @@ def verdict_paragraphs(
     return paragraphs
 
 
+def left_out_paragraph(pool_rows: int, near_test: int, beyond_window: int, window: int) -> str:
+    """Which rows of the pool were not trained on, or nothing where all were."""
+    parts = []
+    if near_test:
+        parts.append(f"{near_test:,} lie too near a test row and are in no arm")
+    if beyond_window:
+        parts.append(
+            f"{beyond_window:,} have no response within the first {window} tokens and are in no arm and no test "
+            "(--window takes longer rows)"
+        )
+    return f"Of the {pool_rows:,} rows of the pool, {' and '.join(parts)}." if parts else ""
+
+
 def _pair_paragraph(pair: Pair, variant: VariantResult) -> str:
     sentences = [f"{pair.first} against {pair.second}: {_speed_words(pair)}"]
     sentences += [_test_words(pair, question) for question in (COMMON, RARE)]
