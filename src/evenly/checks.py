@@ -102,7 +102,9 @@ def check_vectors(vectors: VectorsLike, *, name: str = "vectors", check_finite: 
         if array.dtype.kind not in "fiu":
             array = np.asarray(given, dtype=np.float32)
     except (TypeError, ValueError):
-        raise InputError(f"{name} must be rows of equally many numbers; got {type(vectors).__name__}") from None
+        raise InputError(
+            f"{name} must be rows of equally many numbers; got {type(vectors).__name__}"
+        ) from None
     if array.ndim != 2 or array.shape[0] == 0 or array.shape[1] == 0:
         raise InputError(f"{name} must have shape (rows, dimensions), both at least 1; got {array.shape}")
     with np.errstate(over="ignore"):

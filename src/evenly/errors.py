@@ -18,4 +18,6 @@ class MissingExtraError(EvenlyError, ImportError):
     """
 
     def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f'{feature} needs packages that are not installed; run: pip install "evenly[{extra}]"')
+        super().__init__(
+            f'{feature} needs packages that are not installed; run: pip install "evenly[{extra}]"'
+        )

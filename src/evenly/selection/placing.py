@@ -80,7 +80,8 @@ class Engine:
         Raises:
             InputError: it fits nowhere; the message says what would help.
         """
-        vectors = 4 * rows * dimension  # normalised where they are, or in a copy that stands for a mapped file
+        # Normalised where they are, or in a copy that stands for a mapped file.
+        vectors = 4 * rows * dimension
         whole = vectors + rows * (code_bytes(dimension) + BYTES_PER_ROW) + round_bytes(rows, dimension)
         if self.ray:
             where = f"the cluster at {self.address}" if self.address else "a Ray cluster on this machine"
