@@ -28,7 +28,7 @@ from evenly.types import Float64Array, Int64Array, Progress, silent
 SIDE_ROWS = 2**17
 """Rows of each side whose images are in memory at once."""
 
-_MERGED_AT_ONCE = 16 * BLOCK
+_MERGED_AT_ONCE = 8 * BLOCK
 _CROWDED = 4
 _TILES = 64
 
