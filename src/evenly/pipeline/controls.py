@@ -13,14 +13,13 @@ from torch import Tensor
 
 from evenly.data.rows import Rows
 from evenly.errors import InputError
-from evenly.measures.measure import row_set
-from evenly.measures.neighbours import nearest
+from evenly.measures.loneliest import loneliest, neighbour_radius
 from evenly.pipeline.control_request import ALL, ControlRequest
 from evenly.pipeline.lengths import length_bins, token_counts
 from evenly.pipeline.outside import OutsideRows
 from evenly.selection.budgets import Budget, read_budget
 from evenly.selection.controlled import Controls
-from evenly.selection.guard import NEIGHBOURS, density_weights, lonely_rows, read_share
+from evenly.selection.guard import NEIGHBOURS, density_weights, read_share
 from evenly.selection.orders import nearest_of
 from evenly.selection.quotas import Quotas, group_rows, quotas_for
 from evenly.types import Float64Array, Int64Array, Metric, metric_distance
@@ -113,10 +112,11 @@ def prepare_controls(
     aside = SetAside()
     _floor(asked, quality, aside)
     _avoid(asked, vectors, metric, outside, must, aside, facts)
-    radius = neighbour_radius(vectors) if asked.guard or asked.density else None
-    by_density = density_weights(radius, asked.density) if asked.density and radius is not None else None
-    if asked.guard and radius is not None:
-        _guard(asked.guard, radius, metric, must, aside)
+    by_density = None
+    if asked.density:
+        by_density = density_weights(neighbour_radius(vectors, NEIGHBOURS), asked.density)
+    if asked.guard:
+        _guard(asked.guard, vectors, metric, must, aside)
     eligible = aside.eligible(len(rows))
     if not eligible.any():
         raise InputError(f"every row was set aside ({_told(aside.counts())}); loosen one of these controls")
@@ -147,21 +147,6 @@ def prepare_controls(
 
 def _told(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items())
-
-
-def neighbour_radius(vectors: Tensor) -> Float64Array:
-    """(N,) Euclidean distance to the k-th nearest distinct row, exact; k = `NEIGHBOURS`, or what there is.
-
-    Cost: one low-precision product of the pool with itself.
-    """
-    of = row_set(vectors.numpy(), None, "euclidean")
-    distinct = of.distinct
-    if len(distinct) == 1:
-        return np.ones(len(vectors))
-    images = of.images_of(distinct)
-    found = nearest(images, images, min(NEIGHBOURS, len(distinct) - 1), own=np.arange(len(distinct)))
-    radius = np.sqrt(found.squared_distance[:, -1])
-    return np.asarray(radius[np.searchsorted(distinct, of.first_equal)])
 
 
 def _must_rows(asked: ControlRequest, rows: Rows) -> Int64Array:
@@ -233,12 +218,12 @@ def _avoid(
     }
 
 
-def _guard(share: str, radius: Float64Array, metric: Metric, must: Int64Array, aside: SetAside) -> None:
-    lonely = lonely_rows(radius, read_share(share, "--guard"))
-    lonely = lonely[~np.isin(lonely, must)]
-    shown = metric_distance(np.square(radius[lonely]), metric)
+def _guard(share: str, vectors: Tensor, metric: Metric, must: Int64Array, aside: SetAside) -> None:
+    lonely, radius = loneliest(vectors, read_share(share, "--guard"), NEIGHBOURS)
+    spared = np.isin(lonely, must)
+    shown = metric_distance(np.square(radius[~spared]), metric)
     aside.add(
-        lonely,
+        lonely[~spared],
         "guard",
         [f"among the {share} loneliest: neighbour {NEIGHBOURS} is {distance:.4g} away" for distance in shown],
     )
