@@ -60,6 +60,12 @@ class TestMemoryPoolOnCuda(PoolInvariants):
         return MemoryPool(torch.from_numpy(rows).cuda())
 
 
+def test_tiles_within_tiles_do_not_wait_for_each_other() -> None:
+    tiles = Tiles(rows=4, threads=2)
+    found = tiles.over(10, lambda block: tiles.over(6, lambda inner: (block.start, inner.start)))
+    assert found == [[(start, inner) for inner in (0, 4)] for start in (0, 4, 8)]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(compiled.compiled_loops() is None, reason="numba is not installed")
 def test_threads_that_meet_where_the_loops_are_compiled() -> None:

@@ -15,6 +15,8 @@ import torch
 
 _Result = TypeVar("_Result")
 
+_THREADS = "evenly-tiles"
+
 CHUNK_STEP = 128
 """See `even_chunk`."""
 
@@ -34,7 +36,12 @@ class Tiles:
     threads: int = 1
 
     def over(self, count: int, work: Callable[[slice], _Result]) -> list[_Result]:
-        """Runs ``work`` on consecutive slices that cover ``count`` rows, ``threads`` at once; results in order."""
+        """Runs ``work`` on consecutive slices that cover ``count`` rows, ``threads`` at once; results in order.
+
+        Called from within a tile it runs there, for a thread that waited for its own kind would wait for ever.
+        """
+        if threading.current_thread().name.startswith(_THREADS):
+            return [work(block) for block in blocks(count, self.rows)]
         return list(_workers(self.threads).map(work, blocks(count, self.rows)))
 
     def product(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
@@ -110,4 +117,4 @@ def even_chunk(count: int, most: int) -> int:
 @cache
 def _workers(threads: int) -> ThreadPoolExecutor:
     """Each thread runs its torch operations on one core."""
-    return ThreadPoolExecutor(threads, "evenly-tiles", initializer=torch.set_num_threads, initargs=(1,))
+    return ThreadPoolExecutor(threads, _THREADS, initializer=torch.set_num_threads, initargs=(1,))
