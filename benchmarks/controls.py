@@ -63,7 +63,7 @@ def measured(source: str, rows: Rows, vectors: PoolVectors) -> list[dict[str, An
             for clock, now in CLOCKS.items():
 
                 def work(name: str = name, request: SelectRequest = request) -> None:
-                    prepared, picker = selection_parts(request, rows, vectors, "cosine", None)
+                    _, prepared, picker = selection_parts(request, rows, vectors, "cosine", None)
                     kept[name] = len(picker.pick(prepared))
 
                 spent = seconds(work, now)
