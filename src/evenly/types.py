@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 Float64Array: TypeAlias = npt.NDArray[np.float64]
 Int64Array: TypeAlias = npt.NDArray[np.int64]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
 VectorsLike: TypeAlias = Any
 """What users may pass as vectors: anything ``numpy.asarray`` understands as (N, d) numbers, or a torch tensor."""
 

@@ -14,12 +14,14 @@ from hypothesis import given
 
 from evenly.errors import InputError
 from evenly.selection import disk, distance, sharded
-from evenly.selection.disk import DiskPool, least_memory, share_out, unit_copy
+from evenly.selection.disk import DiskPool, code_bytes, least_memory, share_out, unit_copy
 from evenly.selection.distance import unit_rows
+from evenly.selection.filter import fit_map
 from evenly.selection.loop import central_row
 from evenly.selection.mapped import mapped_rows
 from evenly.selection.memory import MemoryPool
 from evenly.selection.pool import Pool
+from evenly.selection.tiles import Tiles
 from tests.selection.invariants import PoolInvariants, relaxed
 from tests.selection.pools import hard_pools
 
@@ -143,3 +145,11 @@ def test_memory_stays_within_the_budget_and_the_order_is_the_same(tmp_path: Path
     from evenly.selection.greedy import select
 
     assert found["rows"] == select(rows, 6000, metric="euclidean").rows.tolist()
+
+
+@pytest.mark.parametrize("dimension", [1, 6, 26, 27, 250, 379, 384, 387])
+def test_a_budget_counts_codes_as_wide_as_they_are(dimension: int) -> None:
+    rows = torch.randn(40, dimension, generator=torch.Generator().manual_seed(0))
+    image = fit_map(rows, float(rows.abs().max()), dtype=torch.bfloat16)
+    codes = image.encode(rows, Tiles())
+    assert code_bytes(dimension) == codes.rows.element_size() * codes.rows.shape[1]

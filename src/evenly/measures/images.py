@@ -22,7 +22,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from evenly.selection.filter import PIECES, FilterMap, fit_map, product_dtype
+from evenly.selection.filter import PIECES, FilterMap, carry, fit_map, product_dtype
 from evenly.selection.mapped import release, tensor_of
 from evenly.selection.tiles import Tiles, available_cores, blocks, default_tiles
 from evenly.types import Float32Array, Progress, silent
@@ -119,10 +119,7 @@ class Images:
             codes = self.map.encode(rows, default_tiles(rows.device))
             release(self.vectors)
             key[block, :columns] = codes.rows[:, :columns].neg_()
-            half = codes.squared_norm / 2
-            for piece in range(ones.start, ones.stop):
-                key[block, piece] = half.to(key.dtype)
-                half -= key[block, piece].double()
+            carry(codes.squared_norm / 2, key[block, ones])
             error[block], norm[block] = codes.error, codes.squared_norm.sqrt()
         return Coded(key, error, norm, columns)
 

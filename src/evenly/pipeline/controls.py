@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
 from evenly.data.rows import Rows
@@ -19,12 +18,10 @@ from evenly.pipeline.lengths import length_bins, token_counts
 from evenly.pipeline.outside import OutsideRows
 from evenly.selection.budgets import Budget, read_budget
 from evenly.selection.controlled import Controls
-from evenly.selection.guard import NEIGHBOURS, density_weights, read_share
+from evenly.selection.guard import NEIGHBOURS, density_weights, lonely_rows, read_share
 from evenly.selection.orders import nearest_of
 from evenly.selection.quotas import Quotas, group_rows, quotas_for
-from evenly.types import Float64Array, Int64Array, Metric, metric_distance
-
-BoolArray = npt.NDArray[np.bool_]
+from evenly.types import BoolArray, Float64Array, Int64Array, Metric, metric_distance
 
 
 @dataclass
@@ -112,11 +109,10 @@ def prepare_controls(
     aside = SetAside()
     _floor(asked, quality, aside)
     _avoid(asked, vectors, metric, outside, must, aside, facts)
-    by_density = None
-    if asked.density:
-        by_density = density_weights(neighbour_radius(vectors, NEIGHBOURS), asked.density)
+    radius = neighbour_radius(vectors, NEIGHBOURS) if asked.density else None
+    by_density = None if radius is None else density_weights(radius, asked.density)
     if asked.guard:
-        _guard(asked.guard, vectors, metric, must, aside)
+        _guard(asked.guard, vectors, radius, metric, must, aside)
     eligible = aside.eligible(len(rows))
     if not eligible.any():
         raise InputError(f"every row was set aside ({_told(aside.counts())}); loosen one of these controls")
@@ -218,14 +214,26 @@ def _avoid(
     }
 
 
-def _guard(share: str, vectors: Tensor, metric: Metric, must: Int64Array, aside: SetAside) -> None:
-    lonely, radius = loneliest(vectors, read_share(share, "--guard"), NEIGHBOURS)
+def _guard(
+    asked: str,
+    vectors: Tensor,
+    radius: Float64Array | None,
+    metric: Metric,
+    must: Int64Array,
+    aside: SetAside,
+) -> None:
+    share = read_share(asked, "--guard")
+    if radius is None:
+        lonely, far = loneliest(vectors, share, NEIGHBOURS)
+    else:
+        lonely = lonely_rows(radius, share)
+        far = radius[lonely]
     spared = np.isin(lonely, must)
-    shown = metric_distance(np.square(radius[~spared]), metric)
+    shown = metric_distance(np.square(far[~spared]), metric)
     aside.add(
         lonely[~spared],
         "guard",
-        [f"among the {share} loneliest: neighbour {NEIGHBOURS} is {distance:.4g} away" for distance in shown],
+        [f"among the {asked} loneliest: neighbour {NEIGHBOURS} is {distance:.4g} away" for distance in shown],
     )
 
 

@@ -16,10 +16,10 @@ import numpy as np
 from torch import Tensor
 
 from evenly.errors import InputError
-from evenly.selection.loop import BoolArray, Rule
+from evenly.selection.loop import Rule
 from evenly.selection.pool import Candidates, Pool
 from evenly.selection.quotas import OpenGroups, Quotas
-from evenly.types import Float64Array, Int64Array, Metric, metric_distance
+from evenly.types import BoolArray, Float64Array, Int64Array, Metric, metric_distance
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,7 @@ class ControlledRule(Rule):
         near = controls.least_distance > 0 and (
             metric_distance(np.asarray(squared_distance), self._metric) < controls.least_distance
         )
-        if squared_distance <= 0 or near or not self._group_open(row):
+        if squared_distance <= 0 or near or not self.is_open(row):
             return -math.inf
         return float(self._priority(squared_distance, row))
 
@@ -108,9 +108,10 @@ class ControlledRule(Rule):
             return np.asarray(self._eligible & self._groups.open[self._controls.quotas.group])
         return self._eligible
 
-    def _group_open(self, row: int) -> bool:
+    def is_open(self, row: int) -> bool:
         quotas = self._controls.quotas
-        return self._groups is None or quotas is None or bool(self._groups.open[quotas.group[row]])
+        group_open = self._groups is None or quotas is None or self._groups.open[quotas.group[row]]
+        return bool(group_open and self._eligible[row])
 
     def spend(self, row: int) -> bool:
         cost = 0.0 if self._controls.costs is None else float(self._controls.costs[row])

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from evenly.errors import InputError
 from evenly.selection.distance import ROWS_PER_SUM, unit_rows
-from evenly.selection.filter import FilterMap, fit_map, worthwhile_components
+from evenly.selection.filter import FilterMap, code_width, fit_map, worthwhile_components
 from evenly.selection.loop import MOST_AT_MOST
 from evenly.selection.mapped import release, tensor_of
 from evenly.selection.memory import MemoryPool
@@ -45,7 +45,7 @@ SAMPLE_ROWS = 2048
 
 def code_bytes(dimension: int) -> int:
     """Bytes of a row's code, at most: bfloat16 coordinates and the columns that carry two squares."""
-    return 2 * (dimension + 32)
+    return 2 * code_width(dimension)
 
 
 def round_bytes(rows: int, dimension: int) -> int:
@@ -91,7 +91,7 @@ def share_out(rows: int, dimension: int, memory: int) -> Budget:
 
 
 def _bytes_at_work(dimension: int) -> int:
-    """Bytes per row of a shard at work: its mapped vectors, its codes, and a copy when picked rows leave them."""
+    """Bytes per row of a shard at work: its mapped vectors, and its codes, twice as they go to a scratch file."""
     return 4 * dimension + 2 * code_bytes(dimension)
 
 

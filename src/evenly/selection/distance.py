@@ -120,7 +120,8 @@ def unit_rows(rows: Tensor, *, first_row: int = 0) -> Tensor:
     for start in range(0, len(rows), ROWS_PER_SUM):
         block = rows[start : start + ROWS_PER_SUM].double()
         squared_length = tree_sum(block * block)
-        if bool(((squared_length - 1).abs() <= UNIT_WITHIN).all()) and unit is rows:
+        unit_already = (squared_length - 1).abs() <= UNIT_WITHIN
+        if unit is rows and bool(unit_already.all()):
             continue
         if not bool(squared_length.all()):
             row = first_row + start + int((squared_length == 0).nonzero()[0])
@@ -128,7 +129,7 @@ def unit_rows(rows: Tensor, *, first_row: int = 0) -> Tensor:
                 f"row {row} of the vectors is zero and has no direction under the cosine metric; "
                 "remove it or use --metric euclidean"
             )
-        block /= torch.where((squared_length - 1).abs() <= UNIT_WITHIN, 1.0, squared_length.sqrt())[:, None]
+        block /= torch.where(unit_already, 1.0, squared_length.sqrt())[:, None]
         if unit is rows:
             unit = torch.empty_like(rows)
             unit[:start] = rows[:start]

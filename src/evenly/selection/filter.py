@@ -63,6 +63,11 @@ def product_dtype(device: torch.device, columns: int) -> torch.dtype:
     return torch.bfloat16 if fast and columns >= SHORT_ROW else torch.float32
 
 
+def code_width(columns: int) -> int:
+    """Columns of a code of an image: the image, two squares in pieces, and zeros up to what multiplies fast."""
+    return -(-(columns + 2 * PIECES) // 32) * 32
+
+
 @dataclass(frozen=True)
 class Codes:
     """Rounded images of rows.
@@ -133,7 +138,7 @@ class FilterMap:
     @property
     def width(self) -> int:
         """Columns of the product: the image, and the squares in three pieces each, padded to what multiplies fast."""
-        return -(-(self.columns + 2 * PIECES) // 32) * 32
+        return code_width(self.columns)
 
     def encode(self, rows: Tensor, tiles: Tiles) -> Codes:
         """Images of (A, d) float32 rows, in blocks that stay in cache. Cost: A d (A d c with a basis)."""
@@ -240,7 +245,7 @@ class PickSide:
         picks = len(codes)
         side = codes.rows.new_zeros(max(picks, padded), codes.rows.shape[1])
         side[:picks] = codes.rows
-        _carry(codes.squared_norm * -0.5, side[:picks, columns : columns + PIECES])
+        carry(codes.squared_norm * -0.5, side[:picks, columns : columns + PIECES])
         side[:picks, columns + PIECES : columns + 2 * PIECES] = -1.0
         side[picks:, columns] = -_LONGEST  # far below what any row carries
         norm = float(codes.squared_norm.max()) ** 0.5
@@ -267,7 +272,7 @@ class PickSide:
         threshold = (codes.squared_norm - reach.square()) * 0.5
         threshold -= self.product_error(codes.squared_norm, threshold)
         codes.rows[:, self.columns : self.columns + PIECES] = 1.0
-        _carry(threshold, codes.rows[:, self.columns + PIECES : self.columns + 2 * PIECES])
+        carry(threshold, codes.rows[:, self.columns + PIECES : self.columns + 2 * PIECES])
         return threshold
 
     def nearest_possible(
@@ -316,7 +321,7 @@ def true_pairs(mask: Tensor) -> tuple[Tensor, Tensor]:
     return row, flat - row * mask.shape[1]
 
 
-def _carry(values: Tensor, columns: Tensor) -> None:
+def carry(values: Tensor, columns: Tensor) -> None:
     """Writes (A,) float64 values into (A, PIECES) low-precision columns that add up to them within 2^-24."""
     left = values.clone()
     for piece in range(PIECES):

@@ -221,8 +221,7 @@ def _add_copies(order: Order, count: int, rule: Rule, pool_rows: int) -> None:
     for row in remaining_rows(pool_rows, order.rows).tolist():
         if len(order) == count:
             return
-        open_rows = rule.open_rows()
-        if open_rows is None or open_rows[row]:
+        if rule.is_open(row):
             if not rule.take(row):
                 return
             order.rows.append(row)

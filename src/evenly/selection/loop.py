@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -22,9 +21,7 @@ from evenly.selection.distance import mean_from_block_sums, squared_distances
 from evenly.selection.filter import PickSide, fit_map, passing_pairs, product_dtype, true_pairs
 from evenly.selection.pool import Candidates, Pool
 from evenly.selection.tiles import default_tiles
-from evenly.types import Float64Array, Int64Array
-
-BoolArray = npt.NDArray[np.bool_]
+from evenly.types import BoolArray, Float64Array, Int64Array
 
 FIRST_CANDIDATES = 64
 LEAST_AT_MOST = 512
@@ -82,6 +79,10 @@ class Rule:
     def open_rows(self) -> BoolArray | None:
         """(N,) bool, rows that may be picked now, whatever their distance; None for all."""
         return None
+
+    def is_open(self, row: int) -> bool:
+        """Whether `open_rows` holds a row."""
+        return True
 
     def take(self, row: int) -> bool:
         """Whether the row that comes first is picked. Where it is not, the order ends."""
