@@ -110,7 +110,7 @@ class FieldForm:
         return self.response is not None
 
     def texts(self, record: Record) -> Texts:
-        prompt = _joined(self._text(record, field) for field in self.prompt)
+        prompt = _joined([self._text(record, field) for field in self.prompt])
         response = "" if self.response is None else self._text(record, self.response)
         return Texts(prompt, response, _joined((prompt, response)))
 
@@ -230,4 +230,4 @@ def _content_text(content: Any, number: int, field: str) -> str:
 
 
 def _joined(texts: Iterable[str]) -> str:
-    return "\n".join(text for text in texts if text.strip())
+    return "\n".join([text for text in texts if text and not text.isspace()])

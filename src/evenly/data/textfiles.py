@@ -151,7 +151,7 @@ class JsonArray(TextFile):
         return cls(name, data, starts, ends, data[: starts[0]], between, data[ends[-1] :])
 
     def record(self, row: int, fields: Sequence[str] | None = None) -> Record:
-        record: Record = json.loads(self.raw(row))
+        record: Record = json.loads(self.raw(row).decode())
         return record
 
 

@@ -44,6 +44,8 @@ from evenly.types import (
 PAIRS_PER_ROUND = 20_000_000
 _WORST_AT_MOST = 512
 _EXACT_ROWS = 2048
+_FEW_ROWS = 32
+"""Among so few rows all exact distances take less time than a product that would spare most of them."""
 _ASKED_AT_ONCE = 128
 _WORTHWHILE = 1 - 1e-4
 
@@ -384,9 +386,11 @@ def _free_part(
     return None
 
 
-def _squared_distances(images: Images, rows: Int64Array, others: Int64Array) -> Float64Array:
+def _squared_distances(
+    images: Images, rows: Int64Array | Tensor, others: Int64Array | Tensor
+) -> Float64Array:
     """Exact squared distances of pairs of rows, (M,) int64 both."""
-    left, right = (images.pool_rows(torch.from_numpy(part)) for part in (rows, others))
+    left, right = (images.pool_rows(torch.as_tensor(part)) for part in (rows, others))
     found: Float64Array = squared_distances(images.rows, left, images.rows, right).numpy()
     release(images.vectors)
     return found
@@ -399,6 +403,11 @@ def _diameter(images: Images, members: Int64Array) -> tuple[float, Int64Array]:
     index = torch.from_numpy(members)
     if len(members) > _EXACT_ROWS:
         return _wide_diameter(images.take(index), members)
+    if len(members) <= _FEW_ROWS:
+        first, second = torch.triu_indices(len(members), len(members), 1)
+        apart = _squared_distances(images, index[first], index[second])
+        top = int(apart.argmax())
+        return float(apart[top]), members[[int(first[top]), int(second[top])]]
     rows = images.rows.index_select(0, images.pool_rows(index))
     release(images.vectors)
     squared, error = squared_by_product(rows, rows, images.map.centre)

@@ -8,27 +8,31 @@ number, and an integer minimum over a tile is several times as fast as a bfloat1
 have the opposite order; what rounding leaves below 0 counts as 0.)
 
 With y the image of x and e(x) its rounding error, the true distance lies within e(x) + e(z) of |y_x - y_z|;
-the product's own error is bounded by `Images.product_error`, and its last rounding by one unit in the last
-place.
+the product's own error is bounded by `Images.product_error`. Its last rounding, to the filter's precision, costs
+nothing where it is held against a limit: rounding keeps order, whichever way it goes, so what is not below a number
+of that precision is not rounded below it. See `surely_below` and `surely_within`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from evenly.selection.filter import PIECES, FilterMap, carry, fit_map, product_dtype
-from evenly.selection.mapped import release, tensor_of
+from evenly.selection.filter import PIECES, FilterMap, as_integers, carry, fit_map, product_dtype
+from evenly.selection.mapped import is_mapped, release, tensor_of
 from evenly.selection.tiles import Tiles, available_cores, blocks, default_tiles
 from evenly.types import Float32Array, Progress, silent
 
 BLOCK = 1024
 """Rows on each side of a product; 1024 x 1024 bfloat16 fills a core's second-level cache."""
+
+SIDE_ROWS = 2**17
+"""Rows of each side of a product whose images are in memory at once."""
 
 ROWS_AT_ONCE = 2048
 """Rows of a pass over the pool that are in memory at a time, where they lie in a mapped file."""
@@ -62,19 +66,23 @@ def on_all_cores(
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Rows of a pool, and the map of their images. Images are made where they are needed: see `Images.coded`.
+    """Rows of a pool, and the map of their images.
+
+    Images are made where they are needed: see `Images.coded`. Those of up to `SIDE_ROWS` rows in memory are kept.
 
     Attributes:
         vectors: (N, d) float32, the pool; where it is a mapped file, memory is given back after each block.
         rows: the same memory as a tensor.
         map: how images are made; it keeps all d columns.
         index: (A,) int64, pool row numbers of these rows; None for the whole pool.
+        kept: the images of the whole pool once they are made, shared by all its parts.
     """
 
     vectors: Float32Array
     rows: Tensor
     map: FilterMap
     index: Tensor | None = None
+    kept: list[Coded] = field(default_factory=list)
 
     @staticmethod
     def of(vectors: Float32Array, dtype: torch.dtype | None = None) -> Images:
@@ -107,21 +115,28 @@ class Images:
 
     def coded(self, part: slice) -> Coded:
         """Images of consecutive rows, padded to whole blocks. Cost: A' d."""
-        count, columns = part.stop - part.start, self.map.columns
+        if len(self.rows) > SIDE_ROWS or is_mapped(self.vectors):
+            return self._encoded(part)
+        if not self.kept:
+            self.kept.append(replace(self, index=None)._encoded(slice(0, len(self.rows))))
+        whole = self.kept[0]
+        if self.index is None and part == slice(0, len(self.rows)):
+            return whole
+        return whole.take(torch.arange(part.start, part.stop) if self.index is None else self.index[part])
+
+    def _encoded(self, part: slice) -> Coded:
+        made = Coded.empty(part.stop - part.start, self.map)
+        columns = self.map.columns
         squares, ones = _spare_columns(columns)
-        height = -(-count // BLOCK) * BLOCK
-        key = torch.zeros(height, self.map.width, dtype=self.map.dtype)
-        key[:, squares] = 1.0
-        key[count:, ones.start] = FAR
-        error, norm = torch.zeros(2, height, dtype=torch.float64)
-        for block in blocks(count, ROWS_AT_ONCE):
+        for block in blocks(part.stop - part.start, ROWS_AT_ONCE):
             rows = self.gather(slice(part.start + block.start, part.start + block.stop))
             codes = self.map.encode(rows, default_tiles(rows.device))
             release(self.vectors)
-            key[block, :columns] = codes.rows[:, :columns].neg_()
-            carry(codes.squared_norm / 2, key[block, ones])
-            error[block], norm[block] = codes.error, codes.squared_norm.sqrt()
-        return Coded(key, error, norm, columns)
+            made.key[block, squares] = 1.0
+            made.key[block, :columns] = codes.rows[:, :columns].neg_()
+            carry(codes.squared_norm / 2, made.key[block, ones])
+            made.error[block], made.norm[block] = codes.error, codes.squared_norm.sqrt()
+        return made
 
     def product_error(self, norm: Tensor, key_norm: Tensor) -> Tensor:
         """Bound on the error of adding up a product: width * 2^-22 * the sizes of its terms.
@@ -145,25 +160,57 @@ class Coded:
             square, zeros.
         error: (A',) float64, rounding error of each image as a distance, in units of the image.
         norm: (A',) float64, length of each image.
-        columns: of the image.
+        map: that made the images.
     """
 
     key: Tensor
     error: Tensor
     norm: Tensor
-    columns: int
+    map: FilterMap
+
+    @staticmethod
+    def empty(count: int, image: FilterMap) -> Coded:
+        """Room for so many rows, and rows that pad them to whole blocks."""
+        height = -(-count // BLOCK) * BLOCK
+        key = torch.zeros(height, image.width, dtype=image.dtype)
+        squares, ones = _spare_columns(image.columns)
+        key[count:, squares], key[count:, ones.start] = 1.0, FAR
+        error, norm = torch.zeros(2, height, dtype=torch.float64)
+        return Coded(key, error, norm, image)
 
     def __len__(self) -> int:
         return len(self.key)
 
+    def take(self, index: Tensor) -> Coded:
+        """Some of the rows, (M,) int64, padded to whole blocks."""
+        taken = Coded.empty(len(index), self.map)
+        for here, there in ((self.key, taken.key), (self.error, taken.error), (self.norm, taken.norm)):
+            torch.index_select(here, 0, index, out=there[: len(index)])
+        return taken
+
     def query(self, index: Tensor | slice) -> Tensor:
         """The left side, (M, w): the image, the pieces, the ones."""
         key = self.key[index]
-        squares, ones = _spare_columns(self.columns)
+        columns = self.map.columns
+        squares, ones = _spare_columns(columns)
         query = torch.zeros_like(key)
-        torch.neg(key[:, : self.columns], out=query[:, : self.columns])
+        torch.neg(key[:, :columns], out=query[:, :columns])
         query[:, squares], query[:, ones] = key[:, ones], 1.0
         return query
+
+
+def surely_below(limit: Tensor, dtype: torch.dtype) -> Tensor:
+    """Integers that exceed the bits of a product of ``dtype`` only if it was below the float64 limit."""
+    rounded = limit.to(dtype)
+    bits = as_integers(rounded) - (rounded > limit).to(torch.int8)
+    # What rounding leaves below 0 counts as 0, and is below no such limit.
+    return torch.where(limit > 0, bits, torch.iinfo(bits.dtype).min)
+
+
+def surely_within(limit: Tensor, dtype: torch.dtype) -> Tensor:
+    """Integers that the bits of no product of ``dtype`` exceed that was at most the float64 limit, 0 or more."""
+    rounded = limit.to(dtype)
+    return as_integers(rounded) + (rounded < limit).to(torch.int8)
 
 
 def squared_by_product(left: Tensor, right: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:

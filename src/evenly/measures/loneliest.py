@@ -14,17 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evenly.measures.images import BLOCK, ROUNDING, Coded, Images, on_all_cores
-from evenly.measures.measure import row_set
-from evenly.measures.neighbours import SIDE_ROWS, nearest
+from evenly.measures.exact import first_equal_rows
+from evenly.measures.images import BLOCK, SIDE_ROWS, Coded, Images, on_all_cores, surely_below
+from evenly.measures.neighbours import nearest
 from evenly.selection.filter import as_integers
 from evenly.selection.guard import lonely_rows
-from evenly.selection.tiles import CHUNK_STEP, blocks
+from evenly.selection.tiles import CHUNK_STEP, Tiles, blocks
 from evenly.types import Float64Array, Int64Array
 
 _SAMPLE = 1024
 _ROWS_AT_ONCE = 4 * BLOCK
 
+_TILES = Tiles(rows=_ROWS_AT_ONCE, picks=BLOCK)
 _TILE = 64
 """Columns that prove one neighbour at most: the minimum of a tile costs a third of counting its entries."""
 
@@ -71,8 +72,10 @@ def loneliest(vectors: Tensor, share: float, neighbours: int) -> tuple[Int64Arra
 
 def _distinct(vectors: Tensor) -> tuple[Images, Int64Array]:
     """The distinct rows, and for every row the place of its own among them."""
-    of = row_set(vectors.numpy(), None, "euclidean")
-    return of.images_of(of.distinct), np.searchsorted(of.distinct, of.first_equal)
+    images, first_equal = Images.of(vectors.numpy()), first_equal_rows(vectors.numpy())
+    distinct = np.flatnonzero(first_equal == np.arange(len(first_equal)))
+    some = images if len(distinct) == len(images) else images.take(torch.from_numpy(distinct))
+    return some, np.searchsorted(distinct, first_equal)
 
 
 def _radius(images: Images, rows: Int64Array, neighbours: int) -> Float64Array:
@@ -128,7 +131,7 @@ class _Side:
         found[: len(proven)] = proven
 
         def work(some: slice) -> None:
-            part = Coded(queries.key[some], queries.error[some], queries.norm[some], queries.columns)
+            part = Coded(queries.key[some], queries.error[some], queries.norm[some], queries.map)
             self._count(part, found[some])
 
         on_all_cores(work, list(blocks(len(found), _ROWS_AT_ONCE)))
@@ -138,7 +141,7 @@ class _Side:
         limits, left = self._limits(queries), queries.query(slice(None))
         rows = torch.arange(len(found))
         for block, keys in enumerate(self.keys):
-            minima = as_integers(torch.mm(left, keys.T)).view(len(left), -1, _TILE).amin(2)
+            minima = as_integers(_TILES.product(left, keys.T)).view(len(left), -1, _TILE).amin(2)
             found[rows] += (minima < limits[rows, block, None]).sum(1)
             done = found[rows] >= self.enough
             # Rows that are done go in steps: for each new shape of a product the library compiles a kernel.
@@ -151,10 +154,9 @@ class _Side:
 
     def _limits(self, queries: Coded) -> Tensor:
         """(R, blocks) integers: only pairs within the reach have products below. See the top of `images`."""
-        unit = ROUNDING[queries.key.dtype]
         reach = (self.reach - queries.error[:, None] - self.error).clamp_(min=0.0)
         slack = self.images.product_error(queries.norm[:, None], self.norm)
-        return as_integers(((reach.square_() / 2 - slack) * (1 - 4 * unit)).to(queries.key.dtype))
+        return surely_below(reach.square_() / 2 - slack, queries.key.dtype)
 
 
 def _spread(part: Tensor) -> Tensor:

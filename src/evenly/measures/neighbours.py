@@ -18,15 +18,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from evenly.measures.images import BLOCK, FAR, ROUNDING, Coded, Images, on_all_cores, squared_by_product
+from evenly.measures.images import (
+    BLOCK,
+    FAR,
+    ROUNDING,
+    SIDE_ROWS,
+    Coded,
+    Images,
+    on_all_cores,
+    squared_by_product,
+    surely_within,
+)
 from evenly.selection.distance import squared_distances
 from evenly.selection.filter import as_integers
 from evenly.selection.mapped import release
 from evenly.selection.tiles import CHUNK_STEP, blocks
 from evenly.types import Float64Array, Int64Array, Progress, silent
-
-SIDE_ROWS = 2**17
-"""Rows of each side whose images are in memory at once."""
 
 _MERGED_AT_ONCE = 8 * BLOCK
 _CROWDED = 4
@@ -193,8 +200,7 @@ class _Search:
             product = minima.view(dtype).double().clamp_(min=0.0)
             distance = ((product + slack) * (2 / (1 - unit))).sqrt_() + reach
             farthest = torch.minimum(farthest, distance.kthvalue(self.count, dim=1, keepdim=True).values)
-        limit = ((farthest + reach).square_() / 2 + slack) * (1 + 4 * unit)
-        return as_integers(limit.clamp_(max=FAR / 2).to(dtype))
+        return surely_within(((farthest + reach).square_() / 2 + slack).clamp_(max=FAR / 2), dtype)
 
     def _look(self, tile: int, rows: Tensor, limits: Tensor) -> Found:
         """Pass 2: left row, right row and exact square of the pairs of one tile that lie under the limit."""

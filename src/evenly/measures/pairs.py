@@ -9,10 +9,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from evenly.measures.images import BLOCK, FAR, ROUNDING, Images, on_all_cores, squared_by_product
+from evenly.measures.images import (
+    BLOCK,
+    FAR,
+    Images,
+    on_all_cores,
+    squared_by_product,
+    surely_below,
+    surely_within,
+)
 from evenly.measures.result import PairDistances, Quantiles
 from evenly.selection.distance import squared_distances
-from evenly.selection.filter import as_integers
 from evenly.selection.tiles import blocks
 from evenly.types import Float64Array, Int64Array, Metric, metric_distance
 
@@ -78,15 +85,12 @@ class PairsWithin:
     def _bounds(self, block: int) -> tuple[Int64Array, Int64Array]:
         """Products of a block with each block: (T, blocks), below the first surely within, above the second not."""
         dtype = self.images.map.dtype
-        unit, reach = ROUNDING[dtype], self.error[block] + self.error
+        reach = self.error[block] + self.error
         slack = self.images.product_error(self.norm[block], self.norm)
         distance = torch.from_numpy(np.sqrt(self.limits) * self.images.map.scale)[:, None]
-        within = ((distance - reach).clamp(min=0.0).square() / 2 - slack) * (1 - 4 * unit)
-        possible = (((distance + reach).square() / 2 + slack) * (1 + 4 * unit)).clamp(max=FAR / 2)
-        # A product below 0 proves nothing where the limit itself drowns in the error: there nothing is sure.
-        sure = as_integers(within.to(dtype))
-        sure[within <= 0] = torch.iinfo(sure.dtype).min
-        return sure.numpy(), as_integers(possible.to(dtype)).numpy()
+        within = (distance - reach).clamp(min=0.0).square() / 2 - slack
+        possible = ((distance + reach).square() / 2 + slack).clamp(max=FAR / 2)
+        return surely_below(within, dtype).numpy(), surely_within(possible, dtype).numpy()
 
     def _within(
         self, row: Int64Array, which: Int64Array, start: int, column: int, squared_limit: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ _ESCAPED = re.compile("[<>&\u2028\u2029]")
 
 def visible(text: str) -> str:
     """Shows controls that would reorder or hide text as their code points, e.g. ⟨U+202E⟩."""
+    if text.isprintable():  # most texts of one line; much faster than the search
+        return text
     return _HIDDEN.sub(lambda found: f"⟨U+{ord(found.group()):04X}⟩", text)
 
 
@@ -48,7 +51,7 @@ def script_json(value: Any) -> str:
 
 def rounded(values: Float64Array, digits: int = 5) -> list[float | None]:
     """Numbers cut to so many significant digits, None for what is not finite: JSON has no word for that."""
-    return [float(f"{value:.{digits}g}") if np.isfinite(value) else None for value in values.tolist()]
+    return [float(f"{value:.{digits}g}") if isfinite(value) else None for value in values.tolist()]
 
 
 def mapped_rows(pool_rows: int, limit_points: int) -> Int64Array:
