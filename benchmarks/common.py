@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
+import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ RESULTS = ROOT / "benchmarks" / "results"
 TABLES = ROOT / "docs" / "benchmarks.md"
 
 Vectors = npt.NDArray[np.float32]
+Clock = Callable[[], float]
+CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "processor": time.process_time}
 
 
 def machine() -> dict[str, Any]:
@@ -44,15 +47,29 @@ def _lines(path: str) -> list[str]:
     return Path(path).read_text().splitlines() if Path(path).exists() else []
 
 
-def seconds(work: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:
+def seconds(work: Callable[[], Any], clock: Clock = time.perf_counter) -> float:
     """Wall time of one call, or what another clock counts: ``time.process_time`` for all threads' processor time."""
     started = clock()
     work()
     return clock() - started
 
 
+def in_turns(works: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
+    """What each work returns, its seconds: one of each in a turn, so that a slow minute slows them all."""
+    taken: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(repeats):
+        for name, work in works.items():
+            taken[name].append(work())
+    return taken
+
+
+def median_ratio(ours: Sequence[float], others: Sequence[float]) -> float:
+    """The median over turns of ours over theirs."""
+    return statistics.median(one / other for one, other in zip(ours, others, strict=True))
+
+
 def bare_products(
-    vectors: Vectors, picks: int, *, share: float = 1.0, clock: Callable[[], float] = time.perf_counter
+    vectors: Vectors, picks: int, *, share: float = 1.0, clock: Clock = time.perf_counter
 ) -> float:
     """Seconds that the N x k products in bfloat16 take on all cores and nothing else: no maxima, no memory kept.
 
@@ -111,6 +128,14 @@ def save(name: str, found: dict[str, Any]) -> None:
     """Writes benchmarks/results/NAME.json."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+def report(section: str, figures: Sequence[Mapping[str, Any]], note: str) -> None:
+    """Prints figures that share their names, and puts them into docs/benchmarks.md."""
+    rows = [tuple(figure.values()) for figure in figures]
+    write_table(section, tuple(figures[0]), rows, note)
+    for row in rows:
+        print(*row, sep="\t")
 
 
 def write_table(section: str, header: Sequence[str], rows: Sequence[Sequence[Any]], note: str) -> None:

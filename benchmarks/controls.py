@@ -9,11 +9,11 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common import machine, save, seconds, write_table
+from common import CLOCKS, Clock, in_turns, machine, median_ratio, report, save, seconds
 
 from evenly.data.rows import Rows
 from evenly.data.sources import read_rows
@@ -23,9 +23,8 @@ from evenly.pipeline.request import SelectRequest
 from evenly.pipeline.select import embed_rows, selection_parts
 from evenly.pipeline.vectors import PoolVectors
 
-REPEATS = 3
+REPEATS = 5
 AIM = 1.5
-CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "processor": time.process_time}
 CASES: dict[str, tuple[str, ControlRequest]] = {
     "plain, half of the rows": ("50%", ControlRequest()),
     "guard 5%": ("50%", ControlRequest(guard="5%")),
@@ -43,51 +42,41 @@ def main() -> None:
     rows = read_rows([source])
     request = SelectRequest(sources=[source], keep="50%", out="", use_cache=False)
     vectors = embed_rows(request, rows, Cache.open())
-    found = {
+    found: dict[str, Any] = {
         "machine": machine(),
         "source": Path(source).name,
         "rows": len(rows),
         "cases": measured(source, rows, vectors),
     }
     save("controls", found)
-    report(found)
+    note = f"{found['source']}, {len(rows):,} rows; aim at most {AIM} times plain; {found['machine']}"
+    report("controls", found["cases"], note)
 
 
 def measured(source: str, rows: Rows, vectors: PoolVectors) -> list[dict[str, Any]]:
-    """Every case in turn, several times by each clock; medians, and their ratio to the first, the plain one."""
-    taken: dict[str, dict[str, list[float]]] = {name: {clock: [] for clock in CLOCKS} for name in CASES}
+    """Every case in turn, several times by each clock; medians, and the medians of the ratios to the plain one."""
     kept: dict[str, int] = {}
-    for repeat in range(REPEATS + 1):
-        for name, (keep, controls) in CASES.items():
-            request = SelectRequest(sources=[source], keep=keep, out="", use_cache=False, controls=controls)
-            for clock, now in CLOCKS.items():
 
-                def work(name: str = name, request: SelectRequest = request) -> None:
-                    _, prepared, picker = selection_parts(request, rows, vectors, "cosine", None)
-                    kept[name] = len(picker.pick(prepared))
+    def spent(name: str, clock: Clock) -> float:
+        keep, controls = CASES[name]
+        request = SelectRequest(sources=[source], keep=keep, out="", use_cache=False, controls=controls)
 
-                spent = seconds(work, now)
-                if repeat:  # the first round loads what the others need
-                    taken[name][clock].append(spent)
-    plain = next(iter(CASES))
-    figures = []
-    for name, of_clock in taken.items():
-        figure: dict[str, Any] = {"control": name, "rows kept": kept[name]}
-        for clock, spent_each in of_clock.items():
-            ours = statistics.median(spent_each)
-            figure[f"{clock} seconds"] = round(ours, 2)
-            figure[f"{clock}, times plain"] = round(ours / statistics.median(taken[plain][clock]), 2)
-        figures.append(figure)
-    return figures
+        def work() -> None:
+            _, prepared, picker = selection_parts(request, rows, vectors, "cosine", None)
+            kept[name] = len(picker.pick(prepared))
 
+        return seconds(work, clock)
 
-def report(found: dict[str, Any]) -> None:
-    """Prints the figures and puts them into docs/benchmarks.md."""
-    rows = [tuple(figure.values()) for figure in found["cases"]]
-    note = f"{found['source']}, {found['rows']:,} rows; aim at most {AIM} times plain; {found['machine']}"
-    write_table("controls", tuple(found["cases"][0]), rows, note)
-    for row in rows:
-        print(*row, sep="\t")
+    for name in CASES:
+        spent(name, time.perf_counter)  # loads what it needs
+    figures = {name: {"control": name, "rows kept": kept[name]} for name in CASES}
+    for clock, now in CLOCKS.items():
+        taken = in_turns({name: partial(spent, name, now) for name in CASES}, REPEATS)
+        plain = next(iter(taken.values()))
+        for name, ours in taken.items():
+            figures[name][f"{clock} seconds"] = round(statistics.median(ours), 2)
+            figures[name][f"{clock}, times plain"] = round(median_ratio(ours, plain), 2)
+    return list(figures.values())
 
 
 if __name__ == "__main__":

@@ -9,13 +9,24 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from common import Vectors, bare_products, machine, save, seconds, training_vectors, write_table
+from common import (
+    CLOCKS,
+    Vectors,
+    bare_products,
+    in_turns,
+    machine,
+    median_ratio,
+    report,
+    save,
+    seconds,
+    training_vectors,
+)
 
 from evenly.measures.exact import exact_measures
 from evenly.measures.measure import COSINE_THRESHOLDS, check_thresholds, row_set
@@ -25,7 +36,6 @@ from evenly.selection.tiles import steady_torch
 from evenly.types import Int64Array
 
 REPEATS = 5
-CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 
 
 def main() -> None:
@@ -42,7 +52,7 @@ def main() -> None:
         "measures": measured(vectors),
     }
     save("measures", found)
-    report(found)
+    report("measures", found["measures"], f"{found['source']}, {found['rows']:,} rows; {found['machine']}")
 
 
 def measured(vectors: Vectors) -> list[dict[str, Any]]:
@@ -62,12 +72,15 @@ def measured(vectors: Vectors) -> list[dict[str, Any]]:
         work()  # loads what it needs
         figure: dict[str, Any] = {"measured": name}
         for clock, now in CLOCKS.items():
-            taken = [
-                (seconds(work, now), bare_products(vectors, round(columns), clock=now))
-                for _ in range(REPEATS)
-            ]
-            ours, bare = (statistics.median(side) for side in zip(*taken, strict=True))
-            figure |= {f"{clock} seconds": round(ours, 2), f"{clock} over bare": round(ours / bare, 2)}
+            ours, bare = in_turns(
+                {
+                    "ours": partial(seconds, work, now),
+                    "bare": partial(bare_products, vectors, round(columns), clock=now),
+                },
+                REPEATS,
+            ).values()
+            figure[f"{clock} seconds"] = round(statistics.median(ours), 2)
+            figure[f"{clock} over bare"] = round(median_ratio(ours, bare), 2)
         figures.append(figure)
     return figures
 
@@ -77,15 +90,6 @@ def exact(vectors: Vectors, rows: Int64Array | None) -> object:
     """What `measure` does without estimates, diversity scores and random sets."""
     thresholds = check_thresholds(COSINE_THRESHOLDS, "cosine")
     return exact_measures(row_set(vectors, rows, "cosine"), thresholds, seed=0)
-
-
-def report(found: dict[str, Any]) -> None:
-    """Prints the figures and puts them into docs/benchmarks.md."""
-    rows = [tuple(figure.values()) for figure in found["measures"]]
-    note = f"{found['source']}, {found['rows']:,} rows; {found['machine']}"
-    write_table("measures", tuple(found["measures"][0]), rows, note)
-    for row in rows:
-        print(*row, sep="\t")
 
 
 if __name__ == "__main__":

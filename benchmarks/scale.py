@@ -8,7 +8,6 @@ fifth of it. ``--peers`` adds other packages on 20,000 rows.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import Vectors, bare_products, machine, save, seconds, textbook_per_pick, write_table
+from common import Vectors, bare_products, machine, report, save, seconds, textbook_per_pick
 from pools import clustered_pool
+from probe import probe
 
 from evenly.selection.greedy import pool_tensor, select_prepared
 from evenly.types import Selection
@@ -39,7 +39,7 @@ def main() -> None:
     if asked.peers:
         found["peers"] = peers()
     save("scale", found)
-    report(found)
+    tables(found)
 
 
 def growth(rows: int) -> list[dict[str, Any]]:
@@ -75,61 +75,20 @@ def one_size(rows: int, picks: int) -> dict[str, Any]:
 
 
 def on_disk(rows: int, picks: int) -> dict[str, Any]:
-    """The pool on disk within two thirds of what its vectors take, in processes of their own; see `DISK_PROBE`."""
+    """The pool on disk within two thirds of what its vectors take, in processes of their own."""
     memory = int(4 * rows * DIMENSION * 0.65)
     with tempfile.TemporaryDirectory() as folder:
-        vectors = pool_tensor(clustered_pool(rows), "cosine").numpy()
-        np.save(Path(folder) / "vectors.npy", vectors)
-        del vectors
-        runs = [_probe(folder, picks, most) for most in (0, memory)]
-    (resident, _, orders), (disk, held, same) = runs
+        path = Path(folder) / "vectors.npy"
+        np.save(path, pool_tensor(clustered_pool(rows), "cosine").numpy())
+        resident, disk = (probe(path, picks, most) for most in (0, memory))
     return {
         "pool": f"disk, {memory / 1e9:.2f} GB",
         "rows": rows,
         "picks": picks,
-        "over memory": round(disk / resident, 2),
-        "same order": orders == same,
-        "peak memory, GB": round(held / 1e9, 2),
+        "over memory": round(disk["seconds"] / resident["seconds"], 2),
+        "same order": resident["order"] == disk["order"],
+        "peak memory, GB": round(disk["bytes"] / 1e9, 2),
     }
-
-
-DISK_PROBE = """
-import hashlib, sys, threading, time
-from pathlib import Path
-import numpy as np
-from evenly.selection.compiled import compiled_loops
-from evenly.selection.disk import DiskPool
-from evenly.selection.greedy import pool_tensor, select_prepared
-compiled_loops()
-folder, picks, memory = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-def resident():
-    return int(open("/proc/self/statm").read().split()[1]) * 4096
-def watch():
-    global peak
-    while not done:
-        peak = max(peak, resident())
-        time.sleep(0.01)
-libraries, peak, done = resident(), 0, False
-thread = threading.Thread(target=watch)
-thread.start()
-vectors = np.load(folder / "vectors.npy", mmap_mode="r" if memory else None)
-started = time.perf_counter()
-rows = pool_tensor(vectors[:1], "cosine")
-pool = DiskPool(vectors, memory, folder) if memory else None
-found = select_prepared(rows if memory else pool_tensor(vectors, "cosine"), picks, "cosine", pool=pool)
-taken = time.perf_counter() - started
-done = True
-thread.join()
-print(taken, peak - libraries, hashlib.sha256(found.rows.tobytes() + found.radii.tobytes()).hexdigest())
-"""
-
-
-def _probe(folder: str, picks: int, memory: int) -> tuple[float, int, str]:
-    """Seconds, peak bytes beyond the libraries, and the hash of the order."""
-    call = [sys.executable, "-c", DISK_PROBE, folder, str(picks), str(memory)]
-    run = subprocess.run(call, capture_output=True, text=True, check=True)
-    taken, peak, order = run.stdout.split()
-    return float(taken), int(peak), order
 
 
 def on_ray(rows: int, picks: int) -> dict[str, Any]:
@@ -206,7 +165,7 @@ def fpsample_exact(vectors: Vectors, start: int, picks: int) -> list[int]:
     return [int(row) for row in fpsample.fps_sampling(vectors, picks, start_idx=start)]
 
 
-def report(found: dict[str, Any]) -> None:
+def tables(found: dict[str, Any]) -> None:
     """Tables for docs/benchmarks.md."""
     lines = found["growth"]
     largest = [line for line in lines if line["rows"] == lines[-1]["rows"]]
@@ -222,16 +181,12 @@ def report(found: dict[str, Any]) -> None:
         f"Exponent of the time in N at k = N / 10: {by_rows:.2f}; in k at the largest N: {by_picks:.2f}. "
         f"{found['machine']}"
     )
-    write_table("scale", list(lines[0]), [list(line.values()) for line in lines], note)
+    report("scale", lines, note)
     if "places" in found:
-        places = found["places"]
         note = "Both orders are compared bit for bit. The workers' start is left out, that of the disk pool is not."
-        write_table("places", list(places[0]), [list(line.values()) for line in places], note)
+        report("places", found["places"], note)
     if "peers" in found:
-        peers = found["peers"]
-        write_table(
-            "peers", list(peers[0]), [list(line.values()) for line in peers], "20,000 x 384, 2,000 picks."
-        )
+        report("peers", found["peers"], "20,000 x 384, 2,000 picks.")
 
 
 if __name__ == "__main__":

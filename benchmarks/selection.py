@@ -9,11 +9,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +19,16 @@ import numpy as np
 from common import (
     Vectors,
     bare_products,
+    in_turns,
     machine,
+    median_ratio,
+    report,
     save,
     seconds,
     textbook_per_pick,
     training_vectors,
-    write_table,
 )
+from probe import probe
 
 from evenly.embed import Cache
 from evenly.measures import verify_order
@@ -35,32 +36,14 @@ from evenly.selection.greedy import pool_tensor, select_prepared
 
 TEXTBOOK_PICKS = 300
 REPEATS = 5
-
-MEMORY_PROBE = """
-import sys, threading, time
-import numpy as np
-from evenly.selection.compiled import compiled_loops
-from evenly.selection.greedy import pool_tensor, select_prepared
-compiled_loops()
-def resident():
-    return int(open("/proc/self/statm").read().split()[1]) * 4096
-warm = pool_tensor(np.random.default_rng(0).standard_normal((20000, 64)), "cosine")
-select_prepared(warm, 10000, "cosine")
-del warm
-libraries, peak, done = resident(), 0, False
-def watch():
-    global peak
-    while not done:
-        peak = max(peak, resident())
-        time.sleep(0.002)
-thread = threading.Thread(target=watch)
-thread.start()
-vectors = np.load(sys.argv[1])
-select_prepared(pool_tensor(vectors, "cosine"), len(vectors) // 2, "cosine")
-done = True
-thread.join()
-print((peak - libraries) / vectors.nbytes)
-"""
+AIMS = {
+    "textbook over engine": "at least 20",
+    "engine over bare": "at most 4",
+    "memory over vectors": "at most 2.5",
+    "evenly select, cached, seconds": "under 15",
+    "evenly --help, seconds": "under 0.3",
+    "every pick verified": "True",
+}
 
 
 def main() -> None:
@@ -76,49 +59,47 @@ def main() -> None:
         "picks": picks,
     }
     found |= time_selection(vectors, picks)
-    found["memory over vectors"] = round(peak_memory(vectors), 2)
+    found["memory over vectors"] = round(memory_over_vectors(vectors, picks), 2)
     found["evenly select, cached, seconds"] = round(command_seconds(source), 2)
     found["evenly --help, seconds"] = round(min(seconds(show_help) for _ in range(3)), 3)
     save("selection", found)
-    report(found)
+    figures = [{"figure": name, "seen": found[name], "aim": aim} for name, aim in AIMS.items()]
+    report(
+        "selection", figures, f"{found['source']}, {len(vectors):,} rows, {picks:,} kept; {found['machine']}"
+    )
 
 
 def time_selection(vectors: Vectors, picks: int) -> dict[str, Any]:
-    """Engine, bare products and textbook in turn, several times; ratios of medians."""
+    """Engine, bare products and textbook in turn, several times; medians of their ratios."""
     pool = pool_tensor(vectors, "cosine")
-    engine, bare, textbook = [], [], []
     selection = select_prepared(pool, picks, "cosine")
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        selection = select_prepared(pool, picks, "cosine")
-        engine.append(time.perf_counter() - started)
-        bare.append(bare_products(vectors, picks))
-    for _ in range(2):
-        per_pick, order = textbook_per_pick(vectors, int(selection.rows[0]), TEXTBOOK_PICKS)
-        textbook.append(per_pick * picks)
-    same = order == selection.rows[: len(order)].tolist()
-    checks = verify_order(vectors, selection.rows, selection.radii, start=int(selection.rows[0]))
-    ours = statistics.median(engine)
+    start = int(selection.rows[0])
+    taken = in_turns(
+        {
+            "engine": lambda: seconds(lambda: select_prepared(pool, picks, "cosine")),
+            "bare": lambda: bare_products(vectors, picks),
+            "textbook, extrapolated": lambda: textbook_per_pick(vectors, start, TEXTBOOK_PICKS)[0] * picks,
+        },
+        REPEATS,
+    )
+    _, order = textbook_per_pick(vectors, start, TEXTBOOK_PICKS)
+    checks = verify_order(vectors, selection.rows, selection.radii, start=start)
+    engine, bare, textbook = taken.values()
     return {
-        "engine seconds": [round(one, 3) for one in engine],
-        "bare seconds": [round(one, 3) for one in bare],
-        "textbook seconds (extrapolated)": [round(one, 1) for one in textbook],
-        "textbook over engine": round(min(textbook) / ours, 1),
-        "engine over bare": round(ours / statistics.median(bare), 2),
-        f"first {TEXTBOOK_PICKS} picks equal the textbook's": same,
+        **{f"{name}, seconds": [round(one, 3) for one in each] for name, each in taken.items()},
+        "textbook over engine": round(median_ratio(textbook, engine), 1),
+        "engine over bare": round(median_ratio(engine, bare), 2),
+        f"first {TEXTBOOK_PICKS} picks equal the textbook's": order == selection.rows[: len(order)].tolist(),
         "every pick verified": all(check.passed for check in checks),
     }
 
 
-def peak_memory(vectors: Vectors) -> float:
-    """Peak memory of a process that selects, less its libraries, over the size of the vectors."""
+def memory_over_vectors(vectors: Vectors, picks: int) -> float:
+    """The most memory that selecting needs beside the libraries, over the size of the vectors."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "vectors.npy"
         np.save(path, vectors)
-        run = subprocess.run(
-            [sys.executable, "-c", MEMORY_PROBE, str(path)], capture_output=True, text=True, check=True
-        )
-    return float(run.stdout)
+        return float(probe(path, picks)["bytes"]) / vectors.nbytes
 
 
 def command_seconds(source: str) -> float:
@@ -147,23 +128,6 @@ def show_help() -> None:
     subprocess.run(
         [sys.executable, "-m", "evenly", "--help"], check=True, stdout=subprocess.PIPE, env=os.environ
     )
-
-
-def report(found: dict[str, Any]) -> None:
-    """Prints the figures and puts them into docs/benchmarks.md."""
-    aims = {
-        "textbook over engine": "at least 20",
-        "engine over bare": "at most 4",
-        "memory over vectors": "at most 2.5",
-        "evenly select, cached, seconds": "under 15",
-        "evenly --help, seconds": "under 0.3",
-        "every pick verified": "True",
-    }
-    rows = [(name, found[name], aim) for name, aim in aims.items()]
-    note = f"{found['source']}, {found['rows']:,} rows, {found['picks']:,} kept; {found['machine']}"
-    write_table("selection", ("figure", "seen", "aim"), rows, note)
-    for row in rows:
-        print(*row, sep="\t")
 
 
 if __name__ == "__main__":
