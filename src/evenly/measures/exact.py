@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evenly.measures.images import ROWS_AT_ONCE, Images
+from evenly.measures.images import ROWS_AT_ONCE, Images, over_rows
 from evenly.measures.neighbours import Neighbours, nearest
 from evenly.measures.pairs import PairsWithin, pair_distances
 from evenly.measures.result import Exact, Pair, Quantiles
 from evenly.selection.mapped import release
-from evenly.selection.tiles import blocks
 from evenly.types import (
     Float32Array,
     Float64Array,
@@ -88,10 +87,13 @@ def first_equal_rows(vectors: Float32Array) -> Int64Array:
     """
     weights = np.random.default_rng(0).integers(2**64, size=vectors.shape[1], dtype=np.uint64) | np.uint64(1)
     sums = np.empty(len(vectors), dtype=np.uint64)
-    for block in blocks(len(vectors), ROWS_AT_ONCE):
+
+    def add_up(block: slice) -> None:
         bits = (vectors[block] + np.float32(0.0)).view(np.uint32)
         sums[block] = (bits * weights).sum(1, dtype=np.uint64)
         release(vectors)
+
+    over_rows(len(vectors), add_up)
     order = np.argsort(sums, kind="stable")
     sums = sums[order]
     first_equal = np.arange(len(vectors), dtype=np.int64)

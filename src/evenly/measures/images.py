@@ -64,6 +64,11 @@ def on_all_cores(
     return Tiles(rows=1, threads=available_cores()).over(len(tasks), one)
 
 
+def over_rows(count: int, work: Callable[[slice], R]) -> list[R]:
+    """Results of ``work`` over consecutive slices of so many rows, `ROWS_AT_ONCE` each, on all cores."""
+    return Tiles(rows=ROWS_AT_ONCE, threads=available_cores()).over(count, work)
+
+
 @dataclass(frozen=True, eq=False)
 class Images:
     """Rows of a pool, and the map of their images.

@@ -11,13 +11,13 @@ from evenly.checks import check_finite_rows, check_int, check_metric, check_vect
 from evenly.errors import InputError
 from evenly.measures.diversity import Clusters, diversity_measures
 from evenly.measures.exact import RowSet, exact_measures, first_equal_rows
-from evenly.measures.images import ROWS_AT_ONCE, Images
+from evenly.measures.images import Images, over_rows
 from evenly.measures.normalised import normalised_measures, pool_geometry
 from evenly.measures.random_sets import against_random
 from evenly.measures.result import Measures
 from evenly.selection.distance import unit_rows
 from evenly.selection.mapped import release, tensor_of
-from evenly.selection.tiles import blocks, steady_torch
+from evenly.selection.tiles import steady_torch
 from evenly.types import Float32Array, Float64Array, Int64Array, Metric, Progress, VectorsLike, silent
 
 COSINE_THRESHOLDS = (0.01, 0.05, 0.1)
@@ -91,13 +91,16 @@ def row_set(vectors: VectorsLike, rows: Any, metric: Metric) -> RowSet:
 
 def _checked_rows(vectors: Float32Array, *, unit: bool) -> Float32Array:
     """Finite rows as they are, or normalised where unit rows are asked for and some are not."""
-    rows, as_asked = tensor_of(vectors), True
-    for block in blocks(len(vectors), ROWS_AT_ONCE):
+    rows = tensor_of(vectors)
+
+    def as_asked(block: slice) -> bool:
         check_finite_rows(vectors[block], first_row=block.start)
         part = rows[block]
-        as_asked = as_asked and (not unit or unit_rows(part, first_row=block.start) is part)
+        found = not unit or unit_rows(part, first_row=block.start) is part
         release(vectors)
-    return vectors if as_asked else unit_rows(rows).numpy()
+        return found
+
+    return vectors if all(over_rows(len(rows), as_asked)) else unit_rows(rows).numpy()
 
 
 def check_rows(rows: Any, pool_rows: int) -> Int64Array:

@@ -39,7 +39,7 @@ _MERGED_AT_ONCE = 8 * BLOCK
 _CROWDED = 4
 _TILES = 64
 
-Watch: TypeAlias = Callable[[Tensor, int, int], None]
+Watch: TypeAlias = Callable[[Tensor, Tensor, int, int], None]
 Found: TypeAlias = tuple[Tensor, Tensor, Tensor]
 
 
@@ -73,8 +73,9 @@ def nearest(
         right: B rows of the same pool; may be ``left`` itself, which halves the products up to `SIDE_ROWS` rows.
         count: K, neighbours per row.
         own: (A,) int64, for every left row the right row that is itself and must not count; -1 for none.
-        watch: shown the bits of every product of 1024 x 1024 pairs, with its first left and right row; where
-            right is left, perhaps only those on and above the diagonal. Rows are padded to whole blocks.
+        watch: shown the bits of every product of 1024 x 1024 pairs and the least of each row, with its first left
+            and right row; where right is left, perhaps only those on and above the diagonal. Rows are padded to
+            whole blocks.
 
     Returns:
         The K nearest, exact in float64. Cost: one low-precision product, A B d (half where right is left),
@@ -145,7 +146,8 @@ class _Search:
 
         on_all_cores(sweep, list(range(0, len(self.queries), BLOCK)))
         for rows in blocks(len(index), _MERGED_AT_ONCE):
-            limits = torch.cat([self._limits(minima[at], at, known[at]) for at in _parts(rows, BLOCK)])
+            parts = list(_parts(rows, BLOCK))
+            limits = torch.cat(on_all_cores(lambda at: self._limits(minima[at], at, known[at]), parts))
             under = (minima[rows] <= limits).T.contiguous()
 
             def look(
@@ -171,10 +173,11 @@ class _Search:
             if column in with_own:
                 self._hide_own(product, own - column)
             bits = as_integers(product)
+            of_tiles = bits.view(BLOCK, -1, self.tile).amin(2)
             if self.watch is not None:
-                self.watch(bits, start + self.left_part.start, column + self.right_part.start)
-            tiles = slice(column // self.tile, (column + BLOCK) // self.tile)
-            minima[start : start + BLOCK, tiles] = bits.view(BLOCK, -1, self.tile).amin(2)
+                at = start + self.left_part.start, column + self.right_part.start
+                self.watch(bits, of_tiles.amin(1), *at)
+            minima[start : start + BLOCK, column // self.tile : (column + BLOCK) // self.tile] = of_tiles
             if mirrored and column > start:
                 own_tiles = slice(start // self.tile, (start + BLOCK) // self.tile)
                 minima[column : column + BLOCK, own_tiles] = bits.view(-1, self.tile, BLOCK).amin(1).T

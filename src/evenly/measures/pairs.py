@@ -55,13 +55,13 @@ class PairsWithin:
         total: Int64Array = np.sum(self.found, axis=0)
         return total
 
-    def watch(self, bits: Tensor, start: int, column: int) -> None:
-        """Counts the pairs of one product above the diagonal of all."""
+    def watch(self, bits: Tensor, least: Tensor, start: int, column: int) -> None:
+        """Counts the pairs of one product above the diagonal of all; ``least`` are the minima of its rows."""
         block, other = start // BLOCK, column // BLOCK
         if other < block:
             return
         within, possible = (bound[:, other] for bound in self.bounds[block])
-        rows = np.flatnonzero(bits.amin(1).numpy() <= possible[-1])
+        rows = np.flatnonzero(least.numpy() <= possible[-1])
         if not len(rows):
             return
         values = bits.numpy()[rows]
