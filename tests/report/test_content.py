@@ -70,8 +70,17 @@ def test_the_certificate_is_rounded_down_and_said_in_both_units() -> None:
     assert content._certificate({**proof, "upper_bound": "inf"}, "cosine") == []
 
 
+def test_sampled_neighbours_are_said(saved: SavedSelection) -> None:
+    sampled = dataclasses.replace(saved, measures={**saved.measures, "sampled_rows": 20_000})
+    assert "(median of 20, by 20,000 rows of each)" in sentence(content.lead(sampled))
+    page = page_module.render(sampled, 1000, "pca", sampled.coordinates)
+    assert "neighbours are those of 20,000 rows of each set" in page
+    assert "Closest in the pool, of 20,000 rows drawn at random" in page
+    assert "drawn at random" not in page_module.render(saved, 1000, "pca", saved.coordinates)
+
+
 def test_random_sets_that_hold_copies_give_words_instead_of_a_ratio(saved: SavedSelection) -> None:
-    words = content._evenness(saved.manifest, {"draws": 20, "h_min": {"median": 0.0}})
+    words = content._evenness(saved.manifest, {"random": {"draws": 20, "h_min": {"median": 0.0}}})
     assert "the median of 20 random sets of this size holds exact copies" in sentence(words)
 
 

@@ -8,18 +8,17 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from evenly.data.manifest import write_atomically
 from evenly.errors import InputError
 from evenly.report.comparison_tables import answer_rows, arm_rows, threshold_rows
+from evenly.report.rendering import rendered
 from evenly.types import Float64Array
 
 PAGE_FILE = "report.html"
@@ -88,16 +87,10 @@ def write_comparison_page(folder: Path) -> Path:
         }
         for variant in result["variants"]
     ]
-    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page = template.from_string(_asset("comparison.html")).render(
-        result=result, variants=variants, policy=POLICY, style=Markup(_asset("page.css"))
-    )
+    styles = ["page.css", "comparison.css"]
+    page = rendered("comparison.html", policy=POLICY, styles=styles, result=result, variants=variants)
     write_atomically(folder / PAGE_FILE, page)
     return folder / PAGE_FILE
-
-
-def _asset(name: str) -> str:
-    return files("evenly.report").joinpath("web", name).read_text(encoding="utf-8")
 
 
 def _of(points: list[Point], variant: dict[str, Any], part: str) -> dict[str, list[list[Point]]]:

@@ -137,7 +137,7 @@ def lead(saved: SavedSelection) -> list[Words]:
             Words(f"{manifest.asked:,} were asked for, but no further row differs from those kept. ")
         )
     if manifest.h_min is not None:
-        words += _evenness(manifest, saved.measures.get("random", {}))
+        words += _evenness(manifest, saved.measures)
     words += _certificate(saved.measures.get("certificate", {}), manifest.metric)
     if manifest.seconds:
         words += [
@@ -148,7 +148,8 @@ def lead(saved: SavedSelection) -> list[Words]:
     return words
 
 
-def _evenness(manifest: Manifest, random: dict[str, Any]) -> list[Words]:
+def _evenness(manifest: Manifest, measures: dict[str, Any]) -> list[Words]:
+    random = measures.get("random", {})
     h_min = manifest.h_min or 0.0
     if h_min == 0:
         return [Words("The kept rows hold "), Words("exact copies", strong=True), Words(". ")]
@@ -163,11 +164,14 @@ def _evenness(manifest: Manifest, random: dict[str, Any]) -> list[Words]:
         return [*words, Words(". ")]
     if median <= 0:
         return [*words, Words(f"; the median of {draws} random sets of this size holds exact copies. ")]
+    of = f"median of {draws}"
+    if sampled := measures.get("sampled_rows"):
+        of += f", by {sampled:,} rows of each"
     return [
         *words,
         Words(", "),
         Words(f"{quantity(h_min / median, 2)} times", strong=True),
-        Words(f" the {quantity(median)} of a random set of this size (median of {draws}). "),
+        Words(f" the {quantity(median)} of a random set of this size ({of}). "),
     ]
 
 

@@ -11,12 +11,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from evenly.checks import check_int
@@ -32,6 +30,7 @@ from evenly.report.points import (
     script_json,
     visible,
 )
+from evenly.report.rendering import asset, rendered
 from evenly.report.saved import SavedSelection, read_selection
 from evenly.types import Float64Array
 
@@ -67,13 +66,13 @@ def write_report(
 def render(saved: SavedSelection, limit_points: int, map_name: str, coordinates: Float64Array) -> str:
     """The page as HTML; coordinates (N, 2) float64."""
     data = page_data(saved, limit_points, map_name, coordinates)
-    libraries = json.loads(_asset("vendor/vendor.json"))
-    scripts = [_asset(f"vendor/{library['file']}") for library in libraries]
-    scripts.append("\n".join(_asset(f"web/{name}") for name in SCRIPTS))
-    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return template.from_string(_asset("web/template.html")).render(
+    libraries = json.loads(asset("vendor/vendor.json"))
+    scripts = [asset(f"vendor/{library['file']}") for library in libraries]
+    scripts.append("\n".join(asset(f"web/{name}") for name in SCRIPTS))
+    return rendered(
+        "selection.html",
         policy=_policy(scripts),
-        style=Markup(_asset("web/page.css")),
+        styles=["page.css"],
         scripts=[Markup(script) for script in scripts],
         data=Markup(script_json(data)),
         libraries=libraries,
@@ -86,6 +85,7 @@ def render(saved: SavedSelection, limit_points: int, map_name: str, coordinates:
         lead=content.lead(saved),
         curve=data["curve"],
         nearest=data["nearest"],
+        sampled=saved.measures.get("sampled_rows"),
         fields=data["fields"],
         medians=data["lengths"]["medians"],
         kept_pairs=content.closest_pairs(saved, "kept"),
@@ -133,10 +133,6 @@ def _check_coordinates(saved: SavedSelection, map_name: str, coordinates: Any) -
             f"coordinates must be finite numbers of shape {(len(saved), 2)}; got shape {given.shape}"
         )
     return given
-
-
-def _asset(name: str) -> str:
-    return files("evenly.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _policy(scripts: list[str]) -> str:
