@@ -1,4 +1,4 @@
-"""Some hundreds of random combinations of flags; EVENLY_COMBINATIONS sets another number."""
+"""Random combinations of flags: 300, or as many as EVENLY_COMBINATIONS says."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_random_flags_end_in_a_result_or_one_line(tmp_path: Path, capsys: pytest
     make_files(tmp_path)
     rng = np.random.default_rng(int(os.environ.get("EVENLY_COMBINATIONS_SEED", "0")))
     kept = 0
-    count = int(os.environ.get("EVENLY_COMBINATIONS", "80"))
+    count = int(os.environ.get("EVENLY_COMBINATIONS", "300"))
     for number in range(count):
         flags = random_flags(rng)
         try:

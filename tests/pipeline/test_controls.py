@@ -152,6 +152,16 @@ def test_the_knee_never_cuts_rows_that_must_be_kept(files: Path, tmp_path: Path)
     assert outcome.manifest.kept >= wanted
 
 
+def test_the_knee_never_cuts_what_each_group_gives_at_least(files: Path, tmp_path: Path) -> None:
+    langs = [row["lang"] for row in read_lines(files / "pool.jsonl")]
+    fewest = min(langs, key=langs.count)
+    at_the_knee = run(files, tmp_path, "knee").manifest.kept
+    outcome = run(files, tmp_path, "knee", by="lang", at_least=langs.count(fewest))
+    kept = [row["lang"] for row in read_lines(tmp_path / "kept.jsonl")]
+    assert kept.count(fewest) == langs.count(fewest)
+    assert at_the_knee < outcome.manifest.kept < len(langs)
+
+
 def test_near_copies_go_with_weights(files: Path, tmp_path: Path) -> None:
     outcome = run(files, tmp_path, "50%", dedup=0.3, quality="score", weight=1.0)
     assert outcome.manifest.h_min is not None

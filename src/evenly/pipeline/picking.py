@@ -135,10 +135,16 @@ class Picker:
         )
         if prepared.budget.unit != "knee":
             return found
-        kept = max(knee(np.minimum.accumulate(found.radii)), len(prepared.controls.given))
+        kept = max(knee(np.minimum.accumulate(found.radii)), self._fewest(prepared, found.rows))
         return selection_of(
             self.vectors, found.rows[:kept], self.metric, anchors=prepared.controls.anchors, asked=kept
         )
+
+    @staticmethod
+    def _fewest(prepared: Prepared, picks: Int64Array) -> int:
+        """How many first picks hold the given rows and what each group must give."""
+        given, quotas = len(prepared.controls.given), prepared.controls.quotas
+        return given if quotas is None else quotas.fewest(picks, given)
 
     def without_quality(self, prepared: Prepared, progress: Progress = silent) -> Selection | None:
         """The order that the scores were left out of, for what they cost; None where it cannot be made."""

@@ -33,6 +33,17 @@ class Quotas:
         """Picks that all groups may give together."""
         return int(self.most.sum())
 
+    def fewest(self, picks: Int64Array, given: int = 0) -> int:
+        """How many first picks it takes until every group has given its least.
+
+        Args:
+            picks: (k,) an order that ends with all of them met.
+            given: picks at the start that were given and count against no quota.
+        """
+        groups = self.group[picks[given:]]
+        last = [np.flatnonzero(groups == one)[self.least[one] - 1] for one in np.flatnonzero(self.least)]
+        return given + max(last, default=-1) + 1
+
     def closing_ranks(self, picks: Int64Array, count: int, given: int = 0) -> Int64Array:
         """(N,) int64: from which rank on a row could no longer be picked, as the definition reads.
 
