@@ -24,12 +24,14 @@ from evenly.pipeline.picking import Picker
 from evenly.pipeline.record import write_record
 from evenly.pipeline.request import Made, SelectRequest, Stopwatch, selection_folder
 from evenly.pipeline.select import embed_rows
-from evenly.pipeline.vectors import vectors_sha256
+from evenly.pipeline.vectors import prepared_rows, vectors_sha256
 from evenly.pipeline.verify import kept_in_order, read_sources
 from evenly.pipeline.verify_controls import prepare_again
+from evenly.pipeline.where import engine_of
 from evenly.selection.budgets import Budget, affordable, far_enough, read_budget
-from evenly.selection.greedy import Start, pool_tensor
+from evenly.selection.greedy import Start
 from evenly.selection.knee import knee
+from evenly.selection.mapped import tensor_of
 from evenly.selection.orders import selection_of
 from evenly.types import Float64Array, Int64Array, Progress, silent
 
@@ -127,15 +129,15 @@ def _record(
     with watch.time("embed"):
         found = embed_rows(request, rows, cache, progress)
     with watch.time("select"):
-        tensor = pool_tensor(found.vectors, metric)
+        vectors = prepared_rows(found.vectors, metric, engine_of(request))
+        tensor, hashed = tensor_of(vectors), vectors_sha256(vectors)
         options = {**manifest.options, "controls": request.controls.asked(), "keep_left_out": False}
         shorter = manifest.model_copy(update={"keep": request.keep, "options": options})
-        prepared = prepare_again(shorter, rows, tensor.numpy(), request.encoder, picks, cache)
+        prepared = prepare_again(shorter, rows, vectors, request.encoder, picks, cache)
         selection = selection_of(tensor, picks, metric, anchors=prepared.controls.anchors)
-        hashed = vectors_sha256(tensor.numpy())
         facts = findings(request.controls, prepared, selection, rows, Picker(tensor, hashed, metric))
         aside = set_aside_table(prepared.set_aside, selection, rows, request.controls.dedup)
-    made = Made(selection, tensor.numpy(), hashed, facts, aside)
+    made = Made(selection, vectors, hashed, facts, aside)
     with watch.time("measure"):
         measures, proof = measured(
             made.vectors,
