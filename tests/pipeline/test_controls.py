@@ -14,6 +14,7 @@ import pytest
 from evenly.errors import InputError
 from evenly.pipeline.control_request import ControlRequest
 from evenly.pipeline.extend import extend_selection
+from evenly.pipeline.picking import check_strategy
 from evenly.pipeline.request import SelectRequest
 from evenly.pipeline.select import SelectOutcome, select_sources
 from evenly.pipeline.slice import slice_selection
@@ -339,3 +340,35 @@ def test_what_makes_no_sense_is_refused(
     with pytest.raises(InputError, match=match):
         run(files, tmp_path, keep, **placed)
     assert not (tmp_path / "kept.jsonl").exists()
+
+
+BENDING: dict[str, Any] = {
+    "anchors": "old.jsonl",
+    "must": ("lang=en",),
+    "by": "lang",
+    "quota": "2",
+    "at_least": 1,
+    "density": 0.5,
+    "within": 0.1,
+    "weight": 1.0,
+    "dedup": 0.1,
+    "match_length": True,
+}
+
+
+@pytest.mark.parametrize("option", BENDING)
+@pytest.mark.parametrize(("strategy", "refined"), [("kmeans", False), ("all", False), ("maxmin", True)])
+def test_what_bends_the_order_is_refused_by_name_with_a_rival(
+    option: str, strategy: str, refined: bool
+) -> None:
+    asked = ControlRequest(**{option: BENDING[option]})
+    with pytest.raises(InputError, match=f"^--{option.replace('_', '-')} bends the max-min order"):
+        check_strategy(strategy, asked, "50%", None, refined)
+    check_strategy("maxmin", asked, "50%", None, False)
+
+
+@pytest.mark.parametrize("keep", [None, "tokens:5k", "chars:900", "distance:0.3", "knee"])
+@pytest.mark.parametrize(("strategy", "refined"), [("random", False), ("all", False), ("maxmin", True)])
+def test_a_rival_keeps_a_number_of_rows(keep: str | None, strategy: str, refined: bool) -> None:
+    with pytest.raises(InputError, match="give --keep a share or a count"):
+        check_strategy(strategy, ControlRequest(guard="5%"), keep, None, refined)
