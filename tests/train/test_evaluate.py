@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from evenly.cli.compare import compare
 from evenly.errors import InputError
+from evenly.train.models import check_model
 from evenly.train.questions import read_questions
 
 
@@ -90,8 +91,9 @@ def test_scores_with_errors_tied_to_the_model(model_folder: Path, tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("adapters", [[], ["--lora", "2"]], ids=["whole", "lora"])
 def test_compare_scores_every_arm_once(
-    model_folder: Path, rows: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model_folder: Path, rows: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapters: list[str]
 ) -> None:
     pytest.importorskip("lm_eval")
     from evenly.pipeline import compare as pipeline
@@ -108,7 +110,7 @@ def test_compare_scores_every_arm_once(
     out = tmp_path / "out"
     options = [str(source), "--model", str(model_folder), "--arms", "random,uniform", "--seeds", "1"]
     options += ["--test", "6", "--lr", "0.005", "--window", "64", "--epochs", "1", "--workers", "1"]
-    options += ["--out", str(out), "--tasks", str(task)]
+    options += [*adapters, "--out", str(out), "--tasks", str(task)]
     app = typer.Typer()
     app.command()(compare)
     told = CliRunner().invoke(app, [*options, "--json"])
@@ -131,3 +133,26 @@ def test_compare_scores_every_arm_once(
     refused = CliRunner().invoke(app, [*options[:-3], str(tmp_path / "new"), "--tasks", str(task)])
     assert "question 1 of" in str(refused.exception)
     assert not (tmp_path / "new").exists()  # said before anything is trained
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (None, "no causal language model could be loaded from .*other"),
+        ({"base_model_name_or_path": "gone/base"}, "from gone/base for the adapters in .*other"),
+        ({}, "does not say which model its adapters belong to"),
+    ],
+    ids=["no model", "no base", "no record"],
+)
+def test_a_model_that_cannot_be_loaded_is_one_line(
+    model_folder: Path, tmp_path: Path, record: dict | None, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    other = tmp_path / "other"
+    other.mkdir()
+    for file in model_folder.glob("tokenizer*"):
+        (other / file.name).write_bytes(file.read_bytes())
+    if record is not None:
+        write(other / "adapter_config.json", json.dumps(record))
+    with pytest.raises(InputError, match=said):
+        check_model(str(other))

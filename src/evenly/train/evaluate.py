@@ -11,7 +11,7 @@ from typing import Any
 
 from evenly.data.manifest import Frozen, file_sha256, write_atomically
 from evenly.errors import InputError, MissingExtraError
-from evenly.train.models import load_tokenizer, model_identity
+from evenly.train.models import base_model, check_model, load_tokenizer, model_identity
 from evenly.train.questions import Questions, read_questions
 
 BATCH_SIZE = 8
@@ -59,7 +59,7 @@ def evaluate_model(
     """Evaluates a model.
 
     Args:
-        model: folder or hub id of a causal language model.
+        model: folder or hub id of a causal language model, or a folder of adapters of one.
         tasks: names that lm-evaluation-harness knows (arc_challenge, truthfulqa_mc1, mmlu, gsm8k: their data
             come from the hub), or files as `read_questions` takes them.
         batch_size: questions per pass.
@@ -68,16 +68,25 @@ def evaluate_model(
 
     Raises:
         MissingExtraError: without the extra ``eval``.
-        InputError: no tokenizer, a task that is no file and not known, a file without answers.
+        InputError: no model or tokenizer, a task that is no file and not known, a file without answers.
     """
     load_tokenizer(model)  # says in one line what the harness would say in thirty
+    check_model(model)
+    base = base_model(model)
+    adapters = {"peft": model} if base else {}
     manager = check_tasks(tasks)
     import lm_eval
 
     with tempfile.TemporaryDirectory() as place:
         found = lm_eval.simple_evaluate(
             model="hf",
-            model_args={"pretrained": model, "dtype": "float32", "device": _device()},
+            model_args={
+                "pretrained": base or model,
+                "tokenizer": model,
+                "dtype": "float32",
+                "device": _device(),
+                **adapters,
+            },
             tasks=[_task(task, Path(place)) for task in tasks],
             batch_size=batch_size,
             limit=limit,

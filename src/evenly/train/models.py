@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,12 +80,46 @@ def load_model(model: str, *, lora: Lora | None = None, seed: int = 0) -> Any:
     return get_peft_model(loaded, adapters)
 
 
+def base_model(model: str) -> str | None:
+    """The model that a folder of adapters was trained on, as peft recorded it; None for a model of its own.
+
+    Raises:
+        InputError: the record cannot be read.
+    """
+    path = Path(model) / "adapter_config.json"
+    if not path.exists():
+        return None
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"])
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path} does not say which model its adapters belong to; save them again") from None
+
+
+def check_model(model: str) -> None:
+    """Raises InputError where there is no model, or none that its adapters belong to; loads no weights."""
+    from transformers import AutoConfig
+
+    base = base_model(model)
+    try:
+        AutoConfig.from_pretrained(base or model)
+    except (OSError, ValueError) as error:
+        of = f" for the adapters in {model}" if base else ""
+        raise InputError(
+            f"no causal language model could be loaded from {base or model}{of}: {_first_line(error)}"
+        ) from None
+
+
 def model_identity(model: str) -> str:
-    """SHA-256 over names and bytes of a model folder's configuration and weights; a hub id stays itself."""
+    """SHA-256 over names and bytes of a model folder's configuration and weights; a hub id stays itself.
+
+    Adapters count with the model that they belong to.
+    """
     folder = Path(model)
     if not folder.is_dir():
         return model
     digest = hashlib.sha256()
+    if base := base_model(model):
+        digest.update(model_identity(base).encode() + b"\0")
     kinds = ("*.json", "*.safetensors", "*.bin", "*.model")
     for path in sorted(path for kind in kinds for path in folder.glob(kind)):
         digest.update(path.name.encode() + b"\0")
