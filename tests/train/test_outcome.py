@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evenly.report.comparison_tables import threshold_rows
 from evenly.train.curves import CurveWriter
-from evenly.train.outcome import Outcome, RunRecord, common_level
+from evenly.train.outcome import Curve, Outcome, RunRecord, common_level
 from evenly.train.row_losses import RowLosses
+from evenly.train.verdict import _threshold, ask, decide
 
 ROWS, SAMPLE, STEPS, EPOCHS = 60, 9, (0, 2, 5, 9, 12), (6, 12)
 
@@ -69,3 +71,35 @@ def test_own_curve_is_exact_at_epochs_and_near_in_between(tmp_path: Path) -> Non
     np.testing.assert_allclose(curve.loss[exact], truth[curve.steps[exact]], atol=1e-12)
     corrected = np.abs(curve.loss - truth[curve.steps]).mean()
     assert corrected < np.abs(sampled - truth)[curve.steps].mean() / 2
+
+
+def falling(*losses: float) -> Curve:
+    """Measures ten steps apart; a thousand tokens and five seconds between them."""
+    at = np.arange(len(losses))
+    return Curve(10 * at, 1000 * at, 5.0 * at, np.array(losses), np.zeros(len(losses)))
+
+
+def test_a_level_is_reached_on_the_line_between_measures_or_not_at_all() -> None:
+    curve = falling(5.0, 4.0, 3.0)
+    assert curve.reached(3.5, "steps") == 15
+    assert curve.reached(3.5, "total", cost_seconds=7.0) == 14.5
+    assert curve.reached(5.0, "tokens") == 0
+    assert np.isnan(curve.reached(2.9, "steps"))
+    assert np.isnan(curve.loss_at("steps", 21))
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3], ids=["cross-entropy", "l2"])
+def test_what_an_arm_does_not_reach_is_said_and_never_extrapolated(scale: float) -> None:
+    curves = [falling(*(scale * np.array(losses))) for losses in ([5, 4, 3], [5, 4.5, 4.2])]
+    found = _threshold("even", "loss", 3.5 * scale, curves, [0.0, 0.0], [3.5 * scale] * 2)
+    assert found.steps == [15.0, None]
+    never = _threshold("even", "loss", 1.0 * scale, curves, [0.0, 0.0], [1.0 * scale] * 2)
+    rows = threshold_rows({"thresholds": [found.model_dump(), never.model_dump()]})
+    assert rows[1][2] == "15 (1 of 2 seeds)"
+    assert rows[2][2:] == ["not reached"] * 4
+
+
+def test_a_question_whose_level_one_arm_never_reached_cannot_be_told() -> None:
+    missed, reached = np.array([np.nan, np.nan, 40.0]), np.array([20.0, 21.0, 22.0])
+    (answer,) = decide([ask("steps to equal own loss", missed, reached, ratio=True)])
+    assert (answer.called, answer.seeds) == ("cannot be told", 1)
