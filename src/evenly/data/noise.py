@@ -11,6 +11,10 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
+from evenly.types import Int64Array
+
 USUAL_SAMPLE = 2000  # texts of the pool that are read to learn what is usual
 READ_CHARACTERS = 4000  # of each text; noise shows early, and a row may hold a megabyte
 
@@ -41,6 +45,11 @@ _SCRIPTS = {
 }
 
 
+def usual_rows(count: int) -> Int64Array:
+    """At most `USUAL_SAMPLE` of so many rows, evenly spaced: enough to tell what is usual among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, USUAL_SAMPLE)).astype(np.int64))
+
+
 def noise_reasons(
     texts: Sequence[str], *, answers: Sequence[str] | None = None, usual: Sequence[str] | None = None
 ) -> list[str | None]:
@@ -49,14 +58,13 @@ def noise_reasons(
     Args:
         texts: the whole texts to judge, prompt and answer together.
         answers: the answer part of each, where rows have one; an empty answer is then a reason.
-        usual: texts of the pool, to tell what is usual there (at most `USUAL_SAMPLE` are read, evenly
-            spaced); without them a text is not held against others.
+        usual: texts of the pool, as of `usual_rows`, to tell what is usual there; without them a text is not held
+            against others.
 
     Returns:
         One short reason per text (several joined by "; "), or None where nothing was seen.
     """
-    pool = list(usual or ())
-    pool = pool[:: -(-len(pool) // USUAL_SAMPLE)] if pool else []
+    pool = usual or ()
     scripts = _usual_scripts(pool)
     words = _usual_words(pool)
     reasons: list[str | None] = []

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from evenly.data.manifest import SET_ASIDE_SCHEMA
-from evenly.data.noise import USUAL_SAMPLE, noise_reasons
+from evenly.data.noise import noise_reasons, usual_rows
 from evenly.data.rows import Rows
 from evenly.pipeline.control_request import ControlRequest
 from evenly.pipeline.controls import Prepared, SetAside
@@ -81,7 +81,7 @@ def _quality(
 def first_noise(rows: Rows, selection: Selection, given: int = 0) -> dict[str, Any]:
     """Which of the first picks look like noise, and why."""
     picks = selection.rows[given : given + FIRST_PICKS]
-    sample = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), USUAL_SAMPLE)).astype(np.int64))
+    sample = usual_rows(len(rows))
     usual = ["\n".join(rows.pair(row)) for row in sample.tolist()]
     pairs = [rows.pair(row) for row in picks.tolist()]
     answered = any(answer for _, answer in (rows.pair(row) for row in sample[:50].tolist()))

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from evenly.data.manifest import VIEW_CHARACTERS, Manifest
-from evenly.data.noise import noise_reasons
+from evenly.data.noise import noise_reasons, usual_rows
 from evenly.report.points import excerpt, visible
 from evenly.report.saved import SavedSelection
 from evenly.types import Int64Array
@@ -230,21 +232,21 @@ def closest_pairs(saved: SavedSelection, of: str) -> list[Pair]:
 def first_picks(saved: SavedSelection) -> list[Pick]:
     """The first `FIRST_PICKS` picks; max-min takes outliers first, so noise shows here."""
     numbers = saved.picks()[:FIRST_PICKS]
-    answered = any(saved.response.to_pylist())
-    answers = [saved.response[number].as_py() for number in numbers.tolist()]
-    texts = [
-        f"{saved.prompt[number].as_py()}\n{answer}"
-        for number, answer in zip(numbers.tolist(), answers, strict=True)
-    ]
-    usual = [
-        f"{prompt}\n{response}"
-        for prompt, response in zip(saved.prompt.to_pylist(), saved.response.to_pylist(), strict=True)
-    ]
+    answered = pc.any(pc.not_equal(saved.response, "")).as_py()
+    texts, answers = _texts(saved, numbers)
+    usual, _ = _texts(saved, usual_rows(len(saved)))
     reasons = noise_reasons(texts, answers=answers if answered else None, usual=usual)
     return [
         Pick(place + 1, quantity(saved.radius[number]), row(saved, number), reason)
         for place, (number, reason) in enumerate(zip(numbers.tolist(), reasons, strict=True))
     ]
+
+
+def _texts(saved: SavedSelection, numbers: Int64Array) -> tuple[list[str], list[str]]:
+    """The excerpts of some rows: prompt and response together, and the response alone."""
+    taken = pa.array(numbers)
+    prompts, responses = (column.take(taken).to_pylist() for column in (saved.prompt, saved.response))
+    return [f"{prompt}\n{response}" for prompt, response in zip(prompts, responses, strict=True)], responses
 
 
 def loneliest(saved: SavedSelection) -> list[Pair]:
