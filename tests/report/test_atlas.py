@@ -20,7 +20,7 @@ def test_it_holds_every_row_with_its_place_and_keeper(tmp_path: Path) -> None:
     table = pq.read_table(write_atlas(folder, tmp_path / "atlas.parquet"))
     assert table.num_rows == 50
     assert table["kept"].to_pylist() == (saved.rank >= 0).tolist()
-    assert table["text"][3].as_py() == f"{saved.prompt[3].as_py()}\n\n{saved.response[3].as_py()}"
+    assert table["text"][3].as_py() == f"{saved.prompt[3]}\n\n{saved.response[3]}"
     np.testing.assert_array_equal(table["x"].to_numpy(), saved.coordinates[:, 0])
     for row, neighbours in enumerate(table["neighbors"].to_pylist()):
         dropped = saved.rank[row] < 0

@@ -18,7 +18,7 @@ from evenly.errors import InputError
 from evenly.pipeline.control_request import ControlRequest
 from evenly.report import content, figures, points
 from evenly.report import page as page_module
-from evenly.report.saved import SavedSelection, read_selection
+from evenly.report.saved import SavedSelection, SavedTexts, read_selection
 from tests.report.folders import small_folder, write_folder
 
 
@@ -370,3 +370,15 @@ def test_a_changed_table_of_rows_set_aside_is_one_line(tmp_path: Path) -> None:
 
 def test_every_control_has_a_name_on_the_page() -> None:
     assert set(content.CONTROLS) == {one.name for one in dataclasses.fields(ControlRequest)}
+
+
+def test_texts_are_read_where_they_lie_in_any_order(tmp_path: Path) -> None:
+    path = tmp_path / "texts.parquet"
+    texts = [None if row % 7 == 0 else f"text {row}" for row in range(50)]
+    pq.write_table(pa.table({"text": pa.array(texts, pa.string())}), path, row_group_size=8)
+    column = SavedTexts(path, "text")
+    asked = np.array([49, 0, 7, 13, 8, 13, 48])
+    assert column.take(asked) == [texts[row] or "" for row in asked.tolist()]
+    assert column[14] == ""
+    assert column.take(np.empty(0, dtype=np.int64)) == []
+    assert column.whole().to_pylist() == [text or "" for text in texts]

@@ -138,7 +138,7 @@ def test_hovering_shows_the_text_of_the_row(visit: Callable[..., Any], saved: Sa
     find_dot(page)
     said = page.inner_text("#tooltip")
     row = int(said.split("row ")[1].split()[0])
-    assert saved.prompt[row].as_py() in said
+    assert saved.prompt[row] in said
     page.mouse.move(0, 0)
     assert page.locator("#tooltip").is_hidden()
 
@@ -148,7 +148,12 @@ def test_searching_lights_up_the_matches(visit: Callable[..., Any], saved: Saved
     page = visit()
     assert pixels_like(page, "--match") == 0
     page.fill("#search", "GARDEN tell")
-    texts = [f"{p} {r}" for p, r in zip(saved.prompt.to_pylist(), saved.response.to_pylist(), strict=True)]
+    texts = [
+        f"{p} {r}"
+        for p, r in zip(
+            *(column.whole().to_pylist() for column in (saved.prompt, saved.response)), strict=True
+        )
+    ]
     found = [row for row, text in enumerate(texts) if "garden" in text]
     kept = sum(saved.rank[row] >= 0 for row in found)
     told = f"{len(found)} rows match: {kept} kept, {len(found) - kept} dropped."
@@ -182,14 +187,14 @@ def test_the_keeper_of_a_row_is_found_by_number_and_by_id(
 ) -> None:
     page = visit()
     row = int(saved.keeper_distance.argmax())
-    for asked in (str(row), saved.ids[row].as_py()):
+    for asked in (str(row), saved.ids[row]):
         page.fill("#keeper-row", asked)
         page.press("#keeper-row", "Enter")
         said = page.inner_text("#keeper")
         assert f"row {row}" in said
         assert f"row {saved.keeper[row]}" in said
         assert f"at distance {saved.keeper_distance[row]:.3g}" in said
-        assert saved.prompt[int(saved.keeper[row])].as_py() in said
+        assert saved.prompt[int(saved.keeper[row])] in said
     page.fill("#keeper-row", "300")
     page.press("#keeper-row", "Enter")
     assert page.inner_text("#keeper") == "No row 300 here: rows are numbered 0 to 299."
@@ -229,6 +234,7 @@ def test_the_map_answers_the_keyboard(visit: Callable[..., Any]) -> None:
 def test_the_table_leads_to_the_map(visit: Callable[..., Any]) -> None:
     page = visit()
     page.click("#rows summary")
+    page.locator("#rows tbody tr").first.wait_for()  # filled once the browser says that it was opened
     assert page.locator("#rows tbody tr").count() == 20
     page.click("#rows-next")
     assert page.inner_text("#rows-page") == "21–40 of 300"
@@ -389,7 +395,7 @@ def test_print_shows_the_content_without_the_controls(visit: Callable[..., Any])
 @slow
 def test_without_scripts_the_texts_are_still_there(visit: Callable[..., Any], saved: SavedSelection) -> None:
     page = visit(java_script_enabled=False)
-    assert saved.prompt[int(saved.picks()[0])].as_py() in page.inner_text(".picks")
+    assert saved.prompt[int(saved.picks()[0])] in page.inner_text(".picks")
     assert page.locator(".pair").count() >= 10
 
 

@@ -57,12 +57,13 @@ def write_atlas(folder: Path, out: Path) -> Path:
 def atlas_table(saved: SavedSelection) -> pa.Table:
     """The table that `write_atlas` writes."""
     kept = saved.rank >= 0
-    answered = pc.not_equal(saved.response, "")
+    response = saved.response.whole()
+    answered = pc.not_equal(response, "")
     columns = {
         "row": np.arange(len(saved)),
-        "id": saved.ids,
+        "id": saved.ids.whole(),
         "text": pc.binary_join_element_wise(
-            saved.prompt, pc.if_else(answered, saved.response, None), "\n\n", null_handling="skip"
+            saved.prompt.whole(), pc.if_else(answered, response, None), "\n\n", null_handling="skip"
         ),
         "x": saved.coordinates[:, 0],
         "y": saved.coordinates[:, 1],

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from evenly.data.manifest import VIEW_CHARACTERS, Manifest
 from evenly.data.noise import noise_reasons, usual_rows
@@ -212,10 +210,10 @@ def row(saved: SavedSelection, number: int) -> Row:
     """The row as shown in tables: excerpts of at most `VIEW_CHARACTERS`."""
     return Row(
         number=number,
-        id=visible(saved.ids[number].as_py() or ""),
+        id=visible(saved.ids[number]),
         kept=bool(saved.rank[number] >= 0),
-        prompt=excerpt(saved.prompt[number].as_py(), VIEW_CHARACTERS),
-        response=excerpt(saved.response[number].as_py(), VIEW_CHARACTERS),
+        prompt=excerpt(saved.prompt[number], VIEW_CHARACTERS),
+        response=excerpt(saved.response[number], VIEW_CHARACTERS),
         characters=int(saved.characters[number]),
     )
 
@@ -232,10 +230,9 @@ def closest_pairs(saved: SavedSelection, of: str) -> list[Pair]:
 def first_picks(saved: SavedSelection) -> list[Pick]:
     """The first `FIRST_PICKS` picks; max-min takes outliers first, so noise shows here."""
     numbers = saved.picks()[:FIRST_PICKS]
-    answered = pc.any(pc.not_equal(saved.response, "")).as_py()
     texts, answers = _texts(saved, numbers)
-    usual, _ = _texts(saved, usual_rows(len(saved)))
-    reasons = noise_reasons(texts, answers=answers if answered else None, usual=usual)
+    usual, usual_answers = _texts(saved, usual_rows(len(saved)))
+    reasons = noise_reasons(texts, answers=answers if any(usual_answers) else None, usual=usual)
     return [
         Pick(place + 1, quantity(saved.radius[number]), row(saved, number), reason)
         for place, (number, reason) in enumerate(zip(numbers.tolist(), reasons, strict=True))
@@ -244,8 +241,7 @@ def first_picks(saved: SavedSelection) -> list[Pick]:
 
 def _texts(saved: SavedSelection, numbers: Int64Array) -> tuple[list[str], list[str]]:
     """The excerpts of some rows: prompt and response together, and the response alone."""
-    taken = pa.array(numbers)
-    prompts, responses = (column.take(taken).to_pylist() for column in (saved.prompt, saved.response))
+    prompts, responses = saved.prompt.take(numbers), saved.response.take(numbers)
     return [f"{prompt}\n{response}" for prompt, response in zip(prompts, responses, strict=True)], responses
 
 

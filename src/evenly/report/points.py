@@ -80,7 +80,7 @@ def row_columns(saved: SavedSelection, rows: Int64Array, coordinates: Float64Arr
     return {
         "excerpt": excerpt,
         "row": rows.tolist(),
-        "id": [visible(name or "") for name in saved.ids.take(pa.array(rows)).to_pylist()],
+        "id": [visible(name) for name in saved.ids.take(rows)],
         "rank": saved.rank[rows].tolist(),
         "radius": rounded(saved.radius[rows]),
         "keeper": saved.keeper[rows].tolist(),
@@ -96,8 +96,7 @@ def row_columns(saved: SavedSelection, rows: Int64Array, coordinates: Float64Arr
 
 
 def _excerpts(saved: SavedSelection, rows: Int64Array) -> tuple[list[str], list[str], int]:
-    taken = pa.array(rows)
-    whole = saved.prompt.take(taken).to_pylist(), saved.response.take(taken).to_pylist()
+    whole = saved.prompt.take(rows), saved.response.take(rows)
     for characters in EXCERPT_CHARACTERS:
         prompts, responses = ([excerpt(text, characters) for text in texts] for texts in whole)
         if len(script_json([prompts, responses]).encode()) <= TEXT_BYTES:
