@@ -23,7 +23,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from evenly.selection.filter import PIECES, FilterMap, as_integers, carry, fit_map, product_dtype
+from evenly.selection.filter import (
+    PIECES,
+    FilterMap,
+    as_integers,
+    carry,
+    fit_map,
+    largest_coordinate,
+    product_dtype,
+)
 from evenly.selection.mapped import is_mapped, release, tensor_of
 from evenly.selection.tiles import Tiles, available_cores, blocks, default_tiles
 from evenly.types import Float32Array, Progress, silent
@@ -95,8 +103,7 @@ class Images:
         rows = tensor_of(vectors)
         largest = 0.0
         for block in blocks(len(rows), ROWS_AT_ONCE):
-            least, most = rows[block].aminmax()
-            largest = max(largest, float(most), -float(least))
+            largest = max(largest, largest_coordinate(rows[block]))
             release(vectors)
         sample = rows[:: max(1, len(rows) // _SAMPLE_ROWS)].clone()
         release(vectors)

@@ -145,31 +145,33 @@ class FilterMap:
         codes = Codes.empty(len(rows), self, rows.device)
 
         def work(block: slice) -> None:
-            codes[block] = self._encode_block(rows[block])
+            self._encode_block(rows[block], codes[block])
 
         replace(tiles, rows=_ROWS_AT_ONCE if rows.device.type == "cpu" else tiles.rows).over(len(rows), work)
         return codes
 
-    def _encode_block(self, rows: Tensor) -> Codes:
+    def _encode_block(self, rows: Tensor, codes: Codes) -> None:
+        """Writes the codes of rows."""
         centred = rows.double()
         centred -= self.centre
         centred *= self.scale
         if self.basis is None:
-            image, rest = centred, torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
+            image = centred
+            codes.rest.zero_()
             slack: Tensor | float = _TINY
         else:
             leading = centred @ self.basis
             squared_length = centred.square_().sum(1)
-            rest = (squared_length - leading.square().sum(1)).clamp_(min=0.0).sqrt_()
-            image = torch.cat([leading, rest[:, None]], dim=1)
+            codes.rest.copy_((squared_length - leading.square().sum(1)).clamp_(min=0.0).sqrt_())
+            image = torch.cat([leading, codes.rest[:, None]], dim=1)
             # A root of a difference of squares: float64 rounding of 1e-13 of the square becomes 1e-6 of the length.
             slack = squared_length.sqrt_() * 1e-6 + _TINY
-        codes = torch.zeros(len(rows), self.width, dtype=self.dtype, device=rows.device)
-        codes[:, : self.columns] = image
-        rounded = codes[:, : self.columns].double()
+        codes.rows[:, : self.columns] = image
+        codes.rows[:, self.columns :] = 0.0
+        rounded = codes.rows[:, : self.columns].double()
         image -= rounded
-        error = image.square_().sum(1).sqrt_() * (1 + 1e-9) + slack
-        return Codes(codes, rounded.square_().sum(1), error, rest)
+        codes.error.copy_(image.square_().sum(1).sqrt_() * (1 + 1e-9) + slack)
+        codes.squared_norm.copy_(rounded.square_().sum(1))
 
 
 def worthwhile_components(sample: Tensor) -> int | None:
@@ -190,6 +192,12 @@ def worthwhile_components(sample: Tensor) -> int | None:
     enough = (2 * left_out <= REST_SHARE * float(neighbours)).nonzero()
     components = int(enough[0]) + 1 if len(enough) else sample.shape[1]
     return components if components <= COMPONENT_SHARE * sample.shape[1] else None
+
+
+def largest_coordinate(rows: Tensor) -> float:
+    """The largest absolute number in some rows; half the time of ``abs`` and ``max``."""
+    least, most = rows.aminmax()
+    return max(float(most), -float(least))
 
 
 def fit_map(

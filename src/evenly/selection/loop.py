@@ -18,7 +18,14 @@ import torch
 from torch import Tensor
 
 from evenly.selection.distance import mean_from_block_sums, squared_distances
-from evenly.selection.filter import PickSide, fit_map, passing_pairs, product_dtype, true_pairs
+from evenly.selection.filter import (
+    PickSide,
+    fit_map,
+    largest_coordinate,
+    passing_pairs,
+    product_dtype,
+    true_pairs,
+)
 from evenly.selection.pool import Candidates, Pool
 from evenly.selection.tiles import default_tiles
 from evenly.types import BoolArray, Float64Array, Int64Array
@@ -212,7 +219,7 @@ def close_pairs(vectors: Tensor, squared_distances_to_picks: Tensor) -> tuple[Te
         i and j, (M,) int64 each, and the squared distances, (M,) float64; a few pairs may be farther.
     """
     dtype = product_dtype(vectors.device, vectors.shape[1])
-    image = fit_map(vectors[:64], float(vectors.abs().max()), dtype=dtype)
+    image = fit_map(vectors[:64], largest_coordinate(vectors), dtype=dtype)
     tiles = replace(default_tiles(vectors.device), rows=CANDIDATES_PER_TILE)
     codes = image.encode(vectors, tiles)
     side = PickSide.of(codes, image.columns)

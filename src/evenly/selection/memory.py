@@ -15,6 +15,7 @@ from evenly.selection.filter import (
     PickSide,
     as_integers,
     fit_map,
+    largest_coordinate,
     largest_of_rows,
     product_dtype,
     worthwhile_components,
@@ -178,7 +179,7 @@ class MemoryPool:
                     where, which = side.nearest_possible(product, hit, part, threshold)
                     self._lower(rows[hit], where, which + start, picks, labels)
 
-        self.tiles.over(len(codes), work)
+        self.tiles.shared(len(codes)).over(len(codes), work)
 
     def _lower_compiled(
         self,
@@ -244,9 +245,7 @@ class MemoryPool:
             components = worthwhile_components(few)
         if components is None:
             sample = few  # no more than a centre is wanted
-        least, most = self.vectors.aminmax()
-        largest = max(float(most), -float(least))
-        return fit_map(sample, largest, dtype=self._dtype, components=components)
+        return fit_map(sample, largest_coordinate(self.vectors), dtype=self._dtype, components=components)
 
 
 def farthest_order(squared_distance: Tensor, count: int) -> Tensor:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TypeVar
 
@@ -43,6 +43,12 @@ class Tiles:
         if threading.current_thread().name.startswith(_THREADS):
             return [work(block) for block in blocks(count, self.rows)]
         return list(_workers(self.threads).map(work, blocks(count, self.rows)))
+
+    def shared(self, count: int) -> Tiles:
+        """Tiles at most as high that give every thread as many of them, of multiples of `CHUNK_STEP` rows."""
+        tiles = self.threads * -(-count // (self.rows * self.threads))
+        step = min(CHUNK_STEP, self.rows)
+        return replace(self, rows=max(-(-count // (tiles * step)), 1) * step) if tiles else self
 
     def product(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """The product of a tile, in memory that this thread's next product takes again.
