@@ -141,8 +141,9 @@ def test_compare_scores_every_arm_once(
         (None, "no causal language model could be loaded from .*other"),
         ({"base_model_name_or_path": "gone/base"}, "from gone/base for the adapters in .*other"),
         ({}, "does not say which model its adapters belong to"),
+        ({"base_model_name_or_path": None}, "does not say which model its adapters belong to"),
     ],
-    ids=["no model", "no base", "no record"],
+    ids=["no model", "no base", "no record", "no name"],
 )
 def test_a_model_that_cannot_be_loaded_is_one_line(
     model_folder: Path, tmp_path: Path, record: dict | None, said: str, monkeypatch: pytest.MonkeyPatch

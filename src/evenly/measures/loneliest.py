@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evenly.measures.exact import first_equal_rows
+from evenly.measures.exact import RowSet, first_equal_rows
 from evenly.measures.images import BLOCK, SIDE_ROWS, Coded, Images, on_all_cores, surely_below
 from evenly.measures.neighbours import nearest
 from evenly.selection.filter import as_integers
@@ -24,8 +24,8 @@ from evenly.types import Float64Array, Int64Array
 
 _SAMPLE = 1024
 _ROWS_AT_ONCE = 4 * BLOCK
+_PRODUCTS = Tiles(rows=_ROWS_AT_ONCE, picks=BLOCK)
 
-_TILES = Tiles(rows=_ROWS_AT_ONCE, picks=BLOCK)
 _TILE = 64
 """Columns that prove one neighbour at most: the minimum of a tile costs a third of counting its entries."""
 
@@ -72,10 +72,9 @@ def loneliest(vectors: Tensor, share: float, neighbours: int) -> tuple[Int64Arra
 
 def _distinct(vectors: Tensor) -> tuple[Images, Int64Array]:
     """The distinct rows, and for every row the place of its own among them."""
-    images, first_equal = Images.of(vectors.numpy()), first_equal_rows(vectors.numpy())
-    distinct = np.flatnonzero(first_equal == np.arange(len(first_equal)))
-    some = images if len(distinct) == len(images) else images.take(torch.from_numpy(distinct))
-    return some, np.searchsorted(distinct, first_equal)
+    pool = vectors.numpy()
+    of = RowSet(Images.of(pool), np.arange(len(pool)), first_equal_rows(pool), "euclidean")
+    return of.images_of(of.distinct), np.searchsorted(of.distinct, of.first_equal)
 
 
 def _radius(images: Images, rows: Int64Array, neighbours: int) -> Float64Array:
@@ -141,7 +140,7 @@ class _Side:
         limits, left = self._limits(queries), queries.query(slice(None))
         rows = torch.arange(len(found))
         for block, keys in enumerate(self.keys):
-            minima = as_integers(_TILES.product(left, keys.T)).view(len(left), -1, _TILE).amin(2)
+            minima = as_integers(_PRODUCTS.product(left, keys.T)).view(len(left), -1, _TILE).amin(2)
             found[rows] += (minima < limits[rows, block, None]).sum(1)
             done = found[rows] >= self.enough
             # Rows that are done go in steps: for each new shape of a product the library compiles a kernel.

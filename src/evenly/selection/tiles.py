@@ -48,7 +48,7 @@ class Tiles:
         """Tiles at most as high that give every thread as many of them, of multiples of `CHUNK_STEP` rows."""
         tiles = self.threads * -(-count // (self.rows * self.threads))
         step = min(CHUNK_STEP, self.rows)
-        return replace(self, rows=max(-(-count // (tiles * step)), 1) * step) if tiles else self
+        return replace(self, rows=-(-count // (tiles * step)) * step) if tiles else self
 
     def product(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """The product of a tile, in memory that this thread's next product takes again.

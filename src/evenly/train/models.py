@@ -90,9 +90,12 @@ def base_model(model: str) -> str | None:
     if not path.exists():
         return None
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"])
+        base = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
     except (ValueError, KeyError, TypeError):
-        raise InputError(f"{path} does not say which model its adapters belong to; save them again") from None
+        base = None
+    if not isinstance(base, str):
+        raise InputError(f"{path} does not say which model its adapters belong to; save them again")
+    return base
 
 
 def check_model(model: str) -> None:
