@@ -23,7 +23,7 @@ from evenly.data.writing import check_output, write_rows
 from evenly.errors import InputError
 
 GOOD = b'{"text": "a"}\n{"text": "b"}\n'
-PACKED = {".gz": gzip.compress(GOOD), ".xz": lzma.compress(GOOD), ".zst": zstandard.compress(GOOD)}
+PACKED = {".gz": gzip.compress(GOOD, mtime=0), ".xz": lzma.compress(GOOD), ".zst": zstandard.compress(GOOD)}
 
 BAD_FILES = [
     ("a.jsonl", b"", "a.jsonl is empty"),
@@ -73,7 +73,9 @@ BAD_FILES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "data", "message"), BAD_FILES)
+@pytest.mark.parametrize(
+    ("name", "data", "message"), BAD_FILES, ids=[f"{name}: {message}" for name, _, message in BAD_FILES]
+)
 def test_bad_files(tmp_path: Path, name: str, data: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(InputError, match=message) as caught:
