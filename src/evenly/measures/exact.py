@@ -90,7 +90,7 @@ def first_equal_rows(vectors: Float32Array) -> Int64Array:
 
     def add_up(block: slice) -> None:
         bits = (vectors[block] + np.float32(0.0)).view(np.uint32)
-        sums[block] = (bits * weights).sum(1, dtype=np.uint64)
+        sums[block] = np.einsum("rc,c->r", bits, weights)
         release(vectors)
 
     over_rows(len(vectors), add_up)
@@ -195,7 +195,7 @@ def exact_measures(of: RowSet, thresholds: Float64Array, seed: int, progress: Pr
         copies=len(of.rows) - len(np.unique(of.first_equal[of.rows])),
         pool_copies=len(of.pool) - len(of.distinct),
         pairs_within=tuple(zip(thresholds.tolist(), counts.tolist(), strict=True)),
-        pair_distances=None if single else pair_distances(of.set_rows, of.metric, seed),
+        pair_distances=None if single else pair_distances(of.pool, of.rows, of.metric, seed),
     )
 
 

@@ -33,7 +33,7 @@ from evenly.selection.filter import (
     product_dtype,
 )
 from evenly.selection.mapped import is_mapped, release, tensor_of
-from evenly.selection.tiles import Tiles, available_cores, blocks, default_tiles
+from evenly.selection.tiles import Tiles, available_cores, default_tiles
 from evenly.types import Float32Array, Progress, silent
 
 BLOCK = 1024
@@ -101,10 +101,13 @@ class Images:
     def of(vectors: Float32Array, dtype: torch.dtype | None = None) -> Images:
         """Of (N, d) float32 rows; ``dtype`` None decides by processor and d. Cost: N d."""
         rows = tensor_of(vectors)
-        largest = 0.0
-        for block in blocks(len(rows), ROWS_AT_ONCE):
-            largest = max(largest, largest_coordinate(rows[block]))
+
+        def largest_of(block: slice) -> float:
+            largest = largest_coordinate(rows[block])
             release(vectors)
+            return largest
+
+        largest = max(over_rows(len(rows), largest_of), default=0.0)
         sample = rows[:: max(1, len(rows) // _SAMPLE_ROWS)].clone()
         release(vectors)
         image = fit_map(sample, largest, dtype=dtype or product_dtype(rows.device, rows.shape[1]))
@@ -138,16 +141,18 @@ class Images:
 
     def _encoded(self, part: slice) -> Coded:
         made = Coded.empty(part.stop - part.start, self.map)
-        columns = self.map.columns
-        squares, ones = _spare_columns(columns)
-        for block in blocks(part.stop - part.start, ROWS_AT_ONCE):
+        squares, ones = _spare_columns(self.map.columns)
+
+        def work(block: slice) -> None:
             rows = self.gather(slice(part.start + block.start, part.start + block.stop))
             codes = self.map.encode(rows, default_tiles(rows.device))
             release(self.vectors)
+            torch.neg(codes.rows, out=made.key[block])
             made.key[block, squares] = 1.0
-            made.key[block, :columns] = codes.rows[:, :columns].neg_()
             carry(codes.squared_norm / 2, made.key[block, ones])
             made.error[block], made.norm[block] = codes.error, codes.squared_norm.sqrt()
+
+        over_rows(part.stop - part.start, work)
         return made
 
     def product_error(self, norm: Tensor, key_norm: Tensor) -> Tensor:
@@ -184,10 +189,12 @@ class Coded:
     def empty(count: int, image: FilterMap) -> Coded:
         """Room for so many rows, and rows that pad them to whole blocks."""
         height = -(-count // BLOCK) * BLOCK
-        key = torch.zeros(height, image.width, dtype=image.dtype)
+        key = torch.empty(height, image.width, dtype=image.dtype)
+        error, norm = torch.empty(2, height, dtype=torch.float64)
+        padding = slice(count, height)
         squares, ones = _spare_columns(image.columns)
-        key[count:, squares], key[count:, ones.start] = 1.0, FAR
-        error, norm = torch.zeros(2, height, dtype=torch.float64)
+        key[padding], error[padding], norm[padding] = 0.0, 0.0, 0.0
+        key[padding, squares], key[padding, ones.start] = 1.0, FAR
         return Coded(key, error, norm, image)
 
     def __len__(self) -> int:
@@ -196,8 +203,12 @@ class Coded:
     def take(self, index: Tensor) -> Coded:
         """Some of the rows, (M,) int64, padded to whole blocks."""
         taken = Coded.empty(len(index), self.map)
-        for here, there in ((self.key, taken.key), (self.error, taken.error), (self.norm, taken.norm)):
-            torch.index_select(here, 0, index, out=there[: len(index)])
+
+        def work(block: slice) -> None:
+            for here, there in ((self.key, taken.key), (self.error, taken.error), (self.norm, taken.norm)):
+                torch.index_select(here, 0, index[block], out=there[block])
+
+        over_rows(len(index), work)
         return taken
 
     def query(self, index: Tensor | slice) -> Tensor:

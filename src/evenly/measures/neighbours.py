@@ -35,7 +35,9 @@ from evenly.selection.mapped import release
 from evenly.selection.tiles import CHUNK_STEP, blocks
 from evenly.types import Float64Array, Int64Array, Progress, silent
 
-_MERGED_AT_ONCE = 8 * BLOCK
+_FOUND_AT_ONCE = 64 * BLOCK
+"""Neighbours that are merged at once: of many rows where each has one, for few large products cost less than many."""
+
 _CROWDED = 4
 _TILES = 64
 
@@ -145,7 +147,7 @@ class _Search:
             work.step()
 
         on_all_cores(sweep, list(range(0, len(self.queries), BLOCK)))
-        for rows in blocks(len(index), _MERGED_AT_ONCE):
+        for rows in blocks(len(index), max(_FOUND_AT_ONCE // self.count // BLOCK, 1) * BLOCK):
             parts = list(_parts(rows, BLOCK))
             limits = torch.cat(on_all_cores(lambda at: self._limits(minima[at], at, known[at]), parts))
             under = (minima[rows] <= limits).T.contiguous()
@@ -202,7 +204,9 @@ class _Search:
         if self.tiles >= self.count:
             product = minima.view(dtype).double().clamp_(min=0.0)
             distance = ((product + slack) * (2 / (1 - unit))).sqrt_() + reach
-            farthest = torch.minimum(farthest, distance.kthvalue(self.count, dim=1, keepdim=True).values)
+            # The least alone is found twenty times as fast as the k-th.
+            kth = distance.amin(1) if self.count == 1 else distance.kthvalue(self.count, dim=1).values
+            farthest = torch.minimum(farthest, kth[:, None])
         return surely_within(((farthest + reach).square_() / 2 + slack).clamp_(max=FAR / 2), dtype)
 
     def _look(self, tile: int, rows: Tensor, limits: Tensor) -> Found:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +25,33 @@ from evenly.measures.images import (
 from evenly.measures.result import PairDistances, Quantiles
 from evenly.selection.distance import squared_distances
 from evenly.selection.tiles import blocks
-from evenly.types import Float64Array, Int64Array, Metric, metric_distance
+from evenly.types import BoolArray, Float64Array, Int64Array, Metric, metric_distance
 
 PAIRS_SAMPLED = 100_000
 LEVELS = np.array([0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99])
 _CROWDED = 20_000
+_PENDING = 500_000
+
+
+@dataclass(frozen=True, eq=False)
+class Near:
+    """Pairs of rows that a product says may be within the largest limit.
+
+    Attributes:
+        row: (M,) int64.
+        column: (M,) int64, the other row.
+        value: (M,) integers, the bits of the product.
+    """
+
+    row: Int64Array
+    column: Int64Array
+    value: npt.NDArray[np.integer]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def where(self, chosen: BoolArray | Int64Array) -> Near:
+        return Near(self.row[chosen], self.column[chosen], self.value[chosen])
 
 
 class PairsWithin:
@@ -45,74 +71,100 @@ class PairsWithin:
         coded = (images.coded(block) for block in blocks(len(images), BLOCK))
         largest = [(block.error.max(), block.norm.max()) for block in coded]
         self.error, self.norm = (torch.stack(of_blocks) for of_blocks in zip(*largest, strict=True))
-        self.bounds = [self._bounds(block) for block in range(len(largest))]
+        self.within, self.possible = self._bounds()
         equal = int((copies * (copies - 1) // 2).sum())
         self.found = [np.full(len(squared_limits), equal, dtype=np.int64)]
+        self.pending: list[Near] = []
+        self.waiting = 0
+        self.lock = Lock()
 
     @property
     def counts(self) -> Int64Array:
         """(T,) int64, once every block was shown."""
+        self._settle(at_least=1)
         total: Int64Array = np.sum(self.found, axis=0)
         return total
 
     def watch(self, bits: Tensor, least: Tensor, start: int, column: int) -> None:
-        """Counts the pairs of one product above the diagonal of all; ``least`` are the minima of its rows."""
+        """Takes the pairs of one product above the diagonal of all; ``least`` are the minima of its rows."""
         block, other = start // BLOCK, column // BLOCK
         if other < block:
             return
-        within, possible = (bound[:, other] for bound in self.bounds[block])
-        rows = np.flatnonzero(least.numpy() <= possible[-1])
+        most = self.possible[-1, block, other]
+        rows = np.flatnonzero(least.numpy() <= most)
         if not len(rows):
             return
         values = bits.numpy()[rows]
-        near = np.flatnonzero(values <= possible[-1])
-        at_row = near // BLOCK
-        row, which = rows[at_row], near - at_row * BLOCK
+        at = np.flatnonzero(values <= most)
+        at_row = at // BLOCK
+        near = Near(rows[at_row] + start, at - at_row * BLOCK + column, values.ravel()[at])
         if other == block:
-            above = which > row
-            near, row, which = near[above], row[above], which[above]
-        value = values.ravel()[near]
-        weight = self.copies[row + start] * self.copies[which + column]
-        counts = np.zeros(len(self.limits), dtype=np.int64)
-        for at, squared_limit in enumerate(self.limits.tolist()):
-            counts[at] = weight[value < within[at]].sum()
-            unsure = np.flatnonzero((value >= within[at]) & (value <= possible[at]))
-            if len(unsure):
-                close = self._within(row[unsure], which[unsure], start, column, squared_limit)
-                counts[at] += weight[unsure[close]].sum()
-        self.found.append(counts)
+            near = near.where(near.column > near.row)
+        if len(near) > _CROWDED:
+            self.found.append(self._count(near, partial(self._within_block, start, column)))
+        else:
+            with self.lock:
+                self.pending.append(near)
+                self.waiting += len(near)
+            self._settle(at_least=_PENDING)
 
-    def _bounds(self, block: int) -> tuple[Int64Array, Int64Array]:
-        """Products of a block with each block: (T, blocks), below the first surely within, above the second not."""
+    def _settle(self, at_least: int) -> None:
+        """Counts the pairs of earlier products together, where there are so many."""
+        with self.lock:
+            if self.waiting < at_least:
+                return
+            pending, self.pending, self.waiting = self.pending, [], 0
+        near = Near(
+            *map(np.concatenate, zip(*((one.row, one.column, one.value) for one in pending), strict=True))
+        )
+        self.found.append(self._count(near, self._within))
+
+    def _count(self, near: Near, within: Callable[[Near, float], BoolArray]) -> Int64Array:
+        """(T,) int64: how many of the pairs lie within each limit; ``within`` decides where the product cannot."""
+        weight = self.copies[near.row] * self.copies[near.column]
+        counts = np.zeros(len(self.limits), dtype=np.int64)
+        blocks_of = near.row // BLOCK, near.column // BLOCK
+        for at, squared_limit in enumerate(self.limits.tolist()):
+            sure = near.value < self.within[at][blocks_of]
+            counts[at] = weight[sure].sum()
+            unsure = np.flatnonzero(~sure & (near.value <= self.possible[at][blocks_of]))
+            if len(unsure):
+                close = within(near.where(unsure), squared_limit)
+                counts[at] += weight[unsure[close]].sum()
+        return counts
+
+    def _bounds(self) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]:
+        """Products of two blocks: (T, blocks, blocks), below the first surely within, above the second not."""
         dtype = self.images.map.dtype
-        reach = self.error[block] + self.error
-        slack = self.images.product_error(self.norm[block], self.norm)
-        distance = torch.from_numpy(np.sqrt(self.limits) * self.images.map.scale)[:, None]
+        reach = self.error[:, None] + self.error
+        slack = self.images.product_error(self.norm[:, None], self.norm)
+        distance = torch.from_numpy(np.sqrt(self.limits) * self.images.map.scale)[:, None, None]
         within = (distance - reach).clamp(min=0.0).square() / 2 - slack
         possible = ((distance + reach).square() / 2 + slack).clamp(max=FAR / 2)
         return surely_below(within, dtype).numpy(), surely_within(possible, dtype).numpy()
 
-    def _within(
-        self, row: Int64Array, which: Int64Array, start: int, column: int, squared_limit: float
-    ) -> npt.NDArray[np.bool_]:
-        """Which pairs of a block, given by row and column in it, are within the limit."""
+    def _within_block(self, start: int, column: int, near: Near, squared_limit: float) -> BoolArray:
+        """`_within` for many pairs of one block: a float64 product leaves few to compute."""
         images = self.images
-        close = np.zeros(len(row), dtype=np.bool_)
-        unsure = np.arange(len(row))
-        if len(row) > _CROWDED:
-            left, right = (images.gather(slice(at, min(at + BLOCK, len(images)))) for at in (start, column))
-            squared, error = squared_by_product(left, right, images.map.centre)
-            beyond, slack = squared.numpy()[row, which] - squared_limit, float(error.max())
-            close = beyond < -slack
-            unsure = np.flatnonzero(np.abs(beyond) <= slack)
-        ends = (row[unsure] + start, which[unsure] + column)
-        at = [images.pool_rows(torch.from_numpy(end)) for end in ends]
-        close[unsure] = (squared_distances(images.rows, at[0], images.rows, at[1]) <= squared_limit).numpy()
+        left, right = (images.gather(slice(at, min(at + BLOCK, len(images)))) for at in (start, column))
+        squared, error = squared_by_product(left, right, images.map.centre)
+        beyond = squared.numpy()[near.row - start, near.column - column] - squared_limit
+        slack = float(error.max())
+        close: BoolArray = beyond < -slack
+        unsure = np.flatnonzero(np.abs(beyond) <= slack)
+        close[unsure] = self._within(near.where(unsure), squared_limit)
         return close
 
+    def _within(self, near: Near, squared_limit: float) -> BoolArray:
+        """Which pairs are within the limit, by their exact distances."""
+        rows = self.images.rows
+        row, column = (self.images.pool_rows(torch.from_numpy(end)) for end in (near.row, near.column))
+        within: BoolArray = (squared_distances(rows, row, rows, column) <= squared_limit).numpy()
+        return within
 
-def pair_distances(rows: Tensor, metric: Metric, seed: int) -> PairDistances:
-    """Mean and quantiles of the distance of two different rows of a set of at least two.
+
+def pair_distances(pool: Tensor, rows: Int64Array, metric: Metric, seed: int) -> PairDistances:
+    """Mean and quantiles of the distance of two different rows of a set, (k,) row numbers of at least two.
 
     All pairs where there are at most 100,000; beyond, that many pairs drawn with replacement, with the
     standard error of the mean and, by the Dvoretzky-Kiefer-Wolfowitz inequality with Massart's constant, the
@@ -128,7 +180,8 @@ def pair_distances(rows: Tensor, metric: Metric, seed: int) -> PairDistances:
         left, right = np.triu_indices(count, 1)
 
     def work(part: slice) -> Tensor:
-        return squared_distances(rows, torch.from_numpy(left[part]), rows, torch.from_numpy(right[part]))
+        one, other = torch.from_numpy(rows[left[part]]), torch.from_numpy(rows[right[part]])
+        return squared_distances(pool, one, pool, other)
 
     parts = [slice(start, start + 8192) for start in range(0, len(left), 8192)]
     distance = metric_distance(torch.cat(on_all_cores(work, parts)).numpy(), metric)
