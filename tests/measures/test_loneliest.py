@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenly.measures import loneliest as module
+from evenly.measures import within
 from evenly.measures.loneliest import loneliest, neighbour_radius
 from tests.measures.oracle import as_rows, hard_pools
 from tests.measures.test_neighbours import exact_squares
@@ -42,7 +43,7 @@ def test_neighbour_radius_is_the_definition(name: str) -> None:
 @pytest.mark.parametrize("name", POOLS)
 def test_the_loneliest_are_the_definition(name: str, sides: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_SAMPLE", 40)
-    monkeypatch.setattr(module, "SIDE_ROWS", sides)
+    monkeypatch.setattr(within, "SIDE_ROWS", sides)
     for share in (0.0, 0.1, 0.6):
         check_loneliest(POOLS[name], share, 3)
 
@@ -52,16 +53,6 @@ def test_any_guess_of_the_limit_gives_the_same_rows(limit: float, monkeypatch: p
     monkeypatch.setattr(module, "_likely_limit", lambda *_: limit)
     pool = np.random.default_rng(3).normal(size=(1500, 8)) * np.linspace(0.2, 2, 1500)[:, None]
     check_loneliest(pool, 0.05, 10)
-
-
-def test_most_rows_need_no_exact_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_SAMPLE", 100)
-    random = np.random.default_rng(4)
-    crowd, lonely = random.normal(size=(1800, 40)) * 0.1, random.normal(size=(200, 40)) * 3
-    images, _ = module._distinct(as_rows(np.vstack([crowd, lonely])))
-    left = module._rows_left(images, module._likely_limit(images, 0.02, 5), 5)
-    assert len(set(left.tolist()) & set(range(1800, 2000))) >= 40
-    assert len(left) <= 200
 
 
 @settings(deadline=None, max_examples=20)

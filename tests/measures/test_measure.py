@@ -23,7 +23,10 @@ def bare(vectors: np.ndarray, rows: object = None, **options: object):  # type: 
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("name", [name for name in POOLS if name != "two blocks"])
-def test_exact_measures_are_the_definition(name: str, metric: Metric) -> None:
+def test_exact_measures_are_the_definition(
+    name: str, metric: Metric, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evenly.measures.exact.FILL_SAMPLE", 10)
     vectors = POOLS[name]
     distance = all_distances(vectors, metric)
     rows = np.random.default_rng(3).permutation(len(vectors))[: len(vectors) // 2]

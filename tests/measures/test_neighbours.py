@@ -100,6 +100,7 @@ def test_pairs_within_is_the_definition(
     name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("evenly.measures.pairs._CROWDED", 50)
+    monkeypatch.setattr("evenly.measures.pairs._PENDING", 100)
     rows = as_rows(POOLS[name][:1100])
     squared = exact_squares(rows, rows)[np.triu_indices(len(rows), 1)]
     limits = np.unique(np.r_[0.0, np.quantile(squared, [0, 0.001, 0.3, 0.9, 1.0], method="lower")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from evenly.measures.images import ROWS_AT_ONCE, Images, over_rows
 from evenly.measures.neighbours import Neighbours, nearest
 from evenly.measures.pairs import PairsWithin, pair_distances
 from evenly.measures.result import Exact, Pair, Quantiles
+from evenly.measures.within import rows_beyond
 from evenly.selection.mapped import release
 from evenly.types import (
     Float32Array,
@@ -26,6 +28,9 @@ from evenly.types import (
 
 MOST_PAIRS = 2**34
 """Pairs of rows that are measured one and all: those of 131,072 rows, which take about as long as a selection."""
+
+FILL_SAMPLE = 1024
+"""Rows outside a set whose distance to it is computed first: most others are proven to be nearer than the farthest."""
 
 NEAREST_LEVELS = np.arange(101) / 100.0
 CLOSEST_PAIRS = 20
@@ -156,15 +161,28 @@ def nearest_within(
     return other, squared
 
 
-def cover(of: RowSet, progress: Progress = silent) -> tuple[Int64Array, Int64Array, Float64Array]:
-    """Rows outside the set, their nearest row of the set, and the squared distance to it."""
+def farthest_dropped(of: RowSet, progress: Progress = silent) -> Pair | None:
+    """The row outside the set that is farthest from it, and its nearest row of the set; None for a whole pool.
+
+    The lowest row number among equals. Cost: a part of the product of the other rows with the set, and an exact
+    search for those that are not proven to be nearer to it than all of a sample.
+    """
     dropped = np.setdiff1d(np.arange(len(of.pool)), of.rows, assume_unique=True)
     if not len(dropped):
-        return dropped, dropped, np.empty(0)
+        return None
     _, first_at = np.unique(of.first_equal[of.rows], return_index=True)
     kept = of.rows[np.sort(first_at)]
-    found = nearest(of.images_of(dropped), of.images_of(kept), progress=progress, stage="fill")
-    return dropped, kept[found.index[:, 0]], found.squared_distance[:, 0]
+    queries, keys = of.images_of(dropped), of.images_of(kept)
+    rows = np.arange(len(dropped))
+    if len(rows) > 4 * FILL_SAMPLE:
+        sample = torch.from_numpy(np.linspace(0, len(rows) - 1, FILL_SAMPLE).astype(np.int64))
+        least = float(nearest(queries.take(sample), keys).squared_distance.max())
+        rows = rows_beyond(queries, keys, math.sqrt(least), 1, progress, stage="fill")
+    found = nearest(queries.take(torch.from_numpy(rows)), keys, progress=progress, stage="fill")
+    squared = found.squared_distance[:, 0]
+    at = int(np.argmax(squared))
+    fill = float(metric_distance(squared[at : at + 1], of.metric)[0])
+    return Pair(int(dropped[rows[at]]), int(kept[found.index[at, 0]]), fill)
 
 
 def exact_measures(of: RowSet, thresholds: Float64Array, seed: int, progress: Progress = silent) -> Exact:
@@ -177,9 +195,8 @@ def exact_measures(of: RowSet, thresholds: Float64Array, seed: int, progress: Pr
     other, squared = nearest_within(of, progress, counter=counter)
     distance = metric_distance(squared, of.metric)
     h_min = float(distance.min())
-    dropped, keeper, cover_squared = cover(of, progress)
-    lonely = int(np.argmax(cover_squared)) if len(dropped) else None
-    fill = 0.0 if lonely is None else float(metric_distance(cover_squared[lonely : lonely + 1], of.metric)[0])
+    farthest = farthest_dropped(of, progress)
+    fill = farthest.distance if farthest else 0.0
     counts = counter.counts if counter else np.zeros(0, dtype=np.int64)
     return Exact(
         h_min=h_min,
@@ -189,8 +206,8 @@ def exact_measures(of: RowSet, thresholds: Float64Array, seed: int, progress: Pr
         nearest=None if single else Quantiles.of(distance, NEAREST_LEVELS),
         mean_nearest=None if single else float(distance.mean()),
         fill=fill,
-        loneliest_row=None if lonely is None else int(dropped[lonely]),
-        loneliest_keeper=None if lonely is None else int(keeper[lonely]),
+        loneliest_row=farthest.row if farthest else None,
+        loneliest_keeper=farthest.other if farthest else None,
         mesh_ratio=fill / h_min if h_min > 0 else float("inf"),
         copies=len(of.rows) - len(np.unique(of.first_equal[of.rows])),
         pool_copies=len(of.pool) - len(of.distinct),

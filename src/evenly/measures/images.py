@@ -211,14 +211,19 @@ class Coded:
         over_rows(len(index), work)
         return taken
 
-    def query(self, index: Tensor | slice) -> Tensor:
-        """The left side, (M, w): the image, the pieces, the ones."""
+    def query(self, index: Tensor | slice, less: Tensor | None = None) -> Tensor:
+        """The left side, (M, w): the image, the pieces, the ones.
+
+        With ``less``, (M,) float64, the product is less by so much.
+        """
         key = self.key[index]
         columns = self.map.columns
         squares, ones = _spare_columns(columns)
         query = torch.zeros_like(key)
         torch.neg(key[:, :columns], out=query[:, :columns])
         query[:, squares], query[:, ones] = key[:, ones], 1.0
+        if less is not None:
+            carry(self.norm[index].square() / 2 - less, query[:, squares])
         return query
 
 

@@ -1,9 +1,8 @@
 """How far the k-th neighbour of a row is: of all rows, or of the loneliest alone, which costs much less.
 
-Few rows are lonely, and most of the others show it soon, by k rows within a limit that the lonely ones have not.
-So a low-precision product goes over the pool's columns and drops each row as soon as k neighbours are proven; only
-the rows that are left meet the exact search. A sample says which limit should leave a few more rows than are asked
-for, and a limit that left too few is noticed: it changes the time, never the result.
+Few rows are lonely: `evenly.measures.within` finds those that lack k neighbours within a limit, and only they meet
+the exact search. A sample says which limit should leave a few more rows than are asked for, and a limit that left too
+few is noticed: it changes the time, never the result.
 """
 
 from __future__ import annotations
@@ -15,19 +14,13 @@ import torch
 from torch import Tensor
 
 from evenly.measures.exact import RowSet, first_equal_rows
-from evenly.measures.images import BLOCK, SIDE_ROWS, Coded, Images, on_all_cores, surely_below
+from evenly.measures.images import Images
 from evenly.measures.neighbours import nearest
-from evenly.selection.filter import as_integers
+from evenly.measures.within import rows_beyond
 from evenly.selection.guard import lonely_rows
-from evenly.selection.tiles import CHUNK_STEP, Tiles, blocks
 from evenly.types import Float64Array, Int64Array
 
 _SAMPLE = 1024
-_ROWS_AT_ONCE = 4 * BLOCK
-_PRODUCTS = Tiles(rows=_ROWS_AT_ONCE, picks=BLOCK)
-
-_TILE = 64
-"""Columns that prove one neighbour at most: the minimum of a tile costs a third of counting its entries."""
 
 
 def neighbour_radius(vectors: Tensor, neighbours: int) -> Float64Array:
@@ -59,7 +52,7 @@ def loneliest(vectors: Tensor, share: float, neighbours: int) -> tuple[Int64Arra
     """
     images, place = _distinct(vectors)
     limit = _likely_limit(images, share, neighbours)
-    rows = _rows_left(images, limit, neighbours)
+    rows = rows_beyond(images, images, limit, neighbours + 1)  # every row is within any limit of itself
     while True:
         radius = np.zeros(len(images))
         radius[rows] = _radius(images, rows, neighbours)
@@ -93,71 +86,3 @@ def _likely_limit(images: Images, share: float, neighbours: int) -> float:
     sample = np.linspace(0, len(images) - 1, _SAMPLE).astype(np.int64)
     a_few_more = 2 * math.sqrt(share * (1 - share) / _SAMPLE)
     return float(np.quantile(_radius(images, sample, neighbours), max(1 - share - a_few_more, 0.0)))
-
-
-def _rows_left(images: Images, limit: float, neighbours: int) -> Int64Array:
-    """All rows but those that are proven to have k others within the limit, ascending."""
-    rows = torch.arange(len(images))
-    enough = neighbours + 1  # every row is within any limit of itself
-    proven = torch.zeros(len(rows), dtype=torch.int64)
-    reach = limit * images.map.scale * (1 - 1e-9)
-    for part in blocks(len(images), SIDE_ROWS) if limit > 0 else ():
-        side, queries = _Side(images, images.coded(part), reach, enough), images.take(rows)
-        for some in blocks(len(rows), SIDE_ROWS):
-            proven[some] = side.count(queries.coded(some), proven[some])
-        rows, proven = rows[proven < enough], proven[proven < enough]
-    return np.asarray(rows.numpy())
-
-
-class _Side:
-    """Columns that rows are held against.
-
-    Args:
-        images: of the pool.
-        keys: images of the columns.
-        reach: the limit in units of the map.
-        enough: neighbours after which no more are counted.
-    """
-
-    def __init__(self, images: Images, keys: Coded, reach: float, enough: int) -> None:
-        self.images, self.reach, self.enough = images, reach, enough
-        self.keys = _spread(keys.key)
-        self.error, self.norm = _spread(keys.error).amax(1), _spread(keys.norm).amax(1)
-
-    def count(self, queries: Coded, proven: Tensor) -> Tensor:
-        """Adds the neighbours that are proven here to (R,) int64 those so far: all, or until there are enough."""
-        found = torch.full((len(queries),), self.enough)  # what pads the rows to whole blocks needs none
-        found[: len(proven)] = proven
-
-        def work(some: slice) -> None:
-            part = Coded(queries.key[some], queries.error[some], queries.norm[some], queries.map)
-            self._count(part, found[some])
-
-        on_all_cores(work, list(blocks(len(found), _ROWS_AT_ONCE)))
-        return found[: len(proven)]
-
-    def _count(self, queries: Coded, found: Tensor) -> None:
-        limits, left = self._limits(queries), queries.query(slice(None))
-        rows = torch.arange(len(found))
-        for block, keys in enumerate(self.keys):
-            minima = as_integers(_PRODUCTS.product(left, keys.T)).view(len(left), -1, _TILE).amin(2)
-            found[rows] += (minima < limits[rows, block, None]).sum(1)
-            done = found[rows] >= self.enough
-            # Rows that are done go in steps: for each new shape of a product the library compiles a kernel.
-            height = -(-int((~done).sum()) // CHUNK_STEP) * CHUNK_STEP
-            if not height:
-                break
-            if height < len(rows):
-                stay = done.to(torch.uint8).argsort(stable=True)[:height]
-                left, rows = left[stay], rows[stay]
-
-    def _limits(self, queries: Coded) -> Tensor:
-        """(R, blocks) integers: only pairs within the reach have products below. See the top of `images`."""
-        reach = (self.reach - queries.error[:, None] - self.error).clamp_(min=0.0)
-        slack = self.images.product_error(queries.norm[:, None], self.norm)
-        return surely_below(reach.square_() / 2 - slack, queries.key.dtype)
-
-
-def _spread(part: Tensor) -> Tensor:
-    """Whole blocks of rows, (A', …) to (blocks, BLOCK, …), each from all over: neighbours often follow one another."""
-    return part.view(BLOCK, -1, *part.shape[1:]).transpose(0, 1).contiguous()

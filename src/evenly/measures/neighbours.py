@@ -32,12 +32,13 @@ from evenly.measures.images import (
 from evenly.selection.distance import squared_distances
 from evenly.selection.filter import as_integers
 from evenly.selection.mapped import release
-from evenly.selection.tiles import CHUNK_STEP, blocks
+from evenly.selection.tiles import CHUNK_STEP, available_cores, blocks
 from evenly.types import Float64Array, Int64Array, Progress, silent
 
 _FOUND_AT_ONCE = 64 * BLOCK
 """Neighbours that are merged at once: of many rows where each has one, for few large products cost less than many."""
 
+_SWEEPS_PER_CORE = 8
 _CROWDED = 4
 _TILES = 64
 
@@ -124,6 +125,7 @@ class _Search:
     ) -> None:
         self.left, self.right, self.count, self.watch = left, right, count, watch
         self.queries, self.keys, self.left_part, self.right_part = queries, keys, left_part, right_part
+        self._mirrored = queries is keys
         wanted = 2 ** int(np.ceil(np.log2(max((right_part.stop - right_part.start) / _TILES, 1))))
         self.tile = min(max(wanted, 8), BLOCK)
         self.tiles = len(keys) // self.tile
@@ -142,11 +144,19 @@ class _Search:
         known = torch.full((len(self.queries), 1), torch.inf, dtype=torch.float64)
         known[: len(squared), 0] = torch.from_numpy(squared[:, -1])
 
-        def sweep(start: int) -> None:
-            self._sweep(start, minima)
-            work.step()
+        starts = range(0, len(self.queries), BLOCK)
+        # Few blocks of rows are cut into several sweeps each, for cores to share evenly.
+        pieces = -(-_SWEEPS_PER_CORE * available_cores() // len(starts)) if starts else 1
+        width = -(-len(self.keys) // (BLOCK * pieces)) * BLOCK
 
-        on_all_cores(sweep, list(range(0, len(self.queries), BLOCK)))
+        def sweep(task: tuple[int, int]) -> None:
+            start, column = task
+            self._sweep(start, slice(column, min(column + width, len(self.keys))), minima)
+            if column + width >= len(self.keys):
+                work.step()
+
+        tasks = itertools.product(starts, range(0, len(self.keys), width))
+        on_all_cores(sweep, [(start, at) for start, at in tasks if not self._mirrored or at + width > start])
         for rows in blocks(len(index), max(_FOUND_AT_ONCE // self.count // BLOCK, 1) * BLOCK):
             parts = list(_parts(rows, BLOCK))
             limits = torch.cat(on_all_cores(lambda at: self._limits(minima[at], at, known[at]), parts))
@@ -163,14 +173,14 @@ class _Search:
             found = on_all_cores(look, under.any(1).nonzero().flatten().tolist())
             _merge(found, rows, self.right_part.start, index, squared)
 
-    def _sweep(self, start: int, minima: Tensor) -> None:
+    def _sweep(self, start: int, columns: slice, minima: Tensor) -> None:
         """Pass 1: tile minima of a block of left rows; where right is left, of later rows in its tiles too."""
         rows = self.queries.query(slice(start, start + BLOCK))
         product = torch.empty(BLOCK, BLOCK, dtype=rows.dtype)
         own = self.own[start : start + BLOCK]
         with_own = set((own[own >= 0] // BLOCK * BLOCK).tolist())
-        mirrored = self.queries is self.keys
-        for column in range(start if mirrored else 0, len(self.keys), BLOCK):
+        first = max(start, columns.start) if self._mirrored else columns.start
+        for column in range(first, columns.stop, BLOCK):
             torch.mm(rows, self.keys.key[column : column + BLOCK].T, out=product)
             if column in with_own:
                 self._hide_own(product, own - column)
@@ -180,7 +190,7 @@ class _Search:
                 at = start + self.left_part.start, column + self.right_part.start
                 self.watch(bits, of_tiles.amin(1), *at)
             minima[start : start + BLOCK, column // self.tile : (column + BLOCK) // self.tile] = of_tiles
-            if mirrored and column > start:
+            if self._mirrored and column > start:
                 own_tiles = slice(start // self.tile, (start + BLOCK) // self.tile)
                 minima[column : column + BLOCK, own_tiles] = bits.view(-1, self.tile, BLOCK).amin(1).T
 
