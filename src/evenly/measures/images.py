@@ -217,11 +217,10 @@ class Coded:
         With ``less``, (M,) float64, the product is less by so much.
         """
         key = self.key[index]
-        columns = self.map.columns
-        squares, ones = _spare_columns(columns)
-        query = torch.zeros_like(key)
-        torch.neg(key[:, :columns], out=query[:, :columns])
-        query[:, squares], query[:, ones] = key[:, ones], 1.0
+        query = key.neg() if isinstance(index, slice) else key.neg_()  # a slice is no copy
+        squares, ones = _spare_columns(self.map.columns)
+        query[:, squares] = query[:, ones].neg()
+        query[:, ones] = 1.0
         if less is not None:
             carry(self.norm[index].square() / 2 - less, query[:, squares])
         return query

@@ -8,6 +8,7 @@ neighbours are proven; only the rows that are left need an exact search. The lim
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -18,9 +19,7 @@ from evenly.selection.filter import as_integers
 from evenly.selection.tiles import CHUNK_STEP, Tiles, available_cores, blocks
 from evenly.types import Int64Array, Progress, silent
 
-_ROWS_AT_ONCE = 4 * BLOCK
-_PRODUCTS = Tiles(rows=_ROWS_AT_ONCE, picks=BLOCK)
-_WORTH_MOVING = 0.9
+_PRODUCTS = Tiles(rows=4 * BLOCK, picks=BLOCK, threads=available_cores())
 
 _TILE = 64
 """Columns that prove one neighbour at most: the minimum of a tile costs a third of counting its entries."""
@@ -36,7 +35,7 @@ def rows_beyond(
         keys: B rows of the same pool. Where a query row is among them, it counts as a neighbour of itself.
         limit: Euclidean.
         enough: neighbours.
-        progress: called as blocks of rows are done.
+        progress: called as sides of rows are done.
         stage: its name.
 
     Returns:
@@ -47,7 +46,7 @@ def rows_beyond(
     proven = torch.zeros(len(rows), dtype=torch.int64)
     reach = limit * queries.map.scale * (1 - 1e-9)
     steps = itertools.count(1)
-    total = -(-len(rows) // _ROWS_AT_ONCE) * -(-len(keys) // SIDE_ROWS)
+    total = -(-len(rows) // SIDE_ROWS) * -(-len(keys) // SIDE_ROWS)
     for part in blocks(len(keys), SIDE_ROWS) if limit > 0 else ():
         side, left = _Side(keys, keys.coded(part), reach, enough), queries.take(rows)
         for some in blocks(len(rows), SIDE_ROWS):
@@ -76,38 +75,38 @@ class _Side:
         """Adds the neighbours that are proven here to (R,) int64 those so far: all, or until there are enough."""
         found = torch.full((len(queries),), self.enough)  # what pads the rows to whole blocks needs none
         found[: len(proven)] = proven
-
-        def work(some: slice) -> None:
-            part = Coded(queries.key[some], queries.error[some], queries.norm[some], queries.map)
-            found[some] = self._count(part, found[some])
-
-        tiles = Tiles(rows=_ROWS_AT_ONCE, threads=available_cores())
-        tiles.shared(len(found)).over(len(found), work)
-        return found[: len(proven)]
-
-    def _count(self, queries: Coded, proven: Tensor) -> Tensor:
-        left = queries.query(slice(None), less=self._half_square(queries))
-        found, rows, count = proven.clone(), torch.arange(len(proven)), proven
-        for keys in self.keys:
-            # Where the product is negative, the pair is surely within.
-            least = as_integers(_PRODUCTS.product(left, keys.T)).view(len(left), -1, _TILE).amin(2)
-            count = count + (least < 0).sum(1)
-            # Rows that are done go in steps: for each new shape of a product the library compiles a kernel.
-            open_rows = count < self.enough
+        half_square = self._half_square(queries)
+        rows = torch.arange(len(found))
+        for some_keys in _growing(len(self.keys)):
+            # Some rows that are done stay: for each new shape of a product the library compiles a kernel.
+            open_rows = found[rows] < self.enough
             height = -(-int(open_rows.sum()) // CHUNK_STEP) * CHUNK_STEP
-            if height <= _WORTH_MOVING * len(rows):
-                found[rows] = count
-                stay = open_rows.to(torch.uint8).argsort(descending=True, stable=True)[:height]
-                left, rows, count = left[stay], rows[stay], count[stay]
-            if not height:
-                break
-        found[rows] = count
-        return found
+            rows = rows[open_rows.to(torch.uint8).argsort(descending=True, stable=True)[:height]]
+
+            def work(part: slice, rows: Tensor = rows, some_keys: slice = some_keys) -> None:
+                at = rows[part]
+                left = queries.query(at, less=half_square[at])
+                for keys in self.keys[some_keys]:
+                    # Where the product is negative, the pair is surely within.
+                    product = _PRODUCTS.product(left, keys.T)
+                    found[at] += (as_integers(product).view(len(at), -1, _TILE).amin(2) < 0).sum(1)
+
+            _PRODUCTS.shared(len(rows)).over(len(rows), work)
+        return found[: len(proven)]
 
     def _half_square(self, queries: Coded) -> Tensor:
         """(R,) float64: pairs whose images have at most half this squared distance are within the limit."""
         reach = (self.reach - queries.error - self.error).clamp_(min=0.0)
         return reach.square_() / 2 - self.images.product_error(queries.norm, self.norm)
+
+
+def _growing(count: int) -> Iterator[slice]:
+    """Consecutive slices that cover so many blocks, ever longer: fewer and fewer rows are done meanwhile."""
+    start = 0
+    while start < count:
+        stop = min(max(start + 4, start * 4 // 3), count)
+        yield slice(start, stop)
+        start = stop
 
 
 def _spread(part: Tensor) -> Tensor:
