@@ -6,6 +6,9 @@ import json
 import os
 import platform
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -122,6 +125,21 @@ def training_vectors(source: str) -> Vectors:
         vectors = embed_texts(read_rows([source]).texts(), load_encoder(), cache=Cache.open()).vectors
     unit: Vectors = pool_tensor(vectors, "cosine").numpy()
     return unit
+
+
+def command_seconds(source: str, *flags: str) -> float:
+    """`evenly select` from start to finish with vectors cached and picks not."""
+    from evenly.embed import Cache
+
+    for saved in Cache.open().orders.glob("*.npz"):
+        saved.unlink()
+    with tempfile.TemporaryDirectory() as folder:
+        out = ["--out", f"{folder}/kept.jsonl", "--json"]
+        call = [sys.executable, "-m", "evenly", "select", source, *flags, *out]
+        taken = seconds(lambda: subprocess.run(call, check=True, stdout=subprocess.PIPE))
+        stages = json.loads(Path(folder, "kept.evenly", "manifest.json").read_text())["seconds"]
+    print("stages:", stages, file=sys.stderr)
+    return taken
 
 
 def save(name: str, found: dict[str, Any]) -> None:

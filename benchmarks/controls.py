@@ -1,7 +1,7 @@
 """What controls cost beside plain selection of the same size, on a real training file. Ratios within one run.
 
 From prepared vectors to picks: what a control needs before picking (nearest neighbours for the guard, bands for the
-quotas, costs of rows) is counted, reading and embedding are not.
+quotas, costs of rows) is counted, reading and embedding are not. Then whole commands, with vectors cached.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common import CLOCKS, Clock, in_turns, machine, median_ratio, report, save, seconds
+from common import CLOCKS, Clock, command_seconds, in_turns, machine, median_ratio, report, save, seconds
 
 from evenly.data.rows import Rows
 from evenly.data.sources import read_rows
@@ -24,14 +24,15 @@ from evenly.pipeline.select import embed_rows, selection_parts
 from evenly.pipeline.vectors import PoolVectors
 
 REPEATS = 5
+COMMAND_REPEATS = 3
 AIM = 1.5
-CASES: dict[str, tuple[str, ControlRequest]] = {
-    "plain, half of the rows": ("50%", ControlRequest()),
-    "guard 5%": ("50%", ControlRequest(guard="5%")),
-    "quotas (match-length)": ("50%", ControlRequest(match_length=True)),
-    "budget chars:9M": ("chars:9M", ControlRequest()),
-    "budget distance:0.386": ("distance:0.386", ControlRequest()),
-    "dedup 0.05": ("50%", ControlRequest(dedup=0.05)),
+CASES: dict[str, tuple[str, ControlRequest, list[str]]] = {
+    "plain, half of the rows": ("50%", ControlRequest(), []),
+    "guard 5%": ("50%", ControlRequest(guard="5%"), ["--guard", "5%"]),
+    "quotas (match-length)": ("50%", ControlRequest(match_length=True), ["--match-length"]),
+    "budget chars:9M": ("chars:9M", ControlRequest(), []),
+    "budget distance:0.386": ("distance:0.386", ControlRequest(), []),
+    "dedup 0.05": ("50%", ControlRequest(dedup=0.05), ["--dedup", "0.05"]),
 }
 
 
@@ -58,7 +59,7 @@ def measured(source: str, rows: Rows, vectors: PoolVectors) -> list[dict[str, An
     kept: dict[str, int] = {}
 
     def spent(name: str, clock: Clock) -> float:
-        keep, controls = CASES[name]
+        keep, controls, _ = CASES[name]
         request = SelectRequest(sources=[source], keep=keep, out="", use_cache=False, controls=controls)
 
         def work() -> None:
@@ -76,6 +77,14 @@ def measured(source: str, rows: Rows, vectors: PoolVectors) -> list[dict[str, An
         for name, ours in taken.items():
             figures[name][f"{clock} seconds"] = round(statistics.median(ours), 2)
             figures[name][f"{clock}, times plain"] = round(median_ratio(ours, plain), 2)
+    commands = {
+        name: partial(command_seconds, source, "--keep", keep, *flags)
+        for name, (keep, _, flags) in CASES.items()
+    }
+    taken = in_turns(commands, COMMAND_REPEATS)
+    plain = next(iter(taken.values()))
+    for name, ours in taken.items():
+        figures[name]["whole command, times plain"] = round(median_ratio(ours, plain), 2)
     return list(figures.values())
 
 

@@ -7,7 +7,6 @@ textbook numpy loop. The whole command, its memory and ``evenly --help`` are mea
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import numpy as np
 from common import (
     Vectors,
     bare_products,
+    command_seconds,
     in_turns,
     machine,
     median_ratio,
@@ -30,7 +30,6 @@ from common import (
 )
 from probe import probe
 
-from evenly.embed import Cache
 from evenly.measures import verify_order
 from evenly.selection.greedy import pool_tensor, select_prepared
 
@@ -60,7 +59,7 @@ def main() -> None:
     }
     found |= time_selection(vectors, picks)
     found["memory over vectors"] = round(memory_over_vectors(vectors, picks), 2)
-    found["evenly select, cached, seconds"] = round(command_seconds(source), 2)
+    found["evenly select, cached, seconds"] = round(command_seconds(source, "--keep", "50%"), 2)
     found["evenly --help, seconds"] = round(min(seconds(show_help) for _ in range(3)), 3)
     save("selection", found)
     figures = [{"figure": name, "seen": found[name], "aim": aim} for name, aim in AIMS.items()]
@@ -100,28 +99,6 @@ def memory_over_vectors(vectors: Vectors, picks: int) -> float:
         path = Path(folder) / "vectors.npy"
         np.save(path, vectors)
         return float(probe(path, picks)["bytes"]) / vectors.nbytes
-
-
-def command_seconds(source: str) -> float:
-    """`evenly select` from start to finish with vectors cached and picks not."""
-    with tempfile.TemporaryDirectory() as folder:
-        for saved in Cache.open().orders.glob("*.npz"):
-            saved.unlink()
-        call = [
-            sys.executable,
-            "-m",
-            "evenly",
-            "select",
-            source,
-            "--keep",
-            "50%",
-            "--out",
-            f"{folder}/kept.jsonl",
-        ]
-        taken = seconds(lambda: subprocess.run([*call, "--json"], check=True, stdout=subprocess.PIPE))
-        stages = json.loads(Path(folder, "kept.evenly", "manifest.json").read_text())["seconds"]
-    print("stages:", stages, file=sys.stderr)
-    return taken
 
 
 def show_help() -> None:
