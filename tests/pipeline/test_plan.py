@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evenly.data.sources import read_rows
+from evenly.embed import Cache
 from evenly.errors import InputError
 from evenly.pipeline import plan as planning
 from evenly.pipeline.plan import duration, pairs_per_second, plan_sources, predicted_seconds
 from evenly.pipeline.request import SelectRequest
+from evenly.pipeline.select import embed_rows
 
 
 @pytest.fixture
@@ -44,6 +47,16 @@ def test_what_fits_nowhere_is_refused_before_anything_is_measured(
     monkeypatch.setattr(planning, "_measure_selection", None)
     with pytest.raises(InputError, match="600 rows of 8 numbers need at least"):
         plan_sources(request(source, memory="1MB"))
+
+
+def test_vectors_in_the_cache_are_measured_on(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = SelectRequest(sources=[str(source)], keep="50%", out="")
+    embed_rows(asked, read_rows([str(source)]), Cache.open())
+    monkeypatch.setattr(planning, "FIRST_ROWS", 100)
+    monkeypatch.setattr(planning, "curved_rows", None)
+    plan = plan_sources(asked)
+    assert (plan.cached, plan.to_embed, plan.seconds["embed"]) == (600, 0, 0.0)
+    assert plan.measured_on == {"texts": 0, "rows": 600}
 
 
 def test_a_cluster_address_needs_its_engine(source: Path) -> None:

@@ -18,11 +18,13 @@ from evenly.checks import check_metric
 from evenly.data.rows import Rows
 from evenly.data.sources import read_rows
 from evenly.embed import Cache, Encoder, embed_texts, load_encoder
+from evenly.embed.encoders import Long
 from evenly.pipeline.control_request import ALL
 from evenly.pipeline.request import SelectRequest
 from evenly.pipeline.vectors import COLUMN, FILE, pool_vectors
 from evenly.pipeline.where import engine_of
 from evenly.selection.budgets import read_budget
+from evenly.selection.compiled import forget_pairs
 from evenly.selection.distance import unit_rows
 from evenly.selection.filter import product_dtype
 from evenly.selection.greedy import select_prepared
@@ -32,6 +34,7 @@ from evenly.types import Float32Array, Int64Array, Metric, Progress, silent
 MEASURED_SECONDS = 1.0
 FIRST_TEXTS = 64
 FIRST_ROWS = 4096
+MOST_ROWS = 16 * FIRST_ROWS
 
 PRODUCT_SHAPE = (8192, 1024)
 """Rows and picks of the product that says how many pairs a second this machine multiplies."""
@@ -125,7 +128,7 @@ def plan_rows(request: SelectRequest, rows: Rows, cache: Cache | None) -> Plan:
         vectors = pool_vectors(rows, request.encoder, cache=cache).vectors
         embedding = _Embedding(0, 0, 0.0, 0)
         dimension = vectors.shape[1]
-        sample = vectors[_spread(len(vectors), len(vectors))]
+        sample = vectors[_spread(len(vectors))]
     else:
         encoder = load_encoder(
             request.encoder,
@@ -136,7 +139,8 @@ def plan_rows(request: SelectRequest, rows: Rows, cache: Cache | None) -> Plan:
         dimension = encoder.dimension
         engine.place(len(rows), dimension, metric)  # refuses before anything is measured
         embedding = _measure_embedding(rows, encoder, request.long, cache)
-        sample = curved_rows(min(len(rows), 16 * FIRST_ROWS), dimension)
+        known = _cached_rows(rows, encoder, request.long, cache)
+        sample = curved_rows(min(len(rows), MOST_ROWS), dimension) if known is None else known
     placement = engine.place(len(rows), dimension, metric)
     seconds, measured = _measure_selection(sample, len(rows), keep, metric)
     return Plan(
@@ -164,7 +168,7 @@ class _Embedding:
     measured: int
 
 
-def _measure_embedding(rows: Rows, encoder: Encoder, long: Any, cache: Cache | None) -> _Embedding:
+def _measure_embedding(rows: Rows, encoder: Encoder, long: Long, cache: Cache | None) -> _Embedding:
     keys, texts = rows.keys, rows.texts()
     _, first = np.unique(np.ascontiguousarray(keys).view("V32").ravel(), return_index=True)
     known = cache.shelf(encoder, long).known(keys[first]) if cache else np.zeros(len(first), dtype=bool)
@@ -202,11 +206,12 @@ def _measure_selection(sample: Float32Array, rows: int, keep: int, metric: Metri
         nonlocal starting
         first, again = once(size), once(size)
         best = min(first, again)  # other work on the machine only adds
-        starting = max(starting, first - best)
+        starting += first - best
         return best
 
     def once(size: int) -> float:
         part = torch.from_numpy(np.ascontiguousarray(sample[:size]))
+        forget_pairs()  # the run to come is another process, which loads the loops where this alone makes it worth it
         started = time.perf_counter()
         prepared = unit_rows(part) if metric == "cosine" else part
         select_prepared(prepared, max(1, keep * size // rows), metric)
@@ -263,9 +268,23 @@ def pairs_per_second(dimension: int) -> float:
     return count * picks / min(spent)
 
 
-def _spread(count: int, most: int) -> Int64Array:
-    """Row numbers in random order."""
-    return np.asarray(np.random.default_rng(0).permutation(count)[: min(most, 16 * FIRST_ROWS)])
+def _cached_rows(rows: Rows, encoder: Encoder, long: Long, cache: Cache | None) -> Float32Array | None:
+    """Vectors of rows in random order where the cache has enough of them, and they are soon read."""
+    if cache is None or len(rows) > 4 * MOST_ROWS:
+        return None
+    shelf = cache.shelf(encoder, long)
+    known = np.flatnonzero(shelf.known(rows.keys))
+    if len(known) < min(FIRST_ROWS, len(rows)):
+        return None
+    at = known[_spread(len(known))]
+    vectors = np.empty((len(at), encoder.dimension), dtype=np.float32)
+    tokens = shelf.fetch(rows.keys[at], vectors, np.arange(len(at)))
+    return vectors[tokens >= 0]  # the others were damaged
+
+
+def _spread(count: int) -> Int64Array:
+    """Row numbers in random order, as many as are measured at most."""
+    return np.asarray(np.random.default_rng(0).permutation(count)[:MOST_ROWS])
 
 
 def curved_rows(count: int, dimension: int) -> Float32Array:

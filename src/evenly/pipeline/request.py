@@ -49,7 +49,7 @@ class SelectRequest:
 
 @dataclass
 class Stopwatch:
-    """Seconds per stage."""
+    """Seconds per stage, added up where a stage goes on later."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -59,7 +59,8 @@ class Stopwatch:
         try:
             yield
         finally:
-            self.seconds[stage] = round(time.perf_counter() - started, 3)
+            spent = time.perf_counter() - started
+            self.seconds[stage] = round(self.seconds.get(stage, 0.0) + spent, 3)
 
 
 def selection_folder(out: str) -> Path:

@@ -37,7 +37,7 @@ from evenly.selection.budgets import read_budget
 from evenly.selection.mapped import tensor_of
 from evenly.selection.orders import selection_of
 from evenly.selection.placing import Engine
-from evenly.types import Float32Array, Int64Array, Metric, Progress, silent
+from evenly.types import Float32Array, Int64Array, Metric, Progress, Selection, silent
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +130,10 @@ def select_sources(
             cluster.enter_context(engine.joined())
             found = embed_rows(request, rows, cache, progress, engine)
         with watch.time("select"):
-            made = make_selection(request, rows, found, metric, cache, progress, given)
+            vectors, prepared, picker = selection_parts(request, rows, found, metric, cache, progress, given)
+            selection = picker.pick(prepared, progress)
+        with watch.time("measure"):
+            made = _described(request, rows, vectors, prepared, picker, selection, given)
     with watch.time("measure"):
         measures, proof = measured(
             made.vectors,
@@ -176,31 +179,19 @@ def embed_rows(
     )
 
 
-def make_selection(
+def _described(
     request: SelectRequest,
     rows: Rows,
-    found: PoolVectors,
-    metric: Metric,
-    cache: Cache | None,
-    progress: Progress = silent,
-    given: Int64Array | None = None,
+    vectors: Float32Array,
+    prepared: Prepared,
+    picker: Picker,
+    selection: Selection,
+    given: Int64Array | None,
 ) -> Made:
-    """Applies the controls and picks.
-
-    Args:
-        request: checked.
-        rows: the pool.
-        found: its vectors.
-        metric: of all distances.
-        cache: where orders and vectors are kept.
-        progress: called with the stage "select".
-        given: rows of a saved selection that is extended, in its order.
-    """
-    vectors, prepared, picker = selection_parts(request, rows, found, metric, cache, progress, given)
-    selection = picker.pick(prepared, progress)
+    """A selection with what the controls did and the rows they set aside."""
     facts = findings(request.controls, prepared, selection, rows, picker)
     if given is not None:
-        facts["fill_of_given"] = selection_of(picker.vectors, given, metric).fill
+        facts["fill_of_given"] = selection_of(picker.vectors, given, picker.metric).fill
     table = set_aside_table(prepared.set_aside, selection, rows, request.controls.dedup)
     return Made(selection, vectors, picker.hashed, facts, table)
 
@@ -214,7 +205,17 @@ def selection_parts(
     progress: Progress = silent,
     given: Int64Array | None = None,
 ) -> tuple[Float32Array, Prepared, Picker]:
-    """Prepared vectors of a pool, the controls over it, and what picks; arguments as for `make_selection`."""
+    """Prepared vectors of a pool, the controls over it, and what picks.
+
+    Args:
+        request: checked.
+        rows: the pool.
+        found: its vectors.
+        metric: of all distances.
+        cache: where orders and vectors are kept.
+        progress: called as rows of other files are embedded.
+        given: rows of a saved selection that is extended, in its order.
+    """
     engine = engine_of(request)
     vectors = prepared_rows(found.vectors, metric, engine)
     tensor, hashed = tensor_of(vectors), vectors_sha256(vectors)

@@ -42,6 +42,12 @@ def loops_worth_loading(pairs: int) -> Loops | None:
     return compiled_loops() if _pairs_so_far > LOOPS_AFTER_PAIRS else None
 
 
+def forget_pairs() -> None:
+    """Counts pairs anew, as another process would that is about to begin."""
+    global _pairs_so_far
+    _pairs_so_far = 0
+
+
 def compiled_loops() -> Loops | None:
     """The compiled loops, or None where numba is not installed. The first call takes about a second."""
     with _loading:  # threads that meet here would each compile
