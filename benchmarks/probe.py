@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from evenly.selection.compiled import compiled_loops
-from evenly.selection.disk import DiskPool
+from evenly.selection.disk import DiskPool, share_out
 from evenly.selection.greedy import pool_tensor, select_prepared
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     watch = Watch()
     started = time.perf_counter()
     vectors = np.load(path, mmap_mode="r" if memory else None)
-    pool = DiskPool(vectors, memory, path.parent) if memory else None
+    pool = DiskPool(vectors, share_out(*vectors.shape, memory), path.parent) if memory else None
     rows = pool_tensor(vectors[:1] if memory else vectors, "cosine")
     found = select_prepared(rows, picks, "cosine", pool=pool)
     taken = time.perf_counter() - started

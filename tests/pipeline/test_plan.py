@@ -15,6 +15,7 @@ from evenly.pipeline import plan as planning
 from evenly.pipeline.plan import duration, pairs_per_second, plan_sources, predicted_seconds
 from evenly.pipeline.request import SelectRequest
 from evenly.pipeline.select import embed_rows
+from evenly.selection.disk import Budget, DiskPool, least_memory, share_out
 
 
 @pytest.fixture
@@ -57,6 +58,21 @@ def test_vectors_in_the_cache_are_measured_on(source: Path, monkeypatch: pytest.
     plan = plan_sources(asked)
     assert (plan.cached, plan.to_embed, plan.seconds["embed"]) == (600, 0, 0.0)
     assert plan.measured_on == {"texts": 0, "rows": 600}
+
+
+def test_a_pool_on_disk_is_measured_on_disk(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count, dimension = 30_000, 64
+    np.save(source.with_name("vectors.npy"), np.random.default_rng(0).random((count, dimension), np.float32))
+    source.write_text("".join(json.dumps({"text": f"row {row}"}) + "\n" for row in range(count)))
+    opened: list[Budget] = []
+    monkeypatch.setattr(planning, "DiskPool", lambda *given: opened.append(given[1]) or DiskPool(*given))
+    plan = plan_sources(request(source, memory=str(least_memory(count, dimension))))
+    assert (plan.where, plan.rows) == ("disk", count)
+    assert plan.seconds["select"] > 0
+    whole = share_out(count, dimension, least_memory(count, dimension))
+    assert {budget.shard_rows for budget in opened} == {whole.shard_rows}
+    assert max(budget.resident_codes for budget in opened) <= whole.resident_codes
+    assert not list((source.parent / "cache" / "scratch").iterdir())
 
 
 def test_a_cluster_address_needs_its_engine(source: Path) -> None:

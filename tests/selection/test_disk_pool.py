@@ -41,7 +41,9 @@ class TestDiskPool(PoolInvariants):
         self.folder = tmp_path
 
     def make(self, rows: np.ndarray) -> Pool:
-        return DiskPool(on_disk(rows, self.folder), least_memory(*rows.shape), self.folder)
+        return DiskPool(
+            on_disk(rows, self.folder), share_out(*rows.shape, least_memory(*rows.shape)), self.folder
+        )
 
     @relaxed
     @given(rows=hard_pools())
@@ -107,7 +109,7 @@ MEASURE = """
 import json, resource, sys
 import numpy as np
 from pathlib import Path
-from evenly.selection.disk import DiskPool
+from evenly.selection.disk import DiskPool, share_out
 from evenly.selection.loop import Order, central_row, extend_order
 from evenly.selection.tiles import steady_torch
 
@@ -118,7 +120,8 @@ import torch; torch.mm(torch.ones(64, 64).bfloat16(), torch.ones(64, 64).bfloat1
 path, memory, count, scratch = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
 before = peak()
 with steady_torch():
-    pool = DiskPool(np.load(path, mmap_mode="r"), memory, scratch)
+    rows = np.load(path, mmap_mode="r")
+    pool = DiskPool(rows, share_out(*rows.shape, memory), scratch)
     start = central_row(pool)
     order = Order([start], [np.inf])
     pool.cover(pool.take(np.array([start])), np.array([start]))

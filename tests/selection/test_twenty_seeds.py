@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from evenly.selection.disk import DiskPool, least_memory
+from evenly.selection.disk import DiskPool, least_memory, share_out
 from evenly.selection.loop import Order, extend_order
 from evenly.selection.memory import MemoryPool
 from evenly.selection.pool import Pool
@@ -41,7 +41,7 @@ def pools(rows: np.ndarray, scratch: Path) -> Iterator[tuple[str, Pool]]:
     yield "sharded", ShardedPool(shards)
     np.save(scratch / "rows.npy", rows)
     mapped = np.load(scratch / "rows.npy", mmap_mode="r")
-    yield "disk", DiskPool(mapped, least_memory(ROWS, DIMENSION), scratch)
+    yield "disk", DiskPool(mapped, share_out(ROWS, DIMENSION, least_memory(ROWS, DIMENSION)), scratch)
 
 
 @pytest.fixture(scope="module")

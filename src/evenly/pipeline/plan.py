@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,11 @@ from evenly.pipeline.vectors import COLUMN, FILE, pool_vectors
 from evenly.pipeline.where import engine_of
 from evenly.selection.budgets import read_budget
 from evenly.selection.compiled import forget_pairs
+from evenly.selection.disk import Budget, DiskPool, scratch_rows, share_out, unit_copy
 from evenly.selection.distance import unit_rows
 from evenly.selection.filter import product_dtype
 from evenly.selection.greedy import select_prepared
+from evenly.selection.mapped import tensor_of
 from evenly.selection.tiles import default_tiles, steady_torch
 from evenly.types import Float32Array, Int64Array, Metric, Progress, silent
 
@@ -36,8 +39,12 @@ FIRST_TEXTS = 64
 FIRST_ROWS = 4096
 MOST_ROWS = 16 * FIRST_ROWS
 
+MEASURED_SHARE = 0.04
+"""A larger sample is taken while the last one took less than half of `MEASURED_SECONDS`, or than this of the whole."""
+
 PRODUCT_SHAPE = (8192, 1024)
 """Rows and picks of the product that says how many pairs a second this machine multiplies."""
+PRODUCT_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -142,7 +149,8 @@ def plan_rows(request: SelectRequest, rows: Rows, cache: Cache | None) -> Plan:
         known = _cached_rows(rows, encoder, request.long, cache)
         sample = curved_rows(min(len(rows), MOST_ROWS), dimension) if known is None else known
     placement = engine.place(len(rows), dimension, metric)
-    seconds, measured = _measure_selection(sample, len(rows), keep, metric)
+    on_disk = share_out(len(rows), dimension, placement.memory) if placement.where == "disk" else None
+    seconds, measured = _measure_selection(sample, len(rows), keep, metric, on_disk, engine.scratch)
     return Plan(
         rows=len(rows),
         dimension=dimension,
@@ -190,7 +198,9 @@ def _measure_embedding(rows: Rows, encoder: Encoder, long: Long, cache: Cache | 
     return _Embedding(int(known.sum()), len(missing), spent / len(part) * left, at)
 
 
-def _measure_selection(sample: Float32Array, rows: int, keep: int, metric: Metric) -> tuple[float, int]:
+def _measure_selection(
+    sample: Float32Array, rows: int, keep: int, metric: Metric, on_disk: Budget | None, scratch: Path
+) -> tuple[float, int]:
     """Predicted seconds for a pool of so many rows, and the rows measured on.
 
     Args:
@@ -198,6 +208,8 @@ def _measure_selection(sample: Float32Array, rows: int, keep: int, metric: Metri
         rows: N.
         keep: picks.
         metric: of all distances.
+        on_disk: how a pool on disk shares out its memory; None for one in memory.
+        scratch: folder of a pool on disk.
     """
 
     starting = 0.0  # what a process pays once: threads, kernels, compiled loops
@@ -210,21 +222,32 @@ def _measure_selection(sample: Float32Array, rows: int, keep: int, metric: Metri
         return best
 
     def once(size: int) -> float:
-        part = torch.from_numpy(np.ascontiguousarray(sample[:size]))
+        part, count = np.ascontiguousarray(sample[:size]), max(1, keep * size // rows)
         forget_pairs()  # the run to come is another process, which loads the loops where this alone makes it worth it
+        if on_disk is not None:
+            mapped = scratch_rows(size, part.shape[1], scratch)
+            mapped[:] = part
         started = time.perf_counter()
-        prepared = unit_rows(part) if metric == "cosine" else part
-        select_prepared(prepared, max(1, keep * size // rows), metric)
+        if on_disk is None:
+            unit = unit_rows(torch.from_numpy(part)) if metric == "cosine" else torch.from_numpy(part)
+            select_prepared(unit, count, metric)
+        else:
+            prepared = unit_copy(mapped, scratch) if metric == "cosine" else mapped
+            pool = DiskPool(prepared, on_disk.scaled(size / rows), scratch)
+            select_prepared(tensor_of(prepared), count, metric, pool=pool)
         return time.perf_counter() - started
 
     timed(min(FIRST_ROWS // 8, len(sample)))
+    rate = pairs_per_second(sample.shape[1])
     sizes = [min(FIRST_ROWS, len(sample))]
     spent = [timed(sizes[0])]
-    while sizes[-1] < len(sample) and (len(sizes) == 1 or spent[-1] < MEASURED_SECONDS / 2):
+    while True:
+        predicted = predicted_seconds(sizes[-2:], spent[-2:], rows, keep / rows, rate)
+        enough = max(MEASURED_SECONDS / 2, MEASURED_SHARE * predicted)
+        if sizes[-1] == len(sample) or (len(sizes) > 1 and spent[-1] >= enough):
+            return starting + predicted, sizes[-1]
         sizes.append(min(4 * sizes[-1], len(sample)))
         spent.append(timed(sizes[-1]))
-    rate = pairs_per_second(sample.shape[1])
-    return starting + predicted_seconds(sizes[-2:], spent[-2:], rows, keep / rows, rate), sizes[-1]
 
 
 def predicted_seconds(sizes: list[int], spent: list[float], rows: int, share: float, rate: float) -> float:
@@ -260,8 +283,8 @@ def pairs_per_second(dimension: int) -> float:
     left, right = (each.to(product_dtype(device, dimension)) for each in (left, right))
     tiles = default_tiles(device)
     with steady_torch():
-        spent = []
-        for _ in range(4):  # the first wakes threads up; the best of the others counts
+        spent: list[float] = []
+        while sum(spent) < PRODUCT_SECONDS:  # the first wakes threads up; the best counts
             started = time.perf_counter()
             tiles.over(count, lambda block: torch.mm(left[block], right).shape)
             spent.append(time.perf_counter() - started)

@@ -65,6 +65,10 @@ class Budget:
     shard_rows: int
     resident_codes: int
 
+    def scaled(self, share: float) -> Budget:
+        """For a pool of that share of the rows: shards as large, and as many of them with their codes in memory."""
+        return replace(self, resident_codes=int(self.resident_codes * share))
+
 
 def least_memory(rows: int, dimension: int) -> int:
     """The smallest budget in bytes that a pool on disk runs in."""
@@ -100,12 +104,11 @@ class DiskPool(ShardedPool):
 
     Args:
         vectors: (N, d) float32, memory-mapped; see `unit_copy` for cosine.
-        memory: bytes that selection may hold.
+        budget: from `share_out`.
         scratch: folder for codes that do not fit.
     """
 
-    def __init__(self, vectors: Float32Array, memory: int, scratch: Path) -> None:
-        budget = share_out(len(vectors), vectors.shape[1], memory)
+    def __init__(self, vectors: Float32Array, budget: Budget, scratch: Path) -> None:
         image = _fitted_map(vectors)
         shards = []
         for part in blocks(len(vectors), budget.shard_rows):

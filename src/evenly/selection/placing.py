@@ -153,7 +153,7 @@ class Engine:
         # Rows in memory stay there: they are no longer part of what is free.
         placement = self.place(len(rows), rows.shape[1], metric) if is_mapped(rows) else None
         if placement is not None and placement.where == "disk":
-            yield DiskPool(rows, placement.memory, self.scratch)
+            yield DiskPool(rows, share_out(len(rows), rows.shape[1], placement.memory), self.scratch)
         else:
             yield MemoryPool(tensor_of(rows))
 
