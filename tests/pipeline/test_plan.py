@@ -64,6 +64,7 @@ def test_a_pool_on_disk_is_measured_on_disk(source: Path, monkeypatch: pytest.Mo
     count, dimension = 30_000, 64
     np.save(source.with_name("vectors.npy"), np.random.default_rng(0).random((count, dimension), np.float32))
     source.write_text("".join(json.dumps({"text": f"row {row}"}) + "\n" for row in range(count)))
+    monkeypatch.setattr(planning, "MOST_ROWS", 3000)
     opened: list[Budget] = []
     monkeypatch.setattr(planning, "DiskPool", lambda *given: opened.append(given[1]) or DiskPool(*given))
     plan = plan_sources(request(source, memory=str(least_memory(count, dimension))))

@@ -22,11 +22,15 @@ VARIANTS = {
     "float32 filter": {"dtype": torch.float32},
     "bfloat16 filter": {"dtype": torch.bfloat16},
     "three components": {"components": 3},
-    "one component in float32": {"components": 1, "dtype": torch.float32, "tiles": Tiles(rows=16, picks=16)},
+    "one component in float32": {"components": 1, "dtype": torch.float32, "tiles": Tiles(rows=48, picks=48)},
 }
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+SLOW = {"one thread", "one component in float32"}
+EACH_VARIANT = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in VARIANTS]
+
+
+@pytest.mark.parametrize("variant", EACH_VARIANT)
 class TestMemoryPool(PoolInvariants):
     @pytest.fixture(autouse=True)
     def _variant(self, variant: str) -> None:
