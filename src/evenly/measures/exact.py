@@ -176,8 +176,8 @@ def farthest_dropped(of: RowSet, progress: Progress = silent) -> Pair | None:
     rows = np.arange(len(dropped))
     if len(rows) > 4 * FILL_SAMPLE:
         sample = torch.from_numpy(np.linspace(0, len(rows) - 1, FILL_SAMPLE).astype(np.int64))
-        least = float(nearest(queries.take(sample), keys).squared_distance.max())
-        rows = rows_beyond(queries, keys, math.sqrt(least), 1, progress, stage="fill")
+        squared_fill_at_least = float(nearest(queries.take(sample), keys).squared_distance.max())
+        rows = rows_beyond(queries, keys, math.sqrt(squared_fill_at_least), 1, progress, stage="fill")
     found = nearest(queries.take(torch.from_numpy(rows)), keys, progress=progress, stage="fill")
     squared = found.squared_distance[:, 0]
     at = int(np.argmax(squared))

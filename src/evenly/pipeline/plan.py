@@ -297,12 +297,11 @@ def _cached_rows(rows: Rows, encoder: Encoder, long: Long, cache: Cache | None) 
         return None
     shelf = cache.shelf(encoder, long)
     known = np.flatnonzero(shelf.known(rows.keys))
-    if len(known) < min(FIRST_ROWS, len(rows)):
-        return None
     at = known[_spread(len(known))]
     vectors = np.empty((len(at), encoder.dimension), dtype=np.float32)
     tokens = shelf.fetch(rows.keys[at], vectors, np.arange(len(at)))
-    return vectors[tokens >= 0]  # the others were damaged
+    found = vectors[tokens >= 0]  # the others were damaged
+    return found if len(found) >= min(FIRST_ROWS, len(rows)) else None
 
 
 def _spread(count: int) -> Int64Array:
