@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenly.errors import InputError
-from evenly.selection import distance
-from evenly.selection.compiled import compiled_loops
+from evenly.selection import compiled, distance
 from tests.selection.oracle import halving_sum, unit_rows
 from tests.selection.pools import hard_pools
 
@@ -39,18 +38,21 @@ def test_squared_distances_are_the_halving_sum_of_differences(rows: np.ndarray) 
     ).max() < 1e-20  # squares of tiny differences may be 0
 
 
-@pytest.mark.skipif(compiled_loops() is None, reason="numba is not installed")
+@pytest.mark.skipif(compiled.compiled_loops() is None, reason="numba is not installed")
 @quick
 @given(rows=hard_pools(most_rows=20))
 def test_the_compiled_kernel_has_the_same_bits(rows: np.ndarray) -> None:
     first, second = all_pairs(rows)
     tensor = torch.from_numpy(rows)
-    expected = distance.squared_distances(tensor, first, tensor, second).numpy()
-    compiled = np.empty(len(first))
-    loops = compiled_loops()
-    assert loops is not None
-    loops.squared_distances(rows, first.numpy(), rows, second.numpy(), compiled)
-    np.testing.assert_array_equal(compiled, expected)
+    found = []
+    for after in (10**12, -1):  # torch alone, compiled loops from the first pair on
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(compiled, "LOOPS_AFTER_PAIRS", after)
+            found.append(distance.squared_distances(tensor, first, tensor, second).numpy())
+            found.append(distance.squared_distances_to(tensor, tensor[0]).numpy())
+    np.testing.assert_array_equal(found[0], found[2])
+    np.testing.assert_array_equal(found[1], found[3])
+    np.testing.assert_array_equal(found[1], found[0][: len(rows)])
 
 
 @quick

@@ -19,6 +19,9 @@ import numpy as np
 LOOPS_AFTER_PAIRS = 300_000
 """Loading numba takes as long as it saves on about twice as many exact distances; smaller work is done without."""
 
+LANES = 128
+"""Numbers of a line of the product that are compared side by side."""
+
 _pairs_so_far = 0
 _loading = Lock()
 
@@ -28,6 +31,8 @@ class Loops:
     """Compiled functions; what they do and take is said at the plain ones below."""
 
     squared_distances: Callable[..., None]
+    encode: Callable[..., None]
+    set_thresholds: Callable[..., None]
     lower_rows: Callable[..., None]
 
 
@@ -61,8 +66,9 @@ def _loops() -> Loops | None:
     import numba
 
     compiled = numba.njit(nogil=True, cache=True)
-    globals()["_pair"] = compiled(_pair)  # the loops call it
-    return Loops(compiled(_squared_distances), compiled(_lower_rows))
+    for shared in (_pair, _product_error, _round):  # the loops call them
+        globals()[shared.__name__] = compiled(shared)
+    return Loops(*map(compiled, (_squared_distances, _encode, _set_thresholds, _lower_rows)))
 
 
 def _pair(one: Any, other: Any, sums: Any) -> float:
@@ -86,16 +92,110 @@ def _squared_distances(left: Any, left_index: Any, right: Any, right_index: Any,
         squared[pair] = _pair(left[left_index[pair]], right[right_index[pair]], sums)
 
 
+def _round(bits: Any) -> None:
+    """Rounds float32 numbers to bfloat16 where they are, to even among equals. Takes their bits, (M,) int32."""
+    for at in range(len(bits)):
+        odd = (bits[at] >> 16) & 1
+        bits[at] = (bits[at] + np.int32(0x7FFF) + odd) & np.int32(-0x10000)
+
+
+def _encode(
+    rows: Any, centre: Any, scale: float, slack: float, codes: Any, squared_norm: Any, error: Any
+) -> None:
+    """Fills codes as `evenly.selection.filter.FilterMap` defines them, of all d coordinates in bfloat16.
+
+    Args:
+        rows: (A, d) float32.
+        centre: (d,) float64.
+        scale: of the map.
+        slack: added to each error.
+        codes: (A, width) int16, the codes' bits.
+        squared_norm: (A,) float64.
+        error: (A,) float64.
+    """
+    columns = rows.shape[1]
+    image = np.empty(columns)
+    rounded = np.empty(columns, dtype=np.float32)
+    bits = rounded.view(np.int32)
+    for at in range(len(rows)):
+        row, code = rows[at], codes[at]
+        for column in range(columns):
+            image[column] = (np.float64(row[column]) - centre[column]) * scale
+            rounded[column] = image[column]
+        _round(bits)
+        code[columns:] = 0
+        length = lost = 0.0
+        for column in range(columns):
+            code[column] = bits[column] >> 16
+            number = np.float64(rounded[column])
+            length += number * number
+            lost += (image[column] - number) ** 2
+        squared_norm[at] = length
+        error[at] = np.sqrt(lost) * (1 + 1e-9) + slack
+
+
+def _product_error(squared_norm: float, pick_norm: float, threshold: float, rounding: float) -> float:
+    """`evenly.selection.filter.PickSide.product_error` of one row, but for what denormal numbers add."""
+    sizes: float = np.sqrt(squared_norm) * pick_norm + pick_norm * pick_norm + abs(threshold)
+    return sizes * rounding
+
+
+def _set_thresholds(
+    distance: Any,
+    squared_norm: Any,
+    error: Any,
+    pick_norm: float,
+    pick_error: float,
+    rounding: float,
+    slack: float,
+    pieces: Any,
+    threshold: Any,
+) -> None:
+    """Fills what `evenly.selection.filter.PickSide.set_thresholds` computes.
+
+    Args:
+        distance: (A,) float64, in units of the map.
+        squared_norm: (A,) float64, of the rows' images.
+        error: (A,) float64, theirs.
+        pick_norm: the largest length of a pick's image.
+        pick_error: the largest error of one.
+        rounding: the product's error over the sizes of its terms.
+        slack: for denormal numbers.
+        pieces: (A, 3) float32, bfloat16 numbers that add up to the threshold.
+        threshold: (A,) float64.
+    """
+    for at in range(len(distance)):
+        reach = min(
+            distance[at] * (1 + 1e-9) + error[at] + pick_error,
+            1.01 * (np.sqrt(squared_norm[at]) + pick_norm) + slack,
+        )
+        value = (squared_norm[at] - reach * reach) * 0.5
+        threshold[at] = value - (_product_error(squared_norm[at], pick_norm, value, rounding) + slack)
+    left = threshold.copy()
+    rounded = np.empty(len(left), dtype=np.float32)
+    for piece in range(pieces.shape[1]):
+        for at in range(len(left)):
+            rounded[at] = left[at]
+        _round(rounded.view(np.int32))
+        for at in range(len(left)):
+            pieces[at, piece] = rounded[at]
+            left[at] -= np.float64(rounded[at])
+
+
 def _lower_rows(
     bits: Any,
     float_bits: int,
-    largest: Any,
     rows: Any,
     vectors: Any,
     picks: Any,
     labels: Any,
-    limits: Any,
-    reach_error: float,
+    squared_norm: Any,
+    error: Any,
+    threshold: Any,
+    pick_norm: float,
+    pick_error: float,
+    rounding: float,
+    slack: float,
     scale: float,
     squared_distance: Any,
     keeper: Any,
@@ -103,44 +203,64 @@ def _lower_rows(
     """Lowers the distances of the rows of a tile that have passing pairs; the earlier pick among equals.
 
     The pair with the largest product is computed first; another can be as near only if its product is at
-    least what equation (2) of `evenly.selection.filter` gives for the distance found so far.
+    least what equation (2) of `evenly.selection.filter` gives for the distance found so far. Each line of the
+    product is read once, for the largest of every `LANES`-th number, which the processor compares side by side;
+    only lanes that hold a pair that matters are looked at again, while the line is still in the first-level cache.
 
     Args:
         bits: (R, P) integers, the product's bits; where not negative, they have the order of the numbers.
         float_bits: how many low bits of a float32 the product's precision lacks: 16 or 0.
-        largest: (R,) integers, the largest of each row; a row passes where it is not negative.
         rows: (R,) int64 row numbers.
         vectors: (N, d) float32.
         picks: (P, d) float32.
         labels: (P,) int64.
-        limits: (4, R) float64: squared norm of the image, its error, what the row carries, the product's error.
-        reach_error: largest error of a pick's image.
+        squared_norm: (R,) float64, of the rows' images.
+        error: (R,) float64, theirs.
+        threshold: (R,) float64, what the rows carry.
+        pick_norm, pick_error, rounding, slack: as for `_set_thresholds`.
         scale: of the map.
         squared_distance: (N,) float64, lowered in place.
         keeper: (N,) int64, changed in place.
     """
+    width = bits.shape[1]
+    most = np.empty(LANES, dtype=bits.dtype)
     sums = np.empty(vectors.shape[1])
     number = np.empty(1, dtype=np.float32)
     for at in range(len(rows)):
-        if largest[at] < 0:
-            continue
-        row = rows[at]
         line = bits[at]
+        for lane in range(LANES):
+            most[lane] = -1
+        for start in range(0, width, LANES):
+            part = line[start : start + LANES]
+            for lane in range(len(part)):
+                if part[lane] > most[lane]:
+                    most[lane] = part[lane]
+        largest = most[0]
+        for lane in range(LANES):
+            largest = most[lane] if most[lane] > largest else largest
+        if largest < 0:
+            continue
         first = 0
-        while line[first] < largest[at]:
+        while most[first] < largest:
             first += 1
+        while line[first] < largest:
+            first += LANES
+        row = rows[at]
         best = _pair(vectors[row], picks[first], sums)
         nearest = first
         distance = min(best, squared_distance[row])
-        reach = np.sqrt(distance) * scale * (1 + 1e-9) + limits[1, at] + reach_error
-        least = (limits[0, at] - reach * reach) * 0.5 - limits[2, at] - limits[3, at]
+        reach = np.sqrt(distance) * scale * (1 + 1e-9) + error[at] + pick_error
+        least = (squared_norm[at] - reach * reach) * 0.5 - threshold[at]
+        least -= _product_error(squared_norm[at], pick_norm, threshold[at], rounding) + slack
         number[0] = max(least - abs(least) * 2.0**-7, 0.0)
         least_bits = number.view(np.int32)[0] >> float_bits
-        for pick in range(len(line)):
-            if line[pick] >= least_bits and pick != first:
-                squared = _pair(vectors[row], picks[pick], sums)
-                if squared < best or (squared == best and pick < nearest):
-                    best, nearest = squared, pick
+        for lane in range(LANES):
+            if most[lane] >= least_bits:
+                for pick in range(lane, width, LANES):
+                    if line[pick] >= least_bits and pick != first:
+                        squared = _pair(vectors[row], picks[pick], sums)
+                        if squared < best or (squared == best and pick < nearest):
+                            best, nearest = squared, pick
         if best < squared_distance[row]:
             squared_distance[row] = best
             keeper[row] = labels[nearest]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from evenly.errors import InputError
 from evenly.selection.loop import Rule
-from evenly.selection.pool import Candidates, Pool
+from evenly.selection.pool import Candidates, Pool, largest
 from evenly.selection.quotas import OpenGroups, Quotas
 from evenly.types import BoolArray, Float64Array, Int64Array, Metric, metric_distance
 
@@ -148,15 +148,3 @@ def priority_of(controls: Controls, metric: Metric) -> Callable[[Any, Any], Any]
         squared_weights = np.square(controls.weights)
         return lambda squared, rows: squared * squared_weights[rows]
     return lambda squared, rows: squared
-
-
-def largest(keys: Float64Array, count: int) -> Int64Array:
-    """Indices of the ``count`` largest keys, largest first, lowest index among equals (fewer where fewer are)."""
-    count = min(count, len(keys))
-    if not count:
-        return np.empty(0, dtype=np.int64)
-    least = np.partition(keys, len(keys) - count)[len(keys) - count]
-    above = np.flatnonzero(keys > least)
-    equal = np.flatnonzero(keys == least)[: count - len(above)]
-    chosen = np.concatenate([above, equal])
-    return chosen[np.lexsort((chosen, -keys[chosen]))]

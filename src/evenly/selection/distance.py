@@ -91,6 +91,9 @@ def squared_distances(left: Tensor, left_index: Tensor, right: Tensor, right_ind
 
 def squared_distances_to(rows: Tensor, point: Tensor) -> Tensor:
     """Exact squared distances of all rows to one point: (A, d) float32 and (d,) float32 give (A,) float64."""
+    if rows.device.type == "cpu" and loops_worth_loading(0) is not None:
+        every = torch.arange(len(rows))
+        return squared_distances(rows, every, point[None], torch.zeros_like(every))
     squared = torch.empty(len(rows), dtype=torch.float64, device=rows.device)
     for start in range(0, len(rows), PAIRS_AT_ONCE):
         difference = rows[start : start + PAIRS_AT_ONCE].double()

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenly.selection.compiled import loops_worth_loading
 from evenly.selection.tiles import Tiles, blocks
 
 PIECES = 3
@@ -152,6 +153,13 @@ class FilterMap:
 
     def _encode_block(self, rows: Tensor, codes: Codes) -> None:
         """Writes the codes of rows."""
+        loops = loops_worth_loading(0) if rows.device.type == "cpu" else None
+        if loops is not None and self.basis is None and self.dtype == torch.bfloat16:
+            numbers = (codes.rows.view(torch.int16), codes.squared_norm, codes.error)
+            given = (rows.numpy(), self.centre.numpy(), self.scale, _TINY)
+            loops.encode(*given, *(each.numpy() for each in numbers))
+            codes.rest.zero_()
+            return
         centred = rows.double()
         centred -= self.centre
         centred *= self.scale
@@ -262,7 +270,17 @@ class PickSide:
     def product_error(self, squared_norm: Tensor, threshold: Tensor) -> Tensor:
         """Bound on the error of the product of each row, (A,) float64: see the top of this file."""
         sizes = squared_norm.sqrt() * self.norm + self.norm**2 + threshold.abs()
-        return sizes * ((self.columns + 2 * PIECES) * 2.0**-22) + _TINY
+        return sizes * self.rounding + _TINY
+
+    @property
+    def rounding(self) -> float:
+        """Bound on the error of a product over the sizes of its terms."""
+        return (self.columns + 2 * PIECES) * 2.0**-22
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """What the compiled loops take of a pick side."""
+        return self.norm, self.error, self.rounding, _TINY
 
     def set_thresholds(self, codes: Codes, distance: Tensor) -> Tensor:
         """Writes the row side of equation (2) into ``codes.rows`` and returns what it carries.
@@ -274,6 +292,14 @@ class PickSide:
         Returns:
             (A,) float64: (|y_x|^2 - T'^2) / 2, less the error of the product.
         """
+        loops = loops_worth_loading(0) if distance.device.type == "cpu" else None
+        if loops is not None:
+            threshold = torch.empty_like(distance)
+            carried = torch.ones(len(distance), 2 * PIECES)
+            given = (each.numpy() for each in (distance, codes.squared_norm, codes.error))
+            loops.set_thresholds(*given, *self.bounds, carried[:, PIECES:].numpy(), threshold.numpy())
+            codes.rows[:, self.columns : self.columns + 2 * PIECES] = carried
+            return threshold
         reach = distance * (1 + 1e-9) + codes.error + self.error
         # No pick is farther than this, so a longer reach passes no more and would only leave float32.
         reach = torch.minimum(reach, 1.01 * (codes.squared_norm.sqrt() + self.norm) + _TINY)

@@ -194,6 +194,8 @@ class CloseNeighbours:
 
     def of(self, index: int) -> tuple[list[int], list[float]]:
         part = slice(self.starts[index], self.starts[index + 1])
+        if part.start == part.stop:
+            return [], []
         return self.others[part].tolist(), self.squared_distances[part].tolist()
 
 
@@ -226,7 +228,7 @@ def close_pairs(vectors: Tensor, squared_distances_to_picks: Tensor) -> tuple[Te
     side.set_thresholds(codes, squared_distances_to_picks.sqrt() * image.scale)
 
     def work(block: slice) -> tuple[Tensor, Tensor, Tensor]:
-        product = torch.mm(codes.rows[block], side.matrix[:, block.start :])
+        product = tiles.product(codes.rows[block], side.matrix[:, block.start :])
         first, second = true_pairs(passing_pairs(product))
         upper = first < second  # both count from the block's first row
         first, second = first[upper] + block.start, second[upper] + block.start

@@ -20,7 +20,7 @@ from evenly.selection.filter import (
     product_dtype,
     worthwhile_components,
 )
-from evenly.selection.pool import Candidates
+from evenly.selection.pool import Candidates, largest
 from evenly.selection.tiles import Tiles, default_tiles, even_chunk
 from evenly.types import Float64Array, Int64Array
 
@@ -90,15 +90,15 @@ class MemoryPool:
         return self.vectors[torch.from_numpy(rows - self.first_row).to(self.device)].cpu()
 
     def farthest(self, count: int) -> Candidates:
-        order = farthest_order(self._squared_distance, count + 1)
-        order = order[self._squared_distance[order] > 0]
+        squared = self._squared_distance.cpu().numpy()
+        order = largest(squared, count + 1)
+        order = order[squared[order] > 0]
         rows = order[:count]
+        numbers = rows + self.first_row
         rest = None
         if len(order) > count:
-            rest = (float(self._squared_distance[order[count]]), self.first_row + int(order[count]))
-        squared = self._squared_distance[rows]
-        numbers = (rows + self.first_row).cpu().numpy()
-        return Candidates(numbers, squared.cpu().numpy(), self.vectors[rows].cpu(), rest)
+            rest = (float(squared[order[count]]), self.first_row + int(order[count]))
+        return Candidates(numbers, squared[rows], self.take(numbers), rest)
 
     def cover(self, vectors: Tensor, labels: Int64Array) -> None:
         picks = vectors.to(self.device)
@@ -160,47 +160,48 @@ class MemoryPool:
         def work(block: slice) -> None:
             rows, part = self._active[block], codes[block]
             threshold = side.set_thresholds(part, self._squared_distance[rows].sqrt_() * image.scale)
+            loops = self._loops(0)
             for start in range(0, len(picks), chunk):
                 some = slice(start, start + chunk)
                 product = self.tiles.product(part.rows, side.matrix[:, some])
-                largest = largest_of_rows(product)
-                passing = int((largest >= 0).sum())
-                if not passing:
-                    continue
-                loops = loops_worth_loading(passing) if self.device.type == "cpu" else None
+                if loops is None:
+                    hit = (largest_of_rows(product) >= 0).nonzero().flatten()
+                    if not len(hit):
+                        continue
+                    loops = self._loops(len(hit))
                 if loops is not None:
-                    error = side.product_error(part.squared_norm, threshold)
-                    limits = torch.stack([part.squared_norm, part.error, threshold, error])
                     self._lower_compiled(
-                        loops, product, largest, rows, picks[some], labels[some], limits, side.error
+                        loops, product, rows, picks[some], labels[some], part, threshold, side
                     )
                 else:
-                    hit = (largest >= 0).nonzero().flatten()
                     where, which = side.nearest_possible(product, hit, part, threshold)
                     self._lower(rows[hit], where, which + start, picks, labels)
 
         self.tiles.shared(len(codes)).over(len(codes), work)
 
+    def _loops(self, pairs: int) -> Loops | None:
+        return loops_worth_loading(pairs) if self.device.type == "cpu" else None
+
     def _lower_compiled(
         self,
         loops: Loops,
         product: Tensor,
-        largest: Tensor,
         rows: Tensor,
         picks: Tensor,
         labels: Tensor,
-        limits: Tensor,
-        pick_error: float,
+        codes: Codes,
+        threshold: Tensor,
+        side: PickSide,
     ) -> None:
         """`PickSide.nearest_possible` and `_lower` in one compiled loop; see `evenly.selection.compiled`."""
         float_bits = 16 if product.dtype == torch.bfloat16 else 0
         scale = self._map.scale if self._map else 1.0
-        tile = (largest, rows, self.vectors, picks, labels, limits)
+        tile = (rows, self.vectors, picks, labels, codes.squared_norm, codes.error, threshold)
         loops.lower_rows(
             as_integers(product).numpy(),
             float_bits,
             *(each.numpy() for each in tile),
-            pick_error,
+            *side.bounds,
             scale,
             self._squared_distance.numpy(),
             self._keeper.numpy(),
@@ -246,13 +247,3 @@ class MemoryPool:
         if components is None:
             sample = few  # no more than a centre is wanted
         return fit_map(sample, largest_coordinate(self.vectors), dtype=self._dtype, components=components)
-
-
-def farthest_order(squared_distance: Tensor, count: int) -> Tensor:
-    """Indices of the largest values, largest first, lowest index among equals: (N,) to (at most count,) int64."""
-    count = min(count, len(squared_distance))
-    least = torch.topk(squared_distance, count, sorted=False).values.min()
-    above = (squared_distance > least).nonzero().flatten()
-    equal = (squared_distance == least).nonzero().flatten()[: count - len(above)]
-    chosen = torch.cat([above, equal]).sort().values
-    return chosen[torch.argsort(squared_distance[chosen], descending=True, stable=True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 from torch import Tensor
 
 from evenly.types import Float64Array, Int64Array
@@ -61,3 +62,13 @@ class Pool(Protocol):
 
     def cover_result(self) -> tuple[Int64Array, Float64Array]:
         """Label of the nearest pick and squared distance to it, for every row: (N,) int64, (N,) float64."""
+
+
+def largest(keys: Float64Array, count: int) -> Int64Array:
+    """Indices of the ``count`` largest keys, largest first, lowest index among equals (fewer where fewer are)."""
+    count = min(count, len(keys))
+    if not count:
+        return np.empty(0, dtype=np.int64)
+    least = np.partition(keys, len(keys) - count)[len(keys) - count]
+    chosen = np.flatnonzero(keys >= least)
+    return chosen[np.argsort(-keys[chosen], kind="stable")[:count]]

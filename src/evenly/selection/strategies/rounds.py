@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from evenly.selection.memory import farthest_order
+from evenly.selection.pool import largest
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Leaders:
     @staticmethod
     def of(worth: Tensor, most: int) -> Leaders:
         """From (N,) worths, infinitely low for rows that cannot be picked; at most ``most`` rows, at least one."""
-        order = farthest_order(worth, most + 1)
+        order = torch.from_numpy(largest(worth.numpy(), most + 1))
         order = order[: max(1, int((worth[order] > -torch.inf).sum()))]
         rest = (-torch.inf, len(worth))
         if len(order) > most:
