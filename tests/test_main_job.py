@@ -139,6 +139,14 @@ BAD_CALLS = {
     "unknown text field": (["train.jsonl", "--keep", "5", "--out", "o.jsonl", "--text", "body"], "body"),
     "unknown column": (["train.jsonl", "--keep", "5", "--out", "o.jsonl", "--encoder", "column:w"], "'w'"),
     "no such encoder": (["train.jsonl", "--keep", "5", "--out", "o.jsonl", "--encoder", "./none"], "none"),
+    "no such encoder, said before the rows are read": (
+        ["none.jsonl", "--keep", "5", "--out", "o.jsonl", "--encoder", "./none"],
+        "encoder './none'",
+    ),
+    "vectors without their prefix": (
+        ["train.jsonl", "--keep", "5", "--out", "o.jsonl", "--encoder", "short.npy"],
+        "vectors:short.npy",
+    ),
     "vectors of other rows": (
         ["train.jsonl", "--keep", "5", "--out", "o.jsonl", "--encoder", "vectors:short.npy"],
         "one for each row",

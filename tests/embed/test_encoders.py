@@ -125,10 +125,18 @@ def test_a_spoiled_folder_gets_one_clear_line(copy: Path, spoil: Callable[[Path]
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["nobody/no-such-model", "no such folder", "../nowhere", ""])
+@pytest.mark.parametrize("name", ["nobody/no-such-model", "no such folder", "../nowhere"])
 def test_an_encoder_that_is_not_here_says_how_to_get_it(name: str) -> None:
     with pytest.raises(InputError, match="hf download"):
         load(name)
+
+
+def test_an_encoder_without_a_name_or_that_is_a_file_says_what_one_is(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no name; use minilm, a folder"):
+        load("")
+    np.save(tmp_path / "v.npy", np.zeros((2, 3)))
+    with pytest.raises(InputError, match=f"is a file; .* vectors:{tmp_path}/v.npy"):
+        load(str(tmp_path / "v.npy"))
 
 
 def test_unknown_options(tiny_folder: Path) -> None:

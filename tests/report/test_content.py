@@ -73,10 +73,10 @@ def test_the_certificate_is_rounded_down_and_said_in_both_units() -> None:
 def test_sampled_neighbours_are_said(saved: SavedSelection) -> None:
     sampled = dataclasses.replace(saved, measures={**saved.measures, "sampled_rows": 20_000})
     assert "(median of 20, by 20,000 rows of each)" in sentence(content.lead(sampled))
-    page = page_module.render(sampled, 1000, "pca", sampled.coordinates)
+    page = "".join(page_module.render(sampled, 1000, "pca", sampled.coordinates))
     assert "neighbours are those of 20,000 rows of each set" in page
     assert "Closest in the pool, of 20,000 rows drawn at random" in page
-    assert "drawn at random" not in page_module.render(saved, 1000, "pca", saved.coordinates)
+    assert "drawn at random" not in "".join(page_module.render(saved, 1000, "pca", saved.coordinates))
 
 
 def test_random_sets_that_hold_copies_give_words_instead_of_a_ratio(saved: SavedSelection) -> None:
@@ -120,6 +120,8 @@ def test_script_json_holds_nothing_that_html_could_read(value: object) -> None:
     written = points.script_json(value)
     assert not set(written) & set("<>&\u2028\u2029")
     assert json.loads(written) == value
+    nested = {"a": {"b": value, "<c>": {}}, "d": value}
+    assert "".join(points.script_json_pieces(nested)) == points.script_json(nested)
 
 
 @given(st.text())
@@ -351,7 +353,7 @@ def test_controls_and_rows_set_aside_are_told(tmp_path: Path) -> None:
     assert told["Kept of g0"] == "1 of 2"
     assert told["Further groups"] == "10, in measures.json"
     assert "measured against a free choice without --guard" in sentence(content.lead(asked))
-    page = page_module.render(asked, 1000, "pca", asked.coordinates)
+    page = "".join(page_module.render(asked, 1000, "pca", asked.coordinates))
     assert "20 rows set aside, avoid: too near a row to stay away from" in page
     assert "&lt;b&gt;far&lt;/b&gt;" in page
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from evenly.embed import folders
 from evenly.embed.facts import ModelFacts, facts_file, keep_facts, read_facts
+from evenly.embed.folders import MINILM
 from evenly.embed.recipe import Recipe, fingerprint, read_recipe
 from evenly.errors import InputError
 from evenly.types import Float32Array, Int64Array
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from evenly.embed.running import Precision
     from evenly.embed.tokens import Shapes, Windows
 
-MINILM = "minilm"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 Long = Literal["cut", "mean"]
@@ -219,10 +220,9 @@ def load_encoder(
         InputError: no such model here, pickled weights, settings evenly does not run, no such device.
         MissingExtraError: ``minilm`` without the extra ``offline``.
     """
-    from evenly.embed import folders
     from evenly.embed.running import choose_device, choose_precision, describe_runtime
 
-    folder = folders.minilm_folder() if name == MINILM else folders.find_folder(name)
+    folder = folders.find_folder(name)
     recipe = read_recipe(folder)
     torch_device = choose_device(device)
     chosen_precision = choose_precision(precision, torch_device)

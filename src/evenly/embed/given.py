@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from evenly.checks import check_finite_rows
 from evenly.errors import InputError
@@ -23,8 +25,23 @@ def load_vectors(path: Path | str, rows: int, name: str = "") -> Float32Array:
         (N, d) float32; memory-mapped and read-only where the file holds float32 rows in C order, else a copy.
 
     Raises:
-        InputError: no such file, not a .npy of numbers, another number of rows, not two-dimensional, NaN or
-            infinite numbers (names the first such row).
+        InputError: as `open_vectors`; another number of rows, NaN or infinite numbers (names the first such row).
+    """
+    called = name or str(path)
+    array = open_vectors(path, name)
+    if len(array) != rows:
+        raise InputError(f"{called} holds {len(array)} vectors for {rows} rows; one for each row is needed")
+    with np.errstate(over="ignore"):
+        vectors: Float32Array = np.asarray(array, dtype=np.float32, order="C")
+    check_finite_rows(vectors, name=called)
+    return vectors
+
+
+def open_vectors(path: Path | str, name: str = "") -> npt.NDArray[Any]:
+    """Maps a .npy file of vectors, (rows, d) numbers of any type, without reading them.
+
+    Raises:
+        InputError: no such file, not a .npy of numbers, not two-dimensional.
     """
     called = name or str(path)
     try:
@@ -42,9 +59,4 @@ def load_vectors(path: Path | str, rows: int, name: str = "") -> Float32Array:
         raise InputError(f"{called} holds {array.dtype}; it must hold numbers")
     if array.ndim != 2 or array.shape[1] == 0:
         raise InputError(f"{called} must have shape (rows, dimensions), both at least 1; got {array.shape}")
-    if len(array) != rows:
-        raise InputError(f"{called} holds {len(array)} vectors for {rows} rows; one for each row is needed")
-    with np.errstate(over="ignore"):
-        vectors: Float32Array = np.asarray(array, dtype=np.float32, order="C")
-    check_finite_rows(vectors, name=called)
-    return vectors
+    return array

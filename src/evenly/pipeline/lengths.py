@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from evenly.data.rows import Rows
+from evenly.embed.folders import find_folder
 from evenly.errors import InputError
 from evenly.pipeline.vectors import COLUMN, FILE
 from evenly.types import Int64Array
@@ -31,15 +32,12 @@ def token_counts(rows: Rows, tokenizer: str | None, encoder: str) -> Int64Array:
     Raises:
         InputError: no tokenizer there, or none named where the vectors were given.
     """
-    from evenly.embed.folders import find_folder, minilm_folder
-
     if tokenizer is None and encoder.startswith((FILE, COLUMN)):
         raise InputError(
             f"--keep tokens: needs a tokenizer, and {encoder} has none; add --tokenizer with a model folder, "
             "or use --keep chars:"
         )
-    name = tokenizer or encoder
-    folder = minilm_folder() if name == "minilm" else find_folder(name)
+    folder = find_folder(tokenizer or encoder)
     file = folder / "tokenizer.json"
     if not file.is_file():
         raise InputError(f"{folder} holds no tokenizer.json; give --tokenizer a folder with a fast tokenizer")

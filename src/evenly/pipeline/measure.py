@@ -14,7 +14,7 @@ from evenly.data.sources import read_rows
 from evenly.embed import Cache
 from evenly.errors import InputError
 from evenly.measures import Measures, measure
-from evenly.pipeline.vectors import pool_vectors
+from evenly.pipeline.vectors import check_encoder, pool_vectors
 from evenly.types import Int64Array, Progress, silent
 
 
@@ -45,6 +45,7 @@ def measure_sources(
     Raises:
         InputError: something cannot be used, or the subset holds a record that the pool does not.
     """
+    check_encoder(encoder)
     rows = read_rows(list(sources), text=text, part=part, split=split, progress=progress)
     chosen = None
     if subset is not None:

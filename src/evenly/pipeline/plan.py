@@ -22,7 +22,7 @@ from evenly.embed import Cache, Encoder, embed_texts, load_encoder
 from evenly.embed.encoders import Long
 from evenly.pipeline.control_request import ALL
 from evenly.pipeline.request import SelectRequest
-from evenly.pipeline.vectors import COLUMN, FILE, pool_vectors
+from evenly.pipeline.vectors import COLUMN, FILE, check_encoder, pool_vectors
 from evenly.pipeline.where import engine_of
 from evenly.selection.budgets import read_budget
 from evenly.selection.compiled import forget_pairs
@@ -114,6 +114,7 @@ def plan_sources(request: SelectRequest, *, progress: Progress = silent) -> Plan
     Raises:
         InputError: something cannot be used, or what is asked fits nowhere.
     """
+    check_encoder(request.encoder)
     rows = read_rows(
         list(request.sources),
         text=request.text,

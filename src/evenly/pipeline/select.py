@@ -31,7 +31,7 @@ from evenly.pipeline.picking import MAXMIN, Picker, check_strategy
 from evenly.pipeline.plan import plan_rows
 from evenly.pipeline.record import write_record
 from evenly.pipeline.request import Made, SelectRequest, Stopwatch, selection_folder
-from evenly.pipeline.vectors import PoolVectors, pool_vectors, prepared_rows, vectors_sha256
+from evenly.pipeline.vectors import PoolVectors, check_encoder, pool_vectors, prepared_rows, vectors_sha256
 from evenly.pipeline.where import engine_of
 from evenly.selection.budgets import read_budget
 from evenly.selection.mapped import tensor_of
@@ -106,6 +106,7 @@ def select_sources(
         scores_alone=request.strategy != MAXMIN,
     )
     check_strategy(request.strategy, request.controls, request.keep, request.start, request.refine)
+    check_encoder(request.encoder)
     with watch.time("read"):
         rows = read_rows(
             list(request.sources),

@@ -19,7 +19,7 @@ from evenly.data.writing import check_output, write_rows
 from evenly.embed import Cache
 from evenly.errors import InputError
 from evenly.pipeline.folder import one_line_errors
-from evenly.pipeline.vectors import pool_vectors
+from evenly.pipeline.vectors import check_encoder, pool_vectors
 from evenly.selection.greedy import pool_tensor
 from evenly.selection.orders import nearest_of
 from evenly.selection.splits import covering_test, duplex, folds, near_parts
@@ -85,6 +85,7 @@ def split_sources(request: SplitRequest, progress: Progress = silent) -> SplitOu
     """
     metric = check_metric(request.metric)
     _check(request)
+    check_encoder(request.encoder)
     rows = read_rows(list(request.sources), text=request.text, part=request.part, progress=progress)
     places = {name: part_place(request.out, name, rows) for name in _names(request)}
     with one_line_errors(Path(request.out)):

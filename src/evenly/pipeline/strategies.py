@@ -24,6 +24,7 @@ from evenly.pipeline.picking import check_strategy
 from evenly.pipeline.request import SelectRequest
 from evenly.pipeline.select import embed_rows, selection_parts
 from evenly.pipeline.split import part_place
+from evenly.pipeline.vectors import check_encoder
 from evenly.selection.strategies import STRATEGIES
 from evenly.types import Int64Array, Progress, silent
 
@@ -85,6 +86,7 @@ def select_all(request: SelectRequest, progress: Progress = silent) -> AllStrate
     check_strategy("all", controls, request.keep, request.start, request.refine)
     if not request.out.endswith("/") and not Path(request.out).is_dir():
         raise InputError("--strategy all writes one arm per strategy: give --out a folder, e.g. arms/")
+    check_encoder(request.encoder)
     rows = read_rows(
         list(request.sources), text=request.text, part=request.part, split=request.split, progress=progress
     )

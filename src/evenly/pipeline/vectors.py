@@ -13,7 +13,8 @@ from evenly.data.manifest import EncoderRecord
 from evenly.data.rows import Rows
 from evenly.data.vectors import Room
 from evenly.embed import Cache, embed_texts, load_encoder, load_vectors
-from evenly.errors import InputError
+from evenly.embed.folders import find_folder
+from evenly.embed.given import open_vectors
 from evenly.pipeline.cluster_encoder import on_cluster
 from evenly.selection.distance import unit_rows
 from evenly.selection.mapped import release, tensor_of
@@ -40,6 +41,21 @@ class PoolVectors:
     vectors: Float32Array
     record: EncoderRecord
     note: str
+
+
+def check_encoder(encoder: str) -> None:
+    """Refuses, before rows are read, which may take minutes, an encoder or a file of vectors that is not there.
+
+    Args:
+        encoder: as for `pool_vectors`.
+
+    Raises:
+        InputError: it is not there.
+    """
+    if encoder.startswith(FILE):
+        open_vectors(encoder.removeprefix(FILE))
+    elif not encoder.startswith(COLUMN):
+        find_folder(encoder)
 
 
 def pool_vectors(
@@ -75,10 +91,6 @@ def pool_vectors(
         vectors = rows.vectors(encoder.removeprefix(COLUMN), room)
         check_finite_rows(vectors, name=encoder)
         return _given(vectors, encoder)
-    if not encoder:
-        raise InputError(
-            "the encoder has no name; use minilm, a folder, a hub id, vectors:FILE or column:NAME"
-        )
     model = load_encoder(
         encoder, device=device, precision=precision, trust_remote_code=trust_remote_code, cache=cache
     )

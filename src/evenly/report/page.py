@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from evenly.report.points import (
     carried_rows,
     mapped_rows,
     row_columns,
-    script_json,
+    script_json_pieces,
     visible,
 )
 from evenly.report.rendering import asset, rendered
@@ -63,8 +64,10 @@ def write_report(
     return path
 
 
-def render(saved: SavedSelection, limit_points: int, map_name: str, coordinates: Float64Array) -> str:
-    """The page as HTML; coordinates (N, 2) float64."""
+def render(
+    saved: SavedSelection, limit_points: int, map_name: str, coordinates: Float64Array
+) -> Iterator[str]:
+    """The page as HTML, in pieces; coordinates (N, 2) float64."""
     data = page_data(saved, limit_points, map_name, coordinates)
     libraries = json.loads(asset("vendor/vendor.json"))
     scripts = [asset(f"vendor/{library['file']}") for library in libraries]
@@ -74,7 +77,7 @@ def render(saved: SavedSelection, limit_points: int, map_name: str, coordinates:
         policy=_policy(scripts),
         styles=["page.css"],
         scripts=[Markup(script) for script in scripts],
-        data=Markup(script_json(data)),
+        data=map(Markup, script_json_pieces(data)),
         libraries=libraries,
         manifest=saved.manifest,
         sources=", ".join(visible(source.name) for source in saved.manifest.sources),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from math import isfinite
 from typing import Any
 
@@ -47,6 +48,20 @@ def script_json(value: Any) -> str:
     """JSON that may stand inside an HTML script element: no character in it can end or open anything."""
     plain = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return _ESCAPED.sub(lambda found: _ESCAPES[found.group()], plain)
+
+
+def script_json_pieces(value: Any) -> Iterator[str]:
+    """`script_json` in pieces, one for each column however deep in objects: the whole is never in memory.
+
+    A text with one rare character takes four bytes for each of its characters.
+    """
+    if not isinstance(value, dict) or not value:
+        yield script_json(value)
+        return
+    for place, (name, part) in enumerate(value.items()):
+        yield f"{',' if place else '{'}{script_json(name)}:"
+        yield from script_json_pieces(part)
+    yield "}"
 
 
 def rounded(values: Float64Array, digits: int = 5) -> list[float | None]:
@@ -99,7 +114,7 @@ def _excerpts(saved: SavedSelection, rows: Int64Array) -> tuple[list[str], list[
     whole = saved.prompt.take(rows), saved.response.take(rows)
     for characters in EXCERPT_CHARACTERS:
         prompts, responses = ([excerpt(text, characters) for text in texts] for texts in whole)
-        if len(script_json([prompts, responses]).encode()) <= TEXT_BYTES:
+        if sum(len(script_json(texts).encode()) for texts in (prompts, responses)) <= TEXT_BYTES:
             break
     return prompts, responses, characters
 

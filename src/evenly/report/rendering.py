@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -15,8 +15,8 @@ def asset(name: str) -> str:
     return files("evenly.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def rendered(template: str, *, policy: str, styles: Sequence[str], **values: Any) -> str:
-    """A page as HTML.
+def rendered(template: str, *, policy: str, styles: Sequence[str], **values: Any) -> Iterator[str]:
+    """A page as HTML, in pieces.
 
     Args:
         template: its file in ``web``, which extends base.html.
@@ -32,4 +32,4 @@ def rendered(template: str, *, policy: str, styles: Sequence[str], **values: Any
         lstrip_blocks=True,
     )
     style = Markup("\n".join(asset(f"web/{name}") for name in styles))
-    return environment.get_template(template).render(policy=policy, style=style, **values)
+    return environment.get_template(template).generate(policy=policy, style=style, **values)
