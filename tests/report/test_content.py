@@ -120,7 +120,7 @@ def test_script_json_holds_nothing_that_html_could_read(value: object) -> None:
     written = points.script_json(value)
     assert not set(written) & set("<>&\u2028\u2029")
     assert json.loads(written) == value
-    nested = {"a": {"b": value, "<c>": {}}, "d": value}
+    nested = {"a": {"b": value, "<c>": {}}, "d": [value] * 5000, "e": []}
     assert "".join(points.script_json_pieces(nested)) == points.script_json(nested)
 
 
@@ -181,8 +181,28 @@ def test_long_texts_are_cut_to_the_budget_and_the_cut_is_said(
 
 def test_missing_and_many_values_have_names() -> None:
     column = pa.chunked_array([["a", None, "a", "b\u202e"]])
-    assert points.field_words(column) == ["a", "(none)", "a", "b⟨U+202E⟩"]
-    assert points.common_values(column, 2) == ["a", "(none)"]
+    words = points.field_words(column)
+    assert words.to_pylist() == ["a", "(none)", "a", "b\u202e"]
+    values, distinct = points.common_words(words, 2)
+    assert (values.to_pylist(), distinct) == (["a", "(none)"], 3)
+    shown = points._field("f", column, np.array([3, 1, 0]))
+    assert [shown["values"][code] for code in shown["codes"]] == ["b⟨U+202E⟩", "(none)", "a"]
+    flags = pa.chunked_array([[True, None], [False]])
+    assert points.field_words(flags).to_pylist() == ["True", "(none)", "False"]
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c", "c\u202e", "", None]), min_size=1, max_size=30), st.data())
+def test_shares_of_values_are_those_of_counting(values: list[str | None], data: st.DataObject) -> None:
+    kept = np.array(data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values))))
+    kept[0] = True
+    found = figures._compare_values(pa.chunked_array([pa.array(values, pa.string())]), kept)
+    words = ["(none)" if value is None else points.visible(value) for value in values]
+    own = [word for word, is_kept in zip(words, kept, strict=True) if is_kept]
+    assert found["unseen"] == 0
+    assert set(found["values"]) == set(words)
+    for word, pool, share in zip(found["values"], found["pool"], found["kept"], strict=True):
+        assert pool == pytest.approx(words.count(word) / len(words), abs=1e-5)
+        assert share == pytest.approx(own.count(word) / len(own), abs=1e-5)
 
 
 # --- figures ---

@@ -29,7 +29,7 @@ from evenly.types import Float32Array, Int64Array, Selection
 COLOUR_FIELDS = 12
 """At most this many fields of the records go into the view."""
 
-ROWS_AT_ONCE = 65_536
+ROWS_AT_ONCE = 16_384
 """Rows of the tables that are made at a time."""
 
 _SAMPLE_ROWS = 4_096

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from evenly.report.points import common_values, field_words, is_number, rounded, visible
+from evenly.report.points import common_words, field_words, is_number, rounded, visible
 from evenly.report.saved import SavedSelection
 from evenly.types import Float64Array, Int64Array
 
@@ -83,13 +84,15 @@ def field_comparisons(saved: SavedSelection) -> list[dict[str, Any]]:
 
 
 def _compare_values(column: pa.ChunkedArray, kept: np.ndarray[Any, np.dtype[np.bool_]]) -> dict[str, Any]:
-    words = np.array(field_words(column), dtype=object)
-    distinct = len(set(words.tolist()))
-    values = common_values(column, SHOWN_VALUES)
-    counts = [(int((words == value).sum()), int((words[kept] == value).sum())) for value in values]
+    words = field_words(column)
+    values, distinct = common_words(words, SHOWN_VALUES)
+    counts = []
+    for value in values:
+        equal = pc.equal(words, value).to_numpy()
+        counts.append((int(equal.sum()), int(equal[kept].sum())))
     return {
         "kind": "category",
-        "values": values,
+        "values": [visible(value) for value in values.to_pylist()],
         "pool": rounded(np.array([pool for pool, _ in counts]) / len(words)),
         "kept": rounded(np.array([own for _, own in counts]) / int(kept.sum())),
         "unseen": distinct - len(values),

@@ -19,9 +19,11 @@ from evenly.types import Float64Array, Int64Array
 LIMIT_POINTS = 60_000
 TEXT_BYTES = 16_000_000  # of all excerpts in a page; keeps 52,002 rows under 25 MB with everything else
 EXCERPT_CHARACTERS = (VIEW_CHARACTERS, 240, 200, 160, 120, 80, 40, 20)
+ITEMS_PER_PIECE = 4096  # of a list, when JSON is made in pieces
 COLOUR_VALUES = (
     7  # distinct values that get a colour of their own; as many as stay apart for colour-blind readers
 )
+WORD_CHARACTERS = 80  # of a field's value
 COLOUR_FIELDS = 8  # fields that travel with every point
 
 # Marks that reorder the text around them, or that no font shows. Row text must not rearrange the page.
@@ -51,17 +53,22 @@ def script_json(value: Any) -> str:
 
 
 def script_json_pieces(value: Any) -> Iterator[str]:
-    """`script_json` in pieces, one for each column however deep in objects: the whole is never in memory.
+    """`script_json` in pieces, so that a page is never in memory as a whole.
 
-    A text with one rare character takes four bytes for each of its characters.
+    As one string it would take four bytes for each character as soon as one of them is rare.
     """
-    if not isinstance(value, dict) or not value:
+    if isinstance(value, dict) and value:
+        for place, (name, part) in enumerate(value.items()):
+            yield f"{',' if place else '{'}{script_json(name)}:"
+            yield from script_json_pieces(part)
+        yield "}"
+    elif isinstance(value, list) and len(value) > ITEMS_PER_PIECE:
+        for start in range(0, len(value), ITEMS_PER_PIECE):
+            items = script_json(value[start : start + ITEMS_PER_PIECE])
+            yield f"{',' if start else '['}{items[1:-1]}"
+        yield "]"
+    else:
         yield script_json(value)
-        return
-    for place, (name, part) in enumerate(value.items()):
-        yield f"{',' if place else '{'}{script_json(name)}:"
-        yield from script_json_pieces(part)
-    yield "}"
 
 
 def rounded(values: Float64Array, digits: int = 5) -> list[float | None]:
@@ -114,7 +121,8 @@ def _excerpts(saved: SavedSelection, rows: Int64Array) -> tuple[list[str], list[
     whole = saved.prompt.take(rows), saved.response.take(rows)
     for characters in EXCERPT_CHARACTERS:
         prompts, responses = ([excerpt(text, characters) for text in texts] for texts in whole)
-        if sum(len(script_json(texts).encode()) for texts in (prompts, responses)) <= TEXT_BYTES:
+        pieces = script_json_pieces([*prompts, *responses])
+        if sum(len(piece.encode()) for piece in pieces) <= TEXT_BYTES:
             break
     return prompts, responses, characters
 
@@ -124,30 +132,33 @@ def is_number(column: pa.ChunkedArray) -> bool:
     return bool(pa.types.is_integer(column.type) or pa.types.is_floating(column.type))
 
 
-def field_words(column: pa.ChunkedArray) -> list[str]:
-    """The values of a field as words; what is missing reads "(none)"."""
-    return [("(none)" if value is None else visible(str(value))[:80]) for value in column.to_pylist()]
+def field_words(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The first `WORD_CHARACTERS` of a field's values as words; what is missing reads "(none)". Untrusted text."""
+    if column.type != pa.string():
+        column = pa.chunked_array([[None if value is None else str(value) for value in column.to_pylist()]])
+    words = pc.utf8_slice_codeunits(column.cast(pa.string()), 0, WORD_CHARACTERS)
+    return words.fill_null("(none)")
 
 
-def common_values(column: pa.ChunkedArray, at_most: int) -> list[str]:
-    """The commonest values of a field, the commonest first, ties by name."""
-    counts = pc.value_counts(pa.chunked_array([field_words(column)]))
-    pairs = sorted((-entry["counts"], entry["values"]) for entry in counts.to_pylist())
-    return [value for _, value in pairs[:at_most]]
+def common_words(words: pa.ChunkedArray, at_most: int) -> tuple[pa.Array, int]:
+    """The commonest words, the commonest first, ties by name; and how many distinct ones there are."""
+    counts = pa.Table.from_struct_array(pc.value_counts(words))
+    order = pc.sort_indices(counts, [("counts", "descending"), ("values", "ascending")])
+    return counts["values"].take(order[:at_most]).combine_chunks(), len(counts)
 
 
 def _field(name: str, column: pa.ChunkedArray, rows: Int64Array) -> dict[str, Any]:
-    taken = column.take(pa.array(rows))
     if is_number(column):
+        taken = column.take(pa.array(rows))
         numbers = taken.cast(pa.float64()).fill_null(float("nan")).to_numpy()
         return {"name": visible(name), "kind": "number", "numbers": rounded(numbers)}
-    values = common_values(column, COLOUR_VALUES)
-    codes = {value: code for code, value in enumerate(values)}
-    words = field_words(taken)
+    words = field_words(column)
+    values, _ = common_words(words, COLOUR_VALUES)
+    codes = pc.index_in(words.take(pa.array(rows)), values).fill_null(len(values))
     return {
         "name": visible(name),
         "kind": "category",
-        "values": values,
+        "values": [visible(value) for value in values.to_pylist()],
         "others": len(values) == COLOUR_VALUES,
-        "codes": [codes.get(word, len(values)) for word in words],
+        "codes": codes.to_pylist(),
     }
