@@ -1,8 +1,8 @@
 """How selection grows: ``make bench-scale``. Ratios within this one run, pools from `benchmarks/pools.py`.
 
 ``--rows`` is the large pool (a tenth of it is kept); exponents come from pools of a hundredth, a tenth and all of
-it. ``--places`` compares the pool on disk with the large pool in memory, and two Ray workers with one process on a
-fifth of it. ``--peers`` adds other packages on 20,000 rows.
+it. ``--places`` compares the pool on disk and, where there is one, on a card with the large pool in memory, and two Ray
+workers with one process on a fifth of it. ``--peers`` adds other packages on 20,000 rows.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pools import clustered_pool
 from probe import probe
 
 from evenly.selection.greedy import pool_tensor, select_prepared
+from evenly.selection.memory import MemoryPool
 from evenly.types import Selection
 
 TEXTBOOK_PICKS = 60
@@ -36,6 +37,8 @@ def main() -> None:
     found: dict[str, Any] = {"machine": machine(), "growth": growth(asked.rows)}
     if asked.places:
         found["places"] = [on_disk(asked.rows, asked.rows // 10), on_ray(asked.rows // 5, asked.rows // 50)]
+        if torch.cuda.is_available():
+            found["places"] += on_card(asked.rows, asked.rows // 10)
     if asked.peers:
         found["peers"] = peers()
     save("scale", found)
@@ -89,6 +92,37 @@ def on_disk(rows: int, picks: int) -> dict[str, Any]:
         "same order": resident["order"] == disk["order"],
         "peak memory, GB": round(disk["bytes"] / 1e9, 2),
     }
+
+
+def on_card(rows: int, picks: int) -> list[dict[str, Any]]:
+    """All on the card, and vectors in main memory with the products alone on the card, against the processor."""
+    card = torch.device("cuda")
+    vectors = pool_tensor(clustered_pool(rows), "cosine")
+    pools = {
+        "processor": lambda: MemoryPool(vectors),
+        "card": lambda: MemoryPool(vectors.to(card)),
+        "card, vectors in main memory": lambda: MemoryPool(vectors, device=card),
+    }
+    orders: dict[str, Selection] = {}
+
+    def run(name: str) -> None:
+        orders[name] = select_prepared(vectors, picks, "cosine", pool=pools[name]())
+
+    taken = {}
+    for name in pools:
+        run(name)  # kernels and compiled loops are loaded
+        taken[name] = seconds(lambda name=name: run(name))
+    return [
+        {
+            "pool": name,
+            "rows": rows,
+            "picks": picks,
+            "over memory": round(taken[name] / taken["processor"], 3),
+            "same order": bool(np.array_equal(orders[name].rows, orders["processor"].rows)),
+            "peak memory, GB": "",
+        }
+        for name in ("card", "card, vectors in main memory")
+    ]
 
 
 def on_ray(rows: int, picks: int) -> dict[str, Any]:

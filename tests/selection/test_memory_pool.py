@@ -59,9 +59,16 @@ class TestMemoryPoolCompiled(PoolInvariants):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+@pytest.mark.parametrize("home", ["cuda", "cpu"])
 class TestMemoryPoolOnCuda(PoolInvariants):
+    """Vectors on the card, or in main memory and the products alone on the card."""
+
+    @pytest.fixture(autouse=True)
+    def _home(self, home: str) -> None:
+        self.home = home
+
     def make(self, rows: np.ndarray) -> Pool:
-        return MemoryPool(torch.from_numpy(rows).cuda())
+        return MemoryPool(torch.from_numpy(rows).to(self.home), device=torch.device("cuda"))
 
 
 def test_tiles_within_tiles_do_not_wait_for_each_other() -> None:

@@ -20,7 +20,9 @@ def plan(
         str, typer.Option(help="minilm, a model folder or hub id, vectors:FILE.npy, or column:NAME.")
     ] = "minilm",
     no_cache: Annotated[bool, typer.Option("--no-cache", help="As for select.")] = False,
-    device: Annotated[str | None, typer.Option(help="Device to embed on, as torch names it.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Device to embed and select on, as torch names it.")
+    ] = None,
     memory: Annotated[str | None, typer.Option(help="Memory that selection may hold (2GB, 512MiB).")] = None,
     engine: Annotated[Literal["local", "ray"], typer.Option(help="As for select.")] = "local",
     ray_address: Annotated[str | None, typer.Option(help="As for select.")] = None,

@@ -67,7 +67,9 @@ def select(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Neither read nor keep vectors and picks.")
     ] = False,
-    device: Annotated[str | None, typer.Option(help="Device to embed on, as torch names it.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Device to embed and select on, as torch names it.")
+    ] = None,
     memory: Annotated[
         str | None,
         typer.Option(

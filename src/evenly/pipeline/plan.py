@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from evenly.selection.distance import unit_rows
 from evenly.selection.filter import product_dtype
 from evenly.selection.greedy import select_prepared
 from evenly.selection.mapped import tensor_of
+from evenly.selection.placing import PROCESSOR, Engine, memory_pool
 from evenly.selection.tiles import default_tiles, steady_torch
 from evenly.types import Float32Array, Int64Array, Metric, Progress, silent
 
@@ -151,7 +151,7 @@ def plan_rows(request: SelectRequest, rows: Rows, cache: Cache | None) -> Plan:
         sample = curved_rows(min(len(rows), MOST_ROWS), dimension) if known is None else known
     placement = engine.place(len(rows), dimension, metric)
     on_disk = share_out(len(rows), dimension, placement.memory) if placement.where == "disk" else None
-    seconds, measured = _measure_selection(sample, len(rows), keep, metric, on_disk, engine.scratch)
+    seconds, measured = _measure_selection(sample, len(rows), keep, metric, on_disk, engine)
     return Plan(
         rows=len(rows),
         dimension=dimension,
@@ -200,7 +200,7 @@ def _measure_embedding(rows: Rows, encoder: Encoder, long: Long, cache: Cache | 
 
 
 def _measure_selection(
-    sample: Float32Array, rows: int, keep: int, metric: Metric, on_disk: Budget | None, scratch: Path
+    sample: Float32Array, rows: int, keep: int, metric: Metric, on_disk: Budget | None, engine: Engine
 ) -> tuple[float, int]:
     """Predicted seconds for a pool of so many rows, and the rows measured on.
 
@@ -210,7 +210,7 @@ def _measure_selection(
         keep: picks.
         metric: of all distances.
         on_disk: how a pool on disk shares out its memory; None for one in memory.
-        scratch: folder of a pool on disk.
+        engine: where it works.
     """
 
     starting = 0.0  # what a process pays once: threads, kernels, compiled loops
@@ -226,20 +226,20 @@ def _measure_selection(
         part, count = np.ascontiguousarray(sample[:size]), max(1, keep * size // rows)
         forget_pairs()  # the run to come is another process, which loads the loops where this alone makes it worth it
         if on_disk is not None:
-            mapped = scratch_rows(size, part.shape[1], scratch)
+            mapped = scratch_rows(size, part.shape[1], engine.scratch)
             mapped[:] = part
         started = time.perf_counter()
         if on_disk is None:
             unit = unit_rows(torch.from_numpy(part)) if metric == "cosine" else torch.from_numpy(part)
-            select_prepared(unit, count, metric)
+            select_prepared(unit, count, metric, pool=memory_pool(unit, engine.device))
         else:
-            prepared = unit_copy(mapped, scratch) if metric == "cosine" else mapped
-            pool = DiskPool(prepared, on_disk.scaled(size / rows), scratch)
+            prepared = unit_copy(mapped, engine.scratch) if metric == "cosine" else mapped
+            pool = DiskPool(prepared, on_disk.scaled(size / rows), engine.scratch, engine.device)
             select_prepared(tensor_of(prepared), count, metric, pool=pool)
         return time.perf_counter() - started
 
     timed(min(FIRST_ROWS // 8, len(sample)))
-    rate = pairs_per_second(sample.shape[1])
+    rate = pairs_per_second(sample.shape[1], engine.device)
     sizes = [min(FIRST_ROWS, len(sample))]
     spent = [timed(sizes[0])]
     while True:
@@ -276,18 +276,19 @@ def predicted_seconds(sizes: list[int], spent: list[float], rows: int, share: fl
     return rows * rows * share / rate + rest[-1] + growth * (rows - sizes[-1])
 
 
-def pairs_per_second(dimension: int) -> float:
-    """Pairs of rows that this machine multiplies in a second on all cores, in the precision of the filter."""
-    device = torch.device("cpu")
+def pairs_per_second(dimension: int, device: torch.device = PROCESSOR) -> float:
+    """Pairs of rows that a device multiplies in a second, with all its cores, in the precision of the filter."""
     count, picks = PRODUCT_SHAPE
     left, right = torch.ones(count, dimension), torch.ones(dimension, picks)
-    left, right = (each.to(product_dtype(device, dimension)) for each in (left, right))
+    left, right = (each.to(device, product_dtype(device, dimension)) for each in (left, right))
     tiles = default_tiles(device)
     with steady_torch():
         spent: list[float] = []
         while sum(spent) < PRODUCT_SECONDS:  # the first wakes threads up; the best counts
             started = time.perf_counter()
             tiles.over(count, lambda block: torch.mm(left[block], right).shape)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
             spent.append(time.perf_counter() - started)
     return count * picks / min(spent)
 

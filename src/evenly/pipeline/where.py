@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from evenly.embed import Cache
+from evenly.embed.running import choose_device
 from evenly.errors import InputError
 from evenly.pipeline.request import SelectRequest
-from evenly.selection.placing import Engine, read_memory
+from evenly.selection.placing import PROCESSOR, Engine, read_memory
 
 
 def engine_of(request: SelectRequest) -> Engine:
-    """Where selection works, as the request says.
+    """Where selection works, as the request says: its products on the card that embeds, if there is one.
 
     Raises:
-        InputError: a size that is none, or a cluster address without the engine for it.
+        InputError: a size that is none, a cluster address without the engine for it, or no such device.
     """
     if request.ray_address and request.engine != "ray":
         raise InputError("--ray-address is for --engine ray; add it, or leave the address out")
     memory = read_memory(request.memory) if request.memory else None
-    return Engine(Cache.open().scratch, memory, request.engine == "ray", request.ray_address)
+    device = choose_device(request.device)
+    products = device if device.type == "cuda" else PROCESSOR  # others lack the float64 of exact distances
+    return Engine(Cache.open().scratch, memory, request.engine == "ray", request.ray_address, products)

@@ -106,14 +106,17 @@ class DiskPool(ShardedPool):
         vectors: (N, d) float32, memory-mapped; see `unit_copy` for cosine.
         budget: from `share_out`.
         scratch: folder for codes that do not fit.
+        device: where products are made; codes are sent to a card a tile at a time.
     """
 
-    def __init__(self, vectors: Float32Array, budget: Budget, scratch: Path) -> None:
+    def __init__(
+        self, vectors: Float32Array, budget: Budget, scratch: Path, device: torch.device | None = None
+    ) -> None:
         image = _fitted_map(vectors)
         shards = []
         for part in blocks(len(vectors), budget.shard_rows):
             shelf = None if part.stop <= budget.resident_codes else scratch
-            shards.append(_ShelvedShard(vectors[part], part.start, image, shelf))
+            shards.append(_ShelvedShard(vectors[part], part.start, image, shelf, device))
         super().__init__(shards)
 
     def _ask_one(self, number: int, question: Callable[[Pool], Answer]) -> Answer:
@@ -132,13 +135,24 @@ class _ShelvedShard(MemoryPool):
         first_row: their pool row number.
         image: of the whole pool.
         scratch: folder for the codes; None keeps them in memory.
+        device: where products are made.
     """
 
-    def __init__(self, rows: Float32Array, first_row: int, image: FilterMap, scratch: Path | None) -> None:
-        super().__init__(tensor_of(rows), first_row=first_row, image=image)
+    def __init__(
+        self,
+        rows: Float32Array,
+        first_row: int,
+        image: FilterMap,
+        scratch: Path | None,
+        device: torch.device | None,
+    ) -> None:
+        super().__init__(tensor_of(rows), first_row=first_row, image=image, device=device)
         self._rows = rows
         self._scratch = scratch
         self._shelved: Any = None  # the codes' bits on disk, mapped copy-on-write
+
+    def _codes_home(self, image: FilterMap) -> torch.device:
+        return self.home
 
     def put_away(self) -> None:
         """Gives back the memory of mapped pages, after moving new codes to a scratch file."""

@@ -88,6 +88,14 @@ class Codes:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def device(self) -> torch.device:
+        return self.rows.device
+
+    def to(self, device: torch.device) -> Codes:
+        """The same on another device; themselves where they are there."""
+        return Codes(*(each.to(device) for each in (self.rows, self.squared_norm, self.error, self.rest)))
+
     @staticmethod
     def empty(count: int, image: FilterMap, device: torch.device) -> Codes:
         """Room for ``count`` rows."""
@@ -141,12 +149,29 @@ class FilterMap:
         """Columns of the product: the image, and the squares in three pieces each, padded to what multiplies fast."""
         return code_width(self.columns)
 
-    def encode(self, rows: Tensor, tiles: Tiles) -> Codes:
-        """Images of (A, d) float32 rows, in blocks that stay in cache. Cost: A d (A d c with a basis)."""
-        codes = Codes.empty(len(rows), self, rows.device)
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of the code of a row."""
+        number: int = self.dtype.itemsize
+        return self.width * number + 3 * 8
+
+    def encode(self, rows: Tensor, tiles: Tiles, home: torch.device | None = None) -> Codes:
+        """Images of (A, d) float32 rows, in blocks that stay in cache. Cost: A d (A d c with a basis).
+
+        Args:
+            rows: on the device of the map.
+            tiles: how many threads.
+            home: where the codes go; None for where the rows are.
+        """
+        codes = Codes.empty(len(rows), self, home or rows.device)
 
         def work(block: slice) -> None:
-            self._encode_block(rows[block], codes[block])
+            if codes.device == rows.device:
+                self._encode_block(rows[block], codes[block])
+                return
+            made = Codes.empty(block.stop - block.start, self, rows.device)
+            self._encode_block(rows[block], made)
+            codes[block] = made
 
         replace(tiles, rows=_ROWS_AT_ONCE if rows.device.type == "cpu" else tiles.rows).over(len(rows), work)
         return codes

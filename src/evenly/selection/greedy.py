@@ -16,6 +16,7 @@ from evenly.selection.distance import mean_from_block_sums, squared_distances_to
 from evenly.selection.loop import Order, Rule, central_row, extend_order, order_arrays
 from evenly.selection.memory import MemoryPool
 from evenly.selection.orders import cover_in_order
+from evenly.selection.placing import memory_pool
 from evenly.selection.pool import Pool
 from evenly.selection.saved_order import SavedOrder
 from evenly.selection.tiles import steady_torch
@@ -50,7 +51,8 @@ def select(
         start: row number of the first pick; "random" draws it with ``seed``; None takes the row nearest the mean.
         seed: for a random start.
         allow_copies: go on with radius 0, in row order, once every distinct row is kept.
-        device: torch device to work on ("cuda"); None works where the vectors are.
+        device: torch device of the products ("cuda"), and of the vectors where it has room for them; None works
+            where the vectors are.
         progress: called with ("select", picks so far, picks asked for).
 
     Returns:
@@ -65,11 +67,10 @@ def select(
     """
     metric = check_metric(metric)
     rows = pool_tensor(vectors, metric)
-    if device is not None:
-        rows = rows.to(device)
     count = check_keep(keep, len(rows))
+    pool = memory_pool(rows, torch.device(device)) if device is not None else None
     return select_prepared(
-        rows, count, metric, start=start, seed=seed, allow_copies=allow_copies, progress=progress
+        rows, count, metric, start=start, seed=seed, allow_copies=allow_copies, pool=pool, progress=progress
     )
 
 

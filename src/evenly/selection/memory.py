@@ -1,4 +1,9 @@
-"""The pool in memory: vectors and their codes on one device, both cores or the whole card at work."""
+"""The pool in memory: on the processor, on a card, or with the products alone on a card.
+
+Vectors, distances and exact sums are at home, where the vectors are: in main memory or on a card. Products are made on
+a device. Where that is not home, only codes, thresholds and the few pairs that pass go to and fro, and codes for which
+the card has no room stay at home and are sent a tile at a time.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +26,7 @@ from evenly.selection.filter import (
     worthwhile_components,
 )
 from evenly.selection.pool import Candidates, largest
-from evenly.selection.tiles import Tiles, default_tiles, even_chunk
+from evenly.selection.tiles import Tiles, card_room, default_tiles, even_chunk
 from evenly.types import Float64Array, Int64Array
 
 SAMPLE_ROWS = 4096
@@ -35,15 +40,16 @@ SPECTRUM_ROWS = 512
 
 
 class MemoryPool:
-    """Rows in one memory.
+    """Rows in one memory, which is their home.
 
     Args:
         vectors: (N, d) float32, kept as they are and never copied.
         first_row: pool row number of the first of them, where the rows are part of a larger pool.
-        dtype: precision of the filter; None takes what this device multiplies faster.
+        device: where products are made; None for where the vectors are.
+        dtype: precision of the filter; None takes what the device multiplies faster.
         components: leading directions the filter keeps; None decides from a sample.
         image: the filter's map where it is fitted already, as to the whole of a larger pool.
-        tiles: how the work is cut; None for what suits the device.
+        tiles: how the work is cut; None for what suits device and home.
 
     Memory beside the vectors: the codes, half the vectors' size or less, and about 60 bytes a row.
     """
@@ -53,6 +59,7 @@ class MemoryPool:
         vectors: Tensor,
         *,
         first_row: int = 0,
+        device: torch.device | None = None,
         dtype: torch.dtype | None = None,
         components: int | None = None,
         image: FilterMap | None = None,
@@ -60,14 +67,16 @@ class MemoryPool:
     ) -> None:
         self.vectors = vectors
         self.first_row = first_row
-        self.device = vectors.device
+        self.home = vectors.device
+        self.device = device or self.home
         self.tiles = tiles or default_tiles(self.device)
+        self.home_tiles = tiles or default_tiles(self.home)
         self._dtype = dtype or product_dtype(self.device, vectors.shape[1])
         self._components = components
         count = len(vectors)
-        self._squared_distance = torch.full((count,), torch.inf, dtype=torch.float64, device=self.device)
-        self._keeper = torch.full((count,), -1, dtype=torch.int64, device=self.device)
-        self._active = torch.arange(count, device=self.device)  # rows whose distance can still fall
+        self._squared_distance = torch.full((count,), torch.inf, dtype=torch.float64, device=self.home)
+        self._keeper = torch.full((count,), -1, dtype=torch.int64, device=self.home)
+        self._active = torch.arange(count, device=self.home)  # rows whose distance can still fall
         self._map = image
         self._codes: Codes | None = None  # of the active rows
 
@@ -76,18 +85,19 @@ class MemoryPool:
         return len(self.vectors)
 
     def block_sums(self) -> Tensor:
-        tiles = replace(self.tiles, rows=SUMS_AT_ONCE * ROWS_PER_SUM)
+        tiles = replace(self.home_tiles, rows=SUMS_AT_ONCE * ROWS_PER_SUM)
         return torch.cat(tiles.over(self.count, lambda block: block_sums(self.vectors[block])))
 
     def nearest(self, point: Tensor) -> tuple[float, int]:
-        here = point.to(self.device)
-        parts = self.tiles.over(self.count, lambda block: squared_distances_to(self.vectors[block], here))
-        squared = torch.cat(parts)
+        here = point.to(self.home)
+        squared = torch.cat(
+            self.home_tiles.over(self.count, lambda block: squared_distances_to(self.vectors[block], here))
+        )
         row = int((squared == squared.min()).nonzero()[0])
         return float(squared[row]), self.first_row + row
 
     def take(self, rows: Int64Array) -> Tensor:
-        return self.vectors[torch.from_numpy(rows - self.first_row).to(self.device)].cpu()
+        return self.vectors[torch.from_numpy(rows - self.first_row).to(self.home)].cpu()
 
     def farthest(self, count: int) -> Candidates:
         squared = self._squared_distance.cpu().numpy()
@@ -101,20 +111,20 @@ class MemoryPool:
         return Candidates(numbers, squared[rows], self.take(numbers), rest)
 
     def cover(self, vectors: Tensor, labels: Int64Array) -> None:
-        picks = vectors.to(self.device)
-        names = torch.from_numpy(labels).to(self.device)
+        picks = vectors.to(self.home)
+        names = torch.from_numpy(labels).to(self.home)
         if len(picks) and bool(torch.isinf(self._squared_distance).any()):
             self._cover_exactly(picks[0], names[0])
             picks, names = picks[1:], names[1:]
         image, codes = self._current_codes()
         pick_codes = self._pick_codes(image, codes, picks, names)
         own = names[(names >= self.first_row) & (names < self.first_row + self.count)]
-        near = pick_codes.filterable
+        near = pick_codes.filterable.to(self.home)
         if not bool(near.all()):
             # A pick that far off ties with none that is near, so the order between the two kinds does not matter.
             for far in (~near).nonzero().flatten():
                 self._cover_exactly(picks[far], names[far])
-            pick_codes, picks, names = pick_codes[near], picks[near], names[near]
+            pick_codes, picks, names = pick_codes[near.to(pick_codes.device)], picks[near], names[near]
         if len(picks):
             self._cover_filtered(image, codes, pick_codes, picks, names)
         self._squared_distance[own - self.first_row] = 0.0
@@ -128,8 +138,8 @@ class MemoryPool:
         own = names - self.first_row
         place = torch.searchsorted(self._active, own)
         if bool((place < len(codes)).all()) and torch.equal(self._active[place], own):
-            return codes[place]
-        return image.encode(picks, self.tiles)
+            return codes[place.to(codes.device)]
+        return image.encode(picks, self.home_tiles)
 
     def _cover_exactly(self, pick: Tensor, label: Tensor) -> None:
         """Computes the distance of every row to one pick: for the first, which has no distance to beat."""
@@ -140,7 +150,7 @@ class MemoryPool:
             self._squared_distance[block][nearer] = squared[nearer]
             self._keeper[block][nearer] = label
 
-        self.tiles.over(self.count, work)
+        self.home_tiles.over(self.count, work)
 
     def _cover_filtered(
         self, image: FilterMap, codes: Codes, pick_codes: Codes, picks: Tensor, labels: Tensor
@@ -155,11 +165,13 @@ class MemoryPool:
             labels: (P,) int64.
         """
         chunk = even_chunk(len(picks), self.tiles.picks)
-        side = PickSide.of(pick_codes, image.columns, padded=-(-len(picks) // chunk) * chunk)
+        padded = -(-len(picks) // chunk) * chunk
+        side = PickSide.of(pick_codes.to(self.device), image.columns, padded)
 
         def work(block: slice) -> None:
-            rows, part = self._active[block], codes[block]
-            threshold = side.set_thresholds(part, self._squared_distance[rows].sqrt_() * image.scale)
+            rows, part = self._active[block], codes[block].to(self.device)
+            distance = self._squared_distance[rows].sqrt_() * image.scale
+            threshold = side.set_thresholds(part, distance.to(self.device))
             loops = self._loops(0)
             for start in range(0, len(picks), chunk):
                 some = slice(start, start + chunk)
@@ -174,13 +186,14 @@ class MemoryPool:
                         loops, product, rows, picks[some], labels[some], part, threshold, side
                     )
                 else:
-                    where, which = side.nearest_possible(product, hit, part, threshold)
+                    pairs = side.nearest_possible(product, hit, part, threshold)
+                    hit, where, which = (each.to(self.home) for each in (hit, *pairs))
                     self._lower(rows[hit], where, which + start, picks, labels)
 
         self.tiles.shared(len(codes)).over(len(codes), work)
 
     def _loops(self, pairs: int) -> Loops | None:
-        return loops_worth_loading(pairs) if self.device.type == "cpu" else None
+        return loops_worth_loading(pairs) if self.device.type == self.home.type == "cpu" else None
 
     def _lower_compiled(
         self,
@@ -215,10 +228,15 @@ class MemoryPool:
             where: (M,) int64 index into ``rows``.
             which: (M,) int64 index into ``picks``.
         """
-        squared = squared_distances(self.vectors, rows[where], picks, which)
-        best = torch.full((len(rows),), torch.inf, dtype=torch.float64, device=self.device)
+        of = rows[where]
+        squared = torch.cat(
+            self.home_tiles.over(
+                len(of), lambda some: squared_distances(self.vectors, of[some], picks, which[some])
+            )
+        )
+        best = torch.full((len(rows),), torch.inf, dtype=torch.float64, device=self.home)
         best.scatter_reduce_(0, where, squared, "amin")
-        nearest = torch.full((len(rows),), len(picks), dtype=torch.int64, device=self.device)
+        nearest = torch.full((len(rows),), len(picks), dtype=torch.int64, device=self.home)
         equal = squared == best[where]
         nearest.scatter_reduce_(0, where[equal], which[equal], "amin")
         nearer = best < self._squared_distance[rows]
@@ -230,13 +248,18 @@ class MemoryPool:
         """The map and the codes of the active rows; picked and copied rows leave once they are one in eight."""
         self._map = self._map or self._fitted_map()
         if self._codes is None:
-            self._codes = self._map.encode(self.vectors, self.tiles)
+            self._codes = self._map.encode(self.vectors, self.home_tiles, self._codes_home(self._map))
         above = self._squared_distance[self._active] > 0
         if int(above.sum()) < 0.875 * len(self._active):
             kept = above.nonzero().flatten()
             self._active = self._active[kept]
-            self._codes = self._codes.gathered(kept)
+            self._codes = self._codes.gathered(kept.to(self._codes.device))
         return self._map, self._codes
+
+    def _codes_home(self, image: FilterMap) -> torch.device:
+        """Where codes are kept: on the device, where that has room for them."""
+        fits = self.device.type == "cpu" or self.count * image.row_bytes <= card_room(self.device)
+        return self.device if fits else self.home
 
     def _fitted_map(self) -> FilterMap:
         sample = self.vectors[:: max(1, self.count // SAMPLE_ROWS)]

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
+from torch import Tensor
+
 from evenly.errors import InputError
 from evenly.selection.disk import (
     BYTES_PER_ROW,
@@ -25,9 +28,12 @@ from evenly.selection.distance import unit_rows
 from evenly.selection.mapped import is_mapped, tensor_of
 from evenly.selection.memory import MemoryPool
 from evenly.selection.pool import Pool
+from evenly.selection.tiles import card_room
 from evenly.types import Float32Array, Metric
 
 Where = Literal["memory", "disk", "ray"]
+
+PROCESSOR = torch.device("cpu")
 
 SHARE_OF_FREE = 0.8
 """Without a budget, selection takes at most this share of the memory that is free."""
@@ -62,12 +68,14 @@ class Engine:
         memory: bytes that selection may hold; None for what is free.
         ray: work on a Ray cluster.
         address: of the cluster; None starts one on this machine.
+        device: where products are made: a card, or the processor.
     """
 
     scratch: Path
     memory: int | None = None
     ray: bool = False
     address: str | None = None
+    device: torch.device = PROCESSOR
 
     def place(self, rows: int, dimension: int, metric: Metric) -> Placement:
         """Decides where a pool will live.
@@ -87,16 +95,18 @@ class Engine:
             where = f"the cluster at {self.address}" if self.address else "a Ray cluster on this machine"
             return Placement("ray", f"--engine ray: shards on {where}", vectors, 0)
         free = free_memory()
+        products = "" if self.device.type == "cpu" else f", products on {self.device}"
         if self.memory is None and (free is None or whole <= SHARE_OF_FREE * free):
-            return Placement("memory", f"{_size(whole)} fit into memory", whole, 0)
+            return Placement("memory", f"{_size(whole)} fit into memory{products}", whole, 0)
         if self.memory is not None and whole <= self.memory:
-            return Placement("memory", f"{_size(whole)} fit into --memory {_size(self.memory)}", whole, 0)
+            fit = f"{_size(whole)} fit into --memory {_size(self.memory)}{products}"
+            return Placement("memory", fit, whole, 0)
         budget = self.memory or int(SHARE_OF_FREE * (free or 0))
         share_out(rows, dimension, budget)  # says where even the disk does not help
         scratch = vectors + rows * code_bytes(dimension)
         self._check_disk(scratch)
         limit = f"--memory {_size(budget)}" if self.memory else f"the {_size(budget)} that are free"
-        return Placement("disk", f"{_size(whole)} do not fit into {limit}", budget, scratch)
+        return Placement("disk", f"{_size(whole)} do not fit into {limit}{products}", budget, scratch)
 
     def _check_disk(self, scratch: int) -> None:
         folder = next(place for place in (self.scratch, *self.scratch.parents) if place.exists())
@@ -153,9 +163,20 @@ class Engine:
         # Rows in memory stay there: they are no longer part of what is free.
         placement = self.place(len(rows), rows.shape[1], metric) if is_mapped(rows) else None
         if placement is not None and placement.where == "disk":
-            yield DiskPool(rows, share_out(len(rows), rows.shape[1], placement.memory), self.scratch)
+            budget = share_out(len(rows), rows.shape[1], placement.memory)
+            yield DiskPool(rows, budget, self.scratch, self.device)
         else:
-            yield MemoryPool(tensor_of(rows))
+            yield memory_pool(tensor_of(rows), self.device)
+
+
+def memory_pool(rows: Tensor, device: torch.device) -> MemoryPool:
+    """The pool of (N, d) float32 rows in memory, its products on a device; all of it on a card that has room for it."""
+    if device.type != "cpu":
+        count, dimension = rows.shape
+        whole = count * (4 * dimension + code_bytes(dimension) + BYTES_PER_ROW)
+        if whole <= card_room(device):
+            rows = rows.to(device)
+    return MemoryPool(rows, device=device)
 
 
 def read_memory(text: str) -> int:

@@ -17,6 +17,8 @@ _Result = TypeVar("_Result")
 
 _THREADS = "evenly-tiles"
 
+SHARE_OF_CARD = 0.8
+
 CHUNK_STEP = 128
 """See `even_chunk`."""
 
@@ -38,9 +40,10 @@ class Tiles:
     def over(self, count: int, work: Callable[[slice], _Result]) -> list[_Result]:
         """Runs ``work`` on consecutive slices that cover ``count`` rows, ``threads`` at once; results in order.
 
-        Called from within a tile it runs there, for a thread that waited for its own kind would wait for ever.
+        One thread is the caller's own. So is that of a tile which calls this: a thread that waited for its own kind
+        would wait for ever.
         """
-        if threading.current_thread().name.startswith(_THREADS):
+        if self.threads == 1 or threading.current_thread().name.startswith(_THREADS):
             return [work(block) for block in blocks(count, self.rows)]
         return list(_workers(self.threads).map(work, blocks(count, self.rows)))
 
@@ -76,6 +79,11 @@ _scratch = _Scratch()
 def default_tiles(device: torch.device) -> Tiles:
     """Tiles that suit the device: large ones for a card, one per core that this process may use otherwise."""
     return Tiles(rows=32768, picks=4096) if device.type == "cuda" else Tiles(threads=available_cores())
+
+
+def card_room(device: torch.device) -> int:
+    """Bytes of a card that codes and vectors may take of what is free; the rest is for the tiles at work."""
+    return int(SHARE_OF_CARD * torch.cuda.mem_get_info(device)[0])
 
 
 def available_cores() -> int:
