@@ -48,7 +48,7 @@ SHORT_ROW = 32
 
 _ROWS_AT_ONCE = 256
 
-GATHERED_AT_ONCE = 2048
+MOVED_AT_ONCE = 2048
 
 _LONGEST = 2.0**40
 """Images longer than this (an anchor far outside the pool) are not filtered: their squares would leave float32."""
@@ -107,13 +107,12 @@ class Codes:
         """A view of consecutive rows, or a copy of the rows of an int64 index."""
         return Codes(self.rows[part], self.squared_norm[part], self.error[part], self.rest[part])
 
-    def gathered(self, ascending: Tensor) -> Codes:
-        """The rows of an ascending int64 index, moved to the front of the same memory, which is overwritten."""
-        for part in blocks(len(ascending), GATHERED_AT_ONCE):
-            self[part] = self[ascending[part]]
-        return self[: len(ascending)]
+    def move(self, source: Tensor, target: Tensor) -> None:
+        """Overwrites the rows of an int64 index with those of another that shares none with it."""
+        for part in blocks(len(source), MOVED_AT_ONCE):
+            self[target[part]] = self[source[part]]
 
-    def __setitem__(self, part: slice, codes: Codes) -> None:
+    def __setitem__(self, part: slice | Tensor, codes: Codes) -> None:
         self.rows[part], self.squared_norm[part] = codes.rows, codes.squared_norm
         self.error[part], self.rest[part] = codes.error, codes.rest
 

@@ -136,9 +136,12 @@ class MemoryPool:
     def _pick_codes(self, image: FilterMap, codes: Codes, picks: Tensor, names: Tensor) -> Codes:
         """Codes of picks: those of the active rows where all are among them, and made anew otherwise."""
         own = names - self.first_row
-        place = torch.searchsorted(self._active, own)
-        if bool((place < len(codes)).all()) and torch.equal(self._active[place], own):
-            return codes[place.to(codes.device)]
+        if bool(((own >= 0) & (own < self.count)).all()):
+            place = torch.full((self.count,), -1, device=self.home)
+            place[self._active] = torch.arange(len(self._active), device=self.home)
+            place = place[own]
+            if bool((place >= 0).all()):
+                return codes[place.to(codes.device)]
         return image.encode(picks, self.home_tiles)
 
     def _cover_exactly(self, pick: Tensor, label: Tensor) -> None:
@@ -245,15 +248,22 @@ class MemoryPool:
         self._keeper[lowered] = labels[nearest[nearer]]
 
     def _current_codes(self) -> tuple[FilterMap, Codes]:
-        """The map and the codes of the active rows; picked and copied rows leave once they are one in eight."""
+        """The map and the codes of the active rows; picked and copied rows leave once they are one in eight.
+
+        The last rows take their places.
+        """
         self._map = self._map or self._fitted_map()
         if self._codes is None:
             self._codes = self._map.encode(self.vectors, self.home_tiles, self._codes_home(self._map))
         above = self._squared_distance[self._active] > 0
-        if int(above.sum()) < 0.875 * len(self._active):
-            kept = above.nonzero().flatten()
-            self._active = self._active[kept]
-            self._codes = self._codes.gathered(kept.to(self._codes.device))
+        left = int(above.sum())
+        if left < 0.875 * len(self._active):
+            free = (~above[:left]).nonzero().flatten()
+            last = above[left:].nonzero().flatten() + left
+            self._active[free] = self._active[last]
+            self._active = self._active[:left]
+            self._codes.move(last.to(self._codes.device), free.to(self._codes.device))
+            self._codes = self._codes[:left]
         return self._map, self._codes
 
     def _codes_home(self, image: FilterMap) -> torch.device:
