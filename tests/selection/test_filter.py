@@ -25,7 +25,7 @@ def coded(rows: torch.Tensor, image: FilterMap, loops: bool) -> tuple[Codes, Pic
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiled, "LOOPS_AFTER_PAIRS", -1 if loops else 10**12)
         codes = image.encode(rows, Tiles())
-        side = PickSide.of(codes[torch.arange(0, len(rows), 2)], image.columns)
+        side = PickSide.of(codes.take(torch.arange(0, len(rows), 2)), image.columns)
         distance = (rows.double() - rows[-1].double()).norm(dim=1) * image.scale
         return codes, side, side.set_thresholds(codes, distance)
 

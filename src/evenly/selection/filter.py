@@ -103,14 +103,19 @@ class Codes:
         numbers = torch.empty(3, count, dtype=torch.float64, device=device)
         return Codes(rows, *numbers)
 
-    def __getitem__(self, part: slice | Tensor) -> Codes:
-        """A view of consecutive rows, or a copy of the rows of an int64 index."""
+    def __getitem__(self, part: slice) -> Codes:
+        """A view of consecutive rows."""
         return Codes(self.rows[part], self.squared_norm[part], self.error[part], self.rest[part])
+
+    def take(self, rows: Tensor) -> Codes:
+        """A copy of the rows of an int64 index; ``index_select`` copies whole rows, indexing one number at a time."""
+        parts = (self.rows, self.squared_norm, self.error, self.rest)
+        return Codes(*(each.index_select(0, rows) for each in parts))
 
     def move(self, source: Tensor, target: Tensor) -> None:
         """Overwrites the rows of an int64 index with those of another that shares none with it."""
         for part in blocks(len(source), MOVED_AT_ONCE):
-            self[target[part]] = self[source[part]]
+            self[target[part]] = self.take(source[part])
 
     def __setitem__(self, part: slice | Tensor, codes: Codes) -> None:
         self.rows[part], self.squared_norm[part] = codes.rows, codes.squared_norm

@@ -136,7 +136,7 @@ def extend_order(
         rows = candidates.rows[picks]
         order.rows.extend(rows.tolist())
         order.squared_radii.extend(squared_radii)
-        pool.cover(candidates.vectors[torch.from_numpy(picks)], rows)
+        pool.cover(candidates.vectors.index_select(0, torch.from_numpy(picks)), rows)
         after_round(order)
         if edges <= EDGES_PER_CANDIDATE * wanted:
             wanted = min(4 * wanted, most_wanted)
@@ -154,15 +154,21 @@ def greedy_round(candidates: Candidates, most: int, rule: Rule) -> tuple[Int64Ar
     rows = candidates.rows.tolist()
     neighbours = close_neighbours(candidates)
     rest = (-candidates.rest[0], candidates.rest[1]) if candidates.rest else (math.inf, -1)
-    heap = [
-        (-rule.priority(distance, row), row, index)
-        for index, (distance, row) in enumerate(zip(squared, rows, strict=True))
-    ]
-    heapq.heapify(heap)
+    waiting = sorted(
+        (
+            (-rule.priority(distance, row), row, index)
+            for index, (distance, row) in enumerate(zip(squared, rows, strict=True))
+        ),
+        reverse=True,
+    )
+    lowered: list[tuple[float, int, int]] = []  # a heap: few of those that wait are lowered before their turn
     picks: list[int] = []
     radii: list[float] = []
-    while heap and len(picks) < most:
-        negative, row, index = heapq.heappop(heap)
+    while (waiting or lowered) and len(picks) < most:
+        if not lowered or (waiting and waiting[-1] < lowered[0]):
+            negative, row, index = waiting.pop()
+        else:
+            negative, row, index = heapq.heappop(lowered)
         if -negative != rule.priority(squared[index], row):
             continue  # lowered or closed since it was pushed
         if (negative, row) > rest or not rule.take(row):
@@ -176,7 +182,7 @@ def greedy_round(candidates: Candidates, most: int, rule: Rule) -> tuple[Int64Ar
                 squared[other] = distance
                 entry = (-rule.priority(distance, rows[other]), rows[other], other)
                 if entry[:2] < rest:
-                    heapq.heappush(heap, entry)
+                    heapq.heappush(lowered, entry)
     return np.asarray(picks, dtype=np.int64), radii, neighbours.count
 
 

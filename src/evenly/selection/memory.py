@@ -97,7 +97,7 @@ class MemoryPool:
         return float(squared[row]), self.first_row + row
 
     def take(self, rows: Int64Array) -> Tensor:
-        return self.vectors[torch.from_numpy(rows - self.first_row).to(self.home)].cpu()
+        return self.vectors.index_select(0, torch.from_numpy(rows - self.first_row).to(self.home)).cpu()
 
     def farthest(self, count: int) -> Candidates:
         squared = self._squared_distance.cpu().numpy()
@@ -124,7 +124,8 @@ class MemoryPool:
             # A pick that far off ties with none that is near, so the order between the two kinds does not matter.
             for far in (~near).nonzero().flatten():
                 self._cover_exactly(picks[far], names[far])
-            pick_codes, picks, names = pick_codes[near.to(pick_codes.device)], picks[near], names[near]
+            pick_codes = pick_codes.take(near.nonzero().flatten().to(pick_codes.device))
+            picks, names = picks[near], names[near]
         if len(picks):
             self._cover_filtered(image, codes, pick_codes, picks, names)
         self._squared_distance[own - self.first_row] = 0.0
@@ -141,7 +142,7 @@ class MemoryPool:
             place[self._active] = torch.arange(len(self._active), device=self.home)
             place = place[own]
             if bool((place >= 0).all()):
-                return codes[place.to(codes.device)]
+                return codes.take(place.to(codes.device))
         return image.encode(picks, self.home_tiles)
 
     def _cover_exactly(self, pick: Tensor, label: Tensor) -> None:

@@ -128,7 +128,8 @@ def join_candidates(offers: Sequence[Candidates], count: int) -> Candidates:
         left = (float(squared[certain]), int(rows[certain]))
         rest = left if rest is None else max(left, rest, key=_first)
     vectors = torch.cat([offer.vectors for offer in offers])
-    return Candidates(rows[:certain], squared[:certain], vectors[torch.from_numpy(order[:certain])], rest)
+    vectors = vectors.index_select(0, torch.from_numpy(order[:certain]))
+    return Candidates(rows[:certain], squared[:certain], vectors, rest)
 
 
 def _first(rest: tuple[float, int]) -> tuple[float, int]:
