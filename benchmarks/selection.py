@@ -34,7 +34,7 @@ from evenly.measures import verify_order
 from evenly.selection.greedy import pool_tensor, select_prepared
 
 TEXTBOOK_PICKS = 300
-REPEATS = 5
+REPEATS = 15
 AIMS = {
     "textbook over engine": "at least 20",
     "engine over bare": "at most 4",

@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenly.selection import compiled
-from evenly.selection.filter import Codes, FilterMap, PickSide, fit_map, largest_coordinate
+from evenly.selection.filter import (
+    Codes,
+    FilterMap,
+    PickSide,
+    fit_map,
+    largest_coordinate,
+    worthwhile_components,
+)
 from evenly.selection.pool import largest
 from evenly.selection.tiles import Tiles
 from tests.selection.oracle import squared_distances_to
@@ -74,3 +81,11 @@ def test_no_pair_nearer_than_its_row_allows_is_lost(rows: np.ndarray, loops: boo
 def test_largest_are_the_first_of_a_stable_sort(keys: list[float], count: int) -> None:
     expected = sorted(range(len(keys)), key=lambda at: (-keys[at], at))[:count]
     assert largest(np.array(keys, dtype=np.float64), count).tolist() == expected
+
+
+@pytest.mark.parametrize("scale", [1e-37, 1e-20, 1.0, 1e18])
+def test_the_directions_that_are_kept_do_not_depend_on_the_unit(scale: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    flat = torch.randn(512, 20, generator=generator) @ torch.randn(20, 384, generator=generator)
+    assert worthwhile_components(flat * scale) == 20
+    assert worthwhile_components(torch.randn(512, 384, generator=generator) * scale) is None

@@ -221,7 +221,9 @@ def worthwhile_components(sample: Tensor) -> int | None:
         sample: (S, d) float32 rows, spread over the pool.
     """
     centred = sample - sample.mean(0)
-    eigenvalues = torch.linalg.svdvals(centred).square().double() / len(sample)
+    centred /= largest_coordinate(centred) or 1.0  # squares stay within float32; only ratios matter
+    gram = centred.T @ centred if len(sample) > sample.shape[1] else centred @ centred.T
+    eigenvalues = torch.linalg.eigvalsh(gram).flip(0).double().clamp_(min=0.0) / len(sample)
     squared_norm = centred.square().sum(1)
     squared = squared_norm[:, None] + squared_norm - 2 * centred @ centred.T
     neighbours = squared.fill_diagonal_(torch.inf).clamp_(min=0.0).amin(1).median()

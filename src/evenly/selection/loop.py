@@ -154,9 +154,10 @@ def greedy_round(candidates: Candidates, most: int, rule: Rule) -> tuple[Int64Ar
     rows = candidates.rows.tolist()
     neighbours = close_neighbours(candidates)
     rest = (-candidates.rest[0], candidates.rest[1]) if candidates.rest else (math.inf, -1)
+    priority, take = rule.priority, rule.take
     waiting = sorted(
         (
-            (-rule.priority(distance, row), row, index)
+            (-priority(distance, row), row, index)
             for index, (distance, row) in enumerate(zip(squared, rows, strict=True))
         ),
         reverse=True,
@@ -169,9 +170,9 @@ def greedy_round(candidates: Candidates, most: int, rule: Rule) -> tuple[Int64Ar
             negative, row, index = waiting.pop()
         else:
             negative, row, index = heapq.heappop(lowered)
-        if -negative != rule.priority(squared[index], row):
+        if -negative != priority(squared[index], row):
             continue  # lowered or closed since it was pushed
-        if (negative, row) > rest or not rule.take(row):
+        if (negative, row) > rest or not take(row):
             break
         picks.append(index)
         radii.append(squared[index])
@@ -180,7 +181,7 @@ def greedy_round(candidates: Candidates, most: int, rule: Rule) -> tuple[Int64Ar
         for other, distance in zip(others, distances, strict=True):
             if distance < squared[other]:
                 squared[other] = distance
-                entry = (-rule.priority(distance, rows[other]), rows[other], other)
+                entry = (-priority(distance, rows[other]), rows[other], other)
                 if entry[:2] < rest:
                     heapq.heappush(lowered, entry)
     return np.asarray(picks, dtype=np.int64), radii, neighbours.count
