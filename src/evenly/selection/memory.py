@@ -35,6 +35,9 @@ SAMPLE_ROWS = 4096
 SUMS_AT_ONCE = 4
 """Blocks of the mean that one thread adds up at a time."""
 
+PAIRS_PER_ROW = 6
+"""Exact distances to come for each row: most rows are lowered in each of the first rounds, however many follow."""
+
 SPECTRUM_ROWS = 512
 """Rows from which it is judged how many directions the map needs."""
 
@@ -255,6 +258,7 @@ class MemoryPool:
         """
         self._map = self._map or self._fitted_map()
         if self._codes is None:
+            self._loops(PAIRS_PER_ROW * self.count)
             self._codes = self._map.encode(self.vectors, self.home_tiles, self._codes_home(self._map))
         above = self._squared_distance[self._active] > 0
         left = int(above.sum())
