@@ -17,6 +17,7 @@ from evenly.selection.pool import Pool
 from evenly.selection.sharded import ShardedPool
 from evenly.selection.tiles import Tiles
 from tests.selection.oracle import textbook_order
+from tests.selection.pretend_card import CARD, pretend_card
 
 ROWS, DIMENSION, PICKS, TEXTBOOK_PICKS = 20_000, 40, 3000, 60
 
@@ -74,6 +75,21 @@ def test_all_pools_agree_with_the_textbook(seed: int, tmp_path: Path) -> None:
     assert in_memory[1][:TEXTBOOK_PICKS] == textbook.squared_radii
     for name, pool in pools(rows, tmp_path):
         assert outcome(pool, rows, seed) == in_memory, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_products_on_a_card_agree_with_the_processor(seed: int) -> None:
+    """On a real card where there is one, else on one that is pretended."""
+    rows = clustered(seed)
+    expected = outcome(MemoryPool(torch.from_numpy(rows)), rows, seed)
+    if torch.cuda.is_available():
+        card = torch.device("cuda")
+        assert outcome(MemoryPool(torch.from_numpy(rows).to(card)), rows, seed) == expected
+        assert outcome(MemoryPool(torch.from_numpy(rows), device=card), rows, seed) == expected
+        return
+    with pretend_card(room=0):
+        assert outcome(MemoryPool(torch.from_numpy(rows), device=CARD), rows, seed) == expected
 
 
 @pytest.mark.slow
