@@ -68,7 +68,10 @@ def _loops() -> Loops | None:
     compiled = numba.njit(nogil=True, cache=True)
     for shared in (_pair, _product_error, _round):  # the loops call them
         globals()[shared.__name__] = compiled(shared)
-    return Loops(*map(compiled, (_squared_distances, _encode, _set_thresholds, _lower_rows)))
+    loops = Loops(*map(compiled, (_squared_distances, _encode, _set_thresholds, _lower_rows)))
+    rows, pairs = np.empty((1, 1), dtype=np.float32), np.empty(0, dtype=np.int64)
+    loops.squared_distances(rows, pairs, rows, pairs, np.empty(0))  # the first call wakes the compiler up
+    return loops
 
 
 def _pair(one: Any, other: Any, sums: Any) -> float:

@@ -82,6 +82,7 @@ class MemoryPool:
         self._active = torch.arange(count, device=self.home)  # rows whose distance can still fall
         self._map = image
         self._codes: Codes | None = None  # of the active rows
+        self._loops(PAIRS_PER_ROW * count)
 
     @property
     def count(self) -> int:
@@ -258,7 +259,6 @@ class MemoryPool:
         """
         self._map = self._map or self._fitted_map()
         if self._codes is None:
-            self._loops(PAIRS_PER_ROW * self.count)
             self._codes = self._map.encode(self.vectors, self.home_tiles, self._codes_home(self._map))
         above = self._squared_distance[self._active] > 0
         left = int(above.sum())
