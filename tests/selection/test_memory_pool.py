@@ -77,6 +77,17 @@ def test_tiles_within_tiles_do_not_wait_for_each_other() -> None:
     assert found == [[(start, inner) for inner in (0, 4)] for start in (0, 4, 8)]
 
 
+@pytest.mark.skipif(compiled.compiled_loops() is None, reason="numba is not installed")
+def test_torch_serves_where_compiled_loops_cannot_be_kept() -> None:
+    program = (
+        "import numba.core.caching as caching\n"
+        "caching.CompileResultCacheImpl._locator_classes = []  # as where no folder can be written to\n"
+        "from evenly.selection.compiled import compiled_loops\n"
+        "assert compiled_loops() is None\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(compiled.compiled_loops() is None, reason="numba is not installed")
 def test_threads_that_meet_where_the_loops_are_compiled() -> None:

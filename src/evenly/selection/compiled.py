@@ -54,7 +54,7 @@ def forget_pairs() -> None:
 
 
 def compiled_loops() -> Loops | None:
-    """The compiled loops, or None where numba is not installed. The first call takes about a second."""
+    """The compiled loops; None without numba or a folder that it can write to. The first call takes about a second."""
     with _loading:  # threads that meet here would each compile
         return _loops()
 
@@ -66,8 +66,13 @@ def _loops() -> Loops | None:
     import numba
 
     compiled = numba.njit(nogil=True, cache=True)
-    for shared in (_pair, _product_error, _round):  # the loops call them
-        globals()[shared.__name__] = compiled(shared)
+    try:
+        for shared in (_pair, _product_error, _round):  # the loops call them
+            globals()[shared.__name__] = compiled(shared)
+    except (
+        RuntimeError
+    ):  # no folder to keep them in, and to compile them in every run takes longer than it saves
+        return None
     loops = Loops(*map(compiled, (_squared_distances, _encode, _set_thresholds, _lower_rows)))
     rows, pairs = np.empty((1, 1), dtype=np.float32), np.empty(0, dtype=np.int64)
     loops.squared_distances(rows, pairs, rows, pairs, np.empty(0))  # the first call wakes the compiler up
