@@ -129,6 +129,10 @@ def test_every_format_goes_in_and_out(suffix: str, tmp_path: Path, run: Run) -> 
     assert run("verify", str(tmp_path / "kept.evenly"))[0] == 0
 
 
+def with_encoder(encoder: str) -> list[str]:
+    return ["train.jsonl", "--keep", "5", "--out", "o.jsonl", "--encoder", encoder]
+
+
 BAD_CALLS = {
     "no such file": (["missing.jsonl", "--keep", "5", "--out", "o.jsonl"], "missing.jsonl"),
     "keep of nothing": (["train.jsonl", "--keep", "0", "--out", "o.jsonl"], "at least one row"),
@@ -137,26 +141,26 @@ BAD_CALLS = {
     "output is the input": (["train.jsonl", "--keep", "5", "--out", "train.jsonl"], "is the input"),
     "output of another form": (["train.jsonl", "--keep", "5", "--out", "o.csv"], "o.csv"),
     "unknown text field": (["train.jsonl", "--keep", "5", "--out", "o.jsonl", "--text", "body"], "body"),
-    "unknown column": (["train.jsonl", "--keep", "5", "--out", "o.jsonl", "--encoder", "column:w"], "'w'"),
-    "no such encoder": (["train.jsonl", "--keep", "5", "--out", "o.jsonl", "--encoder", "./none"], "none"),
+    "unknown column": (with_encoder("column:w"), "'w'"),
+    "no such encoder": (with_encoder("./none"), "none"),
     "no such encoder, said before the rows are read": (
         ["none.jsonl", "--keep", "5", "--out", "o.jsonl", "--encoder", "./none"],
         "encoder './none'",
     ),
     "vectors without their prefix": (
-        ["train.jsonl", "--keep", "5", "--out", "o.jsonl", "--encoder", "short.npy"],
+        with_encoder("short.npy"),
         "vectors:short.npy",
     ),
     "vectors of other rows": (
-        ["train.jsonl", "--keep", "5", "--out", "o.jsonl", "--encoder", "vectors:short.npy"],
+        with_encoder("vectors:short.npy"),
         "one for each row",
     ),
     "zero vector": (
-        ["train.jsonl", "--keep", "5", "--out", "o.jsonl", "--encoder", "vectors:zero.npy"],
+        with_encoder("vectors:zero.npy"),
         "row 7",
     ),
     "not a number": (
-        ["train.jsonl", "--keep", "5", "--out", "o.jsonl", "--encoder", "vectors:nan.npy"],
+        with_encoder("vectors:nan.npy"),
         "row 9",
     ),
     "start outside": (["train.jsonl", "--keep", "5", "--out", "o.jsonl", "--start", "60"], "below 60"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import operator
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from evenly.errors import InputError
 from evenly.types import Float32Array, Metric, VectorsLike
+
+if TYPE_CHECKING:
+    import torch
 
 
 def check_metric(metric: str) -> Metric:
@@ -126,3 +129,19 @@ def check_finite_rows(rows: Float32Array, *, first_row: int = 0, name: str = "ve
                 f"row {first_row + start + row} of {name} holds {block[row, column]} at dimension {column}; "
                 "every number must be finite: remove the row or embed it again"
             )
+
+
+def check_device(name: str) -> torch.device:
+    """The torch device of that name.
+
+    Raises:
+        InputError: torch knows none of that name, or has none here.
+    """
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {name!r} cannot be used ({str(error).splitlines()[0]}); try cpu") from None
+    return device

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 
+from evenly.errors import InputError
 from evenly.selection import disk, distance, sharded
 from evenly.selection.disk import DiskPool, least_memory, share_out
 from evenly.selection.greedy import select, select_prepared
@@ -103,3 +104,12 @@ def test_the_pretended_card_fails_where_a_card_would() -> None:
             there.numpy()
         here[:] = there + 1
     assert here.tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("device", "said"), [("toaster", "device 'toaster' cannot be used"), ("meta", "cpu or cuda")]
+)
+def test_a_device_that_cannot_select_is_one_line(device: str, said: str) -> None:
+    with pytest.raises(InputError, match=said) as error:
+        select(np.eye(4), 2, device=device)
+    assert "\n" not in str(error.value)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 import torch
 
+from evenly.checks import check_device
 from evenly.embed.recipe import Pooling
 from evenly.errors import InputError
 from evenly.types import Float32Array, Int64Array
@@ -29,14 +30,7 @@ def choose_device(device: str | None) -> torch.device:
     """The device asked for, or CUDA where there is one, or the processor."""
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"device {device!r} cannot be used ({str(error).splitlines()[0]}); try cpu"
-        ) from None
-    return chosen
+    return check_device(device)
 
 
 def choose_precision(precision: str, device: torch.device) -> Precision:

@@ -156,8 +156,8 @@ class FilterMap:
     @property
     def row_bytes(self) -> int:
         """Bytes of the code of a row."""
-        number: int = self.dtype.itemsize
-        return self.width * number + 3 * 8
+        bytes_each: int = self.dtype.itemsize
+        return self.width * bytes_each + 3 * 8
 
     def encode(self, rows: Tensor, tiles: Tiles, home: torch.device | None = None) -> Codes:
         """Images of (A, d) float32 rows, in blocks that stay in cache. Cost: A d (A d c with a basis).
@@ -310,7 +310,7 @@ class PickSide:
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
-        """What the compiled loops take of a pick side."""
+        """Largest length, largest error, `rounding` and what denormals add: what the compiled loops take of a side."""
         return self.norm, self.error, self.rounding, _TINY
 
     def set_thresholds(self, codes: Codes, distance: Tensor) -> Tensor:

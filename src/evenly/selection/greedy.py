@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from evenly.checks import check_int, check_keep, check_metric, check_vectors
+from evenly.checks import check_device, check_int, check_keep, check_metric, check_vectors
 from evenly.errors import InputError
 from evenly.selection.controlled import Controls
 from evenly.selection.distance import mean_from_block_sums, squared_distances_to, unit_rows
@@ -68,7 +68,7 @@ def select(
     metric = check_metric(metric)
     rows = pool_tensor(vectors, metric)
     count = check_keep(keep, len(rows))
-    pool = memory_pool(rows, torch.device(device)) if device is not None else None
+    pool = memory_pool(rows, check_device(device)) if device is not None else None
     return select_prepared(
         rows, count, metric, start=start, seed=seed, allow_copies=allow_copies, pool=pool, progress=progress
     )

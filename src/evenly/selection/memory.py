@@ -82,7 +82,7 @@ class MemoryPool:
         self._active = torch.arange(count, device=self.home)  # rows whose distance can still fall
         self._map = image
         self._codes: Codes | None = None  # of the active rows
-        self._loops(PAIRS_PER_ROW * count)
+        self._loops(PAIRS_PER_ROW * count)  # a large pool loads them now, not in the middle of a round
 
     @property
     def count(self) -> int:

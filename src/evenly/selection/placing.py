@@ -170,7 +170,13 @@ class Engine:
 
 
 def memory_pool(rows: Tensor, device: torch.device) -> MemoryPool:
-    """The pool of (N, d) float32 rows in memory, its products on a device; all of it on a card that has room for it."""
+    """The pool of (N, d) float32 rows in memory, its products on a device; all of it on a card that has room for it.
+
+    Raises:
+        InputError: a device that is neither the processor nor CUDA: others lack the float64 of exact distances.
+    """
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"selection works on cpu or cuda, not on {device.type}; leave the device out")
     if device.type != "cpu":
         count, dimension = rows.shape
         whole = count * (4 * dimension + code_bytes(dimension) + BYTES_PER_ROW)
