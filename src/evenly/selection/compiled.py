@@ -22,6 +22,9 @@ LOOPS_AFTER_PAIRS = 300_000
 LANES = 128
 """Numbers of a line of the product that are compared side by side."""
 
+_ONE = 0x3F800000
+"""The bits of 1 in float32."""
+
 _pairs_so_far = 0
 _loading = Lock()
 
@@ -34,6 +37,8 @@ class Loops:
     encode: Callable[..., None]
     set_thresholds: Callable[..., None]
     lower_rows: Callable[..., None]
+    count_passing: Callable[..., int]
+    passing_pairs: Callable[..., None]
 
 
 def loops_worth_loading(pairs: int) -> Loops | None:
@@ -73,7 +78,8 @@ def _loops() -> Loops | None:
         RuntimeError
     ):  # no folder to keep them in, and to compile them in every run takes longer than it saves
         return None
-    loops = Loops(*map(compiled, (_squared_distances, _encode, _set_thresholds, _lower_rows)))
+    plain = (_squared_distances, _encode, _set_thresholds, _lower_rows, _count_passing, _passing_pairs)
+    loops = Loops(*map(compiled, plain))
     rows, pairs = np.empty((1, 1), dtype=np.float32), np.empty(0, dtype=np.int64)
     loops.squared_distances(rows, pairs, rows, pairs, np.empty(0))  # the first call wakes the compiler up
     return loops
@@ -156,7 +162,8 @@ def _set_thresholds(
     pick_error: float,
     rounding: float,
     slack: float,
-    pieces: Any,
+    codes: Any,
+    float_bits: int,
     threshold: Any,
 ) -> None:
     """Fills what `evenly.selection.filter.PickSide.set_thresholds` computes.
@@ -169,7 +176,8 @@ def _set_thresholds(
         pick_error: the largest error of one.
         rounding: the product's error over the sizes of its terms.
         slack: for denormal numbers.
-        pieces: (A, 3) float32, bfloat16 numbers that add up to the threshold.
+        codes: (A, 6) integers, bits of the columns beside the image: three ones, and pieces of the threshold.
+        float_bits: how many low bits of a float32 the codes' precision lacks: 16 or 0.
         threshold: (A,) float64.
     """
     for at in range(len(distance)):
@@ -180,14 +188,18 @@ def _set_thresholds(
         value = (squared_norm[at] - reach * reach) * 0.5
         threshold[at] = value - (_product_error(squared_norm[at], pick_norm, value, rounding) + slack)
     left = threshold.copy()
-    rounded = np.empty(len(left), dtype=np.float32)
-    for piece in range(pieces.shape[1]):
+    pieces = np.empty((codes.shape[1] // 2, len(left)), dtype=np.float32)
+    bits = pieces.view(np.int32)
+    for piece in range(len(pieces)):
         for at in range(len(left)):
-            rounded[at] = left[at]
-        _round(rounded.view(np.int32))
+            pieces[piece, at] = left[at]
+        _round(bits[piece])
         for at in range(len(left)):
-            pieces[at, piece] = rounded[at]
-            left[at] -= np.float64(rounded[at])
+            left[at] -= np.float64(pieces[piece, at])
+    for at in range(len(codes)):  # a row of codes is another line of memory each: it is written to once
+        for piece in range(len(pieces)):
+            codes[at, piece] = _ONE >> float_bits
+            codes[at, len(pieces) + piece] = bits[piece, at] >> float_bits
 
 
 def _lower_rows(
@@ -272,3 +284,32 @@ def _lower_rows(
         if best < squared_distance[row]:
             squared_distance[row] = best
             keeper[row] = labels[nearest]
+
+
+def _count_passing(bits: Any, above_diagonal: bool) -> int:
+    """How many numbers of a product are not negative: (R, P) integers, its bits."""
+    count = 0
+    for at in range(len(bits)):
+        line = bits[at, at + 1 if above_diagonal else 0 :]
+        for column in range(len(line)):
+            count += line[column] >= 0
+    return count
+
+
+def _passing_pairs(bits: Any, above_diagonal: bool, rows: Any, columns: Any) -> None:
+    """Fills (M,) int64 ``rows`` and ``columns``, M from `_count_passing`, with where these are, in row order."""
+    found = 0
+    for at in range(len(bits)):
+        begin = at + 1 if above_diagonal else 0
+        for start in range(begin, bits.shape[1], LANES):
+            part = bits[at, start : start + LANES]
+            largest = part[0]
+            for lane in range(len(part)):
+                largest = part[lane] if part[lane] > largest else largest
+            if largest < 0:
+                continue
+            for lane in range(len(part)):
+                if part[lane] >= 0:
+                    rows[found] = at
+                    columns[found] = start + lane
+                    found += 1

@@ -1,6 +1,6 @@
 """The pool on disk: vectors in a mapped file, taken a shard at a time, within a memory budget.
 
-What stays in memory for every row is its distance, its keeper and the norms of its code, about 60 bytes. Codes stay
+What stays in memory for every row is its distance, its keeper and the norms of its code, about 70 bytes. Codes stay
 as far as the budget allows; those of the other shards go to a scratch file. A round is one pass over the codes in
 row order, and reads only those vectors whose distance may fall. After each shard the memory of its mapped pages is
 given back, so that it is never more than one shard's.
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from evenly.errors import InputError
 from evenly.selection.distance import ROWS_PER_SUM, unit_rows
-from evenly.selection.filter import FilterMap, code_width, fit_map, worthwhile_components
+from evenly.selection.filter import Codes, FilterMap, code_width, fit_map, worthwhile_components
 from evenly.selection.loop import MOST_AT_MOST
 from evenly.selection.mapped import release, tensor_of
 from evenly.selection.memory import MemoryPool
@@ -138,6 +138,8 @@ class _ShelvedShard(MemoryPool):
         device: where products are made.
     """
 
+    _settled_stay = 1 / 8  # when rows leave, the shelved codes are written anew
+
     def __init__(
         self,
         rows: Float32Array,
@@ -153,6 +155,9 @@ class _ShelvedShard(MemoryPool):
 
     def _codes_home(self, image: FilterMap) -> torch.device:
         return self.home
+
+    def _images_at(self, names: Tensor) -> tuple[FilterMap, Codes] | None:
+        return None  # codes on a shelf are read in row order, once a round; others are made anew
 
     def put_away(self) -> None:
         """Gives back the memory of mapped pages, after moving new codes to a scratch file."""

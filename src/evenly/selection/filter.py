@@ -326,10 +326,11 @@ class PickSide:
         loops = loops_worth_loading(0) if distance.device.type == "cpu" else None
         if loops is not None:
             threshold = torch.empty_like(distance)
-            carried = torch.ones(len(distance), 2 * PIECES)
             given = (each.numpy() for each in (distance, codes.squared_norm, codes.error))
-            loops.set_thresholds(*given, *self.bounds, carried[:, PIECES:].numpy(), threshold.numpy())
-            codes.rows[:, self.columns : self.columns + 2 * PIECES] = carried
+            carried = as_integers(codes.rows)[:, self.columns : self.columns + 2 * PIECES]
+            loops.set_thresholds(
+                *given, *self.bounds, carried.numpy(), missing_bits(codes.rows), threshold.numpy()
+            )
             return threshold
         reach = distance * (1 + 1e-9) + codes.error + self.error
         # No pick is farther than this, so a longer reach passes no more and would only leave float32.
@@ -360,7 +361,7 @@ class PickSide:
         Returns:
             Index into ``hit`` and pick number of each pair, (M,) int64 both; every row of ``hit`` is there.
         """
-        where, which = true_pairs(as_integers(product.index_select(0, hit)) >= 0)
+        where, which = passing_pairs(product.index_select(0, hit))
         rows = hit[where]
         value = product[rows, which].double()
         best = torch.zeros(len(hit), dtype=torch.float64, device=hit.device)
@@ -374,16 +375,6 @@ class PickSide:
         least = (squared_norm - reach * reach) * 0.5 - carried - error
         possible = value >= torch.minimum(least * (1 - 2.0**-7), best)[where]
         return where[possible], which[possible]
-
-
-def true_pairs(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Row and column of the true entries of a (R, P) bool mask, in row order; numpy scans six times as fast."""
-    if mask.device.type != "cpu":
-        row, column = mask.nonzero(as_tuple=True)
-        return row, column
-    flat = torch.from_numpy(np.flatnonzero(mask.numpy()))
-    row = flat // mask.shape[1]
-    return row, flat - row * mask.shape[1]
 
 
 def carry(values: Tensor, columns: Tensor) -> None:
@@ -403,11 +394,38 @@ def largest_of_rows(product: Tensor) -> Tensor:
     return as_integers(product).amax(1)
 
 
-def passing_pairs(product: Tensor) -> Tensor:
-    """Pairs of a tile that pass: (R, P) bool."""
-    return as_integers(product) >= 0
+def passing_pairs(product: Tensor, *, above_diagonal: bool = False) -> tuple[Tensor, Tensor]:
+    """Pairs of a (R, P) tile that pass, in row order: row and column, (M,) int64 each.
+
+    Args:
+        product: of the filter dtype.
+        above_diagonal: only pairs whose column number is larger than their row number.
+    """
+    bits = as_integers(product)
+    loops = loops_worth_loading(0) if bits.device.type == "cpu" else None
+    if loops is not None:
+        tile = bits.numpy(), above_diagonal
+        count = loops.count_passing(*tile)
+        rows, columns = torch.empty(2, count, dtype=torch.int64)
+        loops.passing_pairs(*tile, rows.numpy(), columns.numpy())
+        return rows, columns
+    if bits.device.type == "cpu":  # numpy scans six times as fast
+        flat = torch.from_numpy(np.flatnonzero(bits.numpy() >= 0))
+        rows = flat // bits.shape[1]
+        columns = flat - rows * bits.shape[1]
+    else:
+        rows, columns = (bits >= 0).nonzero(as_tuple=True)
+    if not above_diagonal:
+        return rows, columns
+    above = rows < columns
+    return rows[above], columns[above]
 
 
 def as_integers(product: Tensor) -> Tensor:
     """The bits of a product: negative where it is negative, and in its order where it is not."""
     return product.view(torch.int16 if product.dtype == torch.bfloat16 else torch.int32)
+
+
+def missing_bits(numbers: Tensor) -> int:
+    """How many low bits of a float32 a filter dtype lacks."""
+    return 16 if numbers.dtype == torch.bfloat16 else 0

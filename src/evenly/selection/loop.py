@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,12 +19,13 @@ from torch import Tensor
 
 from evenly.selection.distance import mean_from_block_sums, squared_distances
 from evenly.selection.filter import (
+    Codes,
+    FilterMap,
     PickSide,
     fit_map,
     largest_coordinate,
     passing_pairs,
     product_dtype,
-    true_pairs,
 )
 from evenly.selection.pool import Candidates, Pool
 from evenly.selection.tiles import default_tiles
@@ -155,13 +156,11 @@ def greedy_round(candidates: Candidates, most: int, rule: Rule) -> tuple[Int64Ar
     neighbours = close_neighbours(candidates)
     rest = (-candidates.rest[0], candidates.rest[1]) if candidates.rest else (math.inf, -1)
     priority, take = rule.priority, rule.take
-    waiting = sorted(
-        (
-            (-priority(distance, row), row, index)
-            for index, (distance, row) in enumerate(zip(squared, rows, strict=True))
-        ),
-        reverse=True,
-    )
+    waiting = [
+        (-priority(distance, row), row, index)
+        for index, (distance, row) in enumerate(zip(squared, rows, strict=True))
+    ]
+    waiting.sort(reverse=True)
     lowered: list[tuple[float, int, int]] = []  # a heap: few of those that wait are lowered before their turn
     picks: list[int] = []
     radii: list[float] = []
@@ -170,19 +169,19 @@ def greedy_round(candidates: Candidates, most: int, rule: Rule) -> tuple[Int64Ar
             negative, row, index = waiting.pop()
         else:
             negative, row, index = heapq.heappop(lowered)
-        if -negative != priority(squared[index], row):
+        distance = squared[index]
+        if -negative != priority(distance, row):
             continue  # lowered or closed since it was pushed
         if (negative, row) > rest or not take(row):
             break
         picks.append(index)
-        radii.append(squared[index])
+        radii.append(distance)
         squared[index] = 0.0
-        others, distances = neighbours.of(index)
-        for other, distance in zip(others, distances, strict=True):
+        for other, distance in neighbours.of(index):
             if distance < squared[other]:
                 squared[other] = distance
                 entry = (-priority(distance, rows[other]), rows[other], other)
-                if entry[:2] < rest:
+                if entry < rest:
                     heapq.heappush(lowered, entry)
     return np.asarray(picks, dtype=np.int64), radii, neighbours.count
 
@@ -199,27 +198,27 @@ class CloseNeighbours:
     def count(self) -> int:
         return len(self.others) // 2
 
-    def of(self, index: int) -> tuple[list[int], list[float]]:
-        part = slice(self.starts[index], self.starts[index + 1])
-        if part.start == part.stop:
-            return [], []
-        return self.others[part].tolist(), self.squared_distances[part].tolist()
+    def of(self, index: int) -> Iterable[tuple[int, float]]:
+        """Each neighbour of a candidate and its squared distance."""
+        start, stop = self.starts[index], self.starts[index + 1]
+        if start == stop:
+            return ()
+        return zip(self.others[start:stop].tolist(), self.squared_distances[start:stop].tolist(), strict=True)
 
 
 def close_neighbours(candidates: Candidates) -> CloseNeighbours:
     """Exact distances of all candidate pairs that could lower one another."""
-    vectors = candidates.vectors
-    size = len(vectors)
-    first, second, squared = close_pairs(vectors, torch.from_numpy(candidates.squared_distances))
-    tail = torch.cat([first, second])
-    order = torch.argsort(tail, stable=True)
-    starts = torch.zeros(size + 1, dtype=torch.int64)
-    torch.cumsum(torch.bincount(tail, minlength=size), 0, out=starts[1:])
-    others, both = torch.cat([second, first])[order], torch.cat([squared, squared])[order]
-    return CloseNeighbours(starts.tolist(), others.numpy(), both.numpy())
+    size = len(candidates.rows)
+    first, second, squared = close_pairs(candidates)
+    tail = np.concatenate([first, second])
+    # As the narrowest integers that hold them, for those numpy sorts by their digits.
+    order = np.argsort(tail.astype(np.min_scalar_type(size)), kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(tail, minlength=size))])
+    others, both = np.concatenate([second, first])[order], np.concatenate([squared, squared])[order]
+    return CloseNeighbours(starts.tolist(), others, both)
 
 
-def close_pairs(vectors: Tensor, squared_distances_to_picks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def close_pairs(candidates: Candidates) -> tuple[Int64Array, Int64Array, Float64Array]:
     """Pairs i < j of candidates nearer to each other than i is to the picks so far, found through the filter.
 
     Candidates come farthest first, so no other pair can lower either of its rows.
@@ -227,22 +226,34 @@ def close_pairs(vectors: Tensor, squared_distances_to_picks: Tensor) -> tuple[Te
     Returns:
         i and j, (M,) int64 each, and the squared distances, (M,) float64; a few pairs may be farther.
     """
-    dtype = product_dtype(vectors.device, vectors.shape[1])
-    image = fit_map(vectors[:64], largest_coordinate(vectors), dtype=dtype)
-    tiles = replace(default_tiles(vectors.device), rows=CANDIDATES_PER_TILE)
-    codes = image.encode(vectors, tiles)
+    vectors = candidates.vectors
+    image, codes = candidates.images or _images_of(vectors)
+    tiles = default_tiles(codes.device)
+    if codes.device.type == "cpu":
+        tiles = replace(tiles, rows=CANDIDATES_PER_TILE)
     side = PickSide.of(codes, image.columns)
-    side.set_thresholds(codes, squared_distances_to_picks.sqrt() * image.scale)
+    reach = torch.from_numpy(candidates.squared_distances).sqrt() * image.scale
+    side.set_thresholds(codes, reach.to(codes.device))
 
     def work(block: slice) -> tuple[Tensor, Tensor, Tensor]:
         product = tiles.product(codes.rows[block], side.matrix[:, block.start :])
-        first, second = true_pairs(passing_pairs(product))
-        upper = first < second  # both count from the block's first row
-        first, second = first[upper] + block.start, second[upper] + block.start
+        pairs = passing_pairs(product, above_diagonal=True)  # both count from the block's first row
+        first, second = (each.to(vectors.device) for each in pairs)
+        first += block.start
+        second += block.start
         return first, second, squared_distances(vectors, first, vectors, second)
 
-    first, second, squared = zip(*tiles.over(len(vectors), work), strict=True)
-    return torch.cat(first), torch.cat(second), torch.cat(squared)
+    first, second, squared = (
+        torch.cat(each).numpy() for each in zip(*tiles.over(len(vectors), work), strict=True)
+    )
+    return first, second, squared
+
+
+def _images_of(vectors: Tensor) -> tuple[FilterMap, Codes]:
+    """A map for some vectors and their codes."""
+    dtype = product_dtype(vectors.device, vectors.shape[1])
+    image = fit_map(vectors[:64], largest_coordinate(vectors), dtype=dtype)
+    return image, image.encode(vectors, default_tiles(vectors.device))
 
 
 def order_arrays(order: Order) -> tuple[Int64Array, Float64Array]:

@@ -22,6 +22,7 @@ from evenly.selection.filter import (
     fit_map,
     largest_coordinate,
     largest_of_rows,
+    missing_bits,
     product_dtype,
     worthwhile_components,
 )
@@ -54,8 +55,11 @@ class MemoryPool:
         image: the filter's map where it is fitted already, as to the whole of a larger pool.
         tiles: how the work is cut; None for what suits device and home.
 
-    Memory beside the vectors: the codes, half the vectors' size or less, and about 60 bytes a row.
+    Memory beside the vectors: the codes, half the vectors' size or less, and about 70 bytes a row.
     """
+
+    _settled_stay = 1 / 32
+    """Share of settled rows that are multiplied on: to let each leave at once would cost more than it saves."""
 
     def __init__(
         self,
@@ -80,6 +84,7 @@ class MemoryPool:
         self._squared_distance = torch.full((count,), torch.inf, dtype=torch.float64, device=self.home)
         self._keeper = torch.full((count,), -1, dtype=torch.int64, device=self.home)
         self._active = torch.arange(count, device=self.home)  # rows whose distance can still fall
+        self._place = torch.arange(count, device=self.home)  # of each row among them, or -1
         self._map = image
         self._codes: Codes | None = None  # of the active rows
         self._loops(PAIRS_PER_ROW * count)  # a large pool loads them now, not in the middle of a round
@@ -112,7 +117,9 @@ class MemoryPool:
         rest = None
         if len(order) > count:
             rest = (float(squared[order[count]]), self.first_row + int(order[count]))
-        return Candidates(numbers, squared[rows], self.take(numbers), rest)
+        return Candidates(
+            numbers, squared[rows], self.take(numbers), rest, self._images_at(torch.from_numpy(numbers))
+        )
 
     def cover(self, vectors: Tensor, labels: Int64Array) -> None:
         picks = vectors.to(self.home)
@@ -121,7 +128,8 @@ class MemoryPool:
             self._cover_exactly(picks[0], names[0])
             picks, names = picks[1:], names[1:]
         image, codes = self._current_codes()
-        pick_codes = self._pick_codes(image, codes, picks, names)
+        at_hand = self._images_at(names)
+        pick_codes = at_hand[1] if at_hand else image.encode(picks, self.home_tiles)
         own = names[(names >= self.first_row) & (names < self.first_row + self.count)]
         near = pick_codes.filterable.to(self.home)
         if not bool(near.all()):
@@ -138,16 +146,19 @@ class MemoryPool:
     def cover_result(self) -> tuple[Int64Array, Float64Array]:
         return self._keeper.cpu().numpy(), self._squared_distance.cpu().numpy()
 
-    def _pick_codes(self, image: FilterMap, codes: Codes, picks: Tensor, names: Tensor) -> Codes:
-        """Codes of picks: those of the active rows where all are among them, and made anew otherwise."""
-        own = names - self.first_row
-        if bool(((own >= 0) & (own < self.count)).all()):
-            place = torch.full((self.count,), -1, device=self.home)
-            place[self._active] = torch.arange(len(self._active), device=self.home)
-            place = place[own]
-            if bool((place >= 0).all()):
-                return codes.take(place.to(codes.device))
-        return image.encode(picks, self.home_tiles)
+    def _images_at(self, names: Tensor) -> tuple[FilterMap, Codes] | None:
+        """The map and a copy of the codes of some rows, on the device; None where not all of them are active rows.
+
+        Args:
+            names: (R,) int64 pool row numbers.
+        """
+        own = names.to(self.home) - self.first_row
+        if self._map is None or self._codes is None or not bool(((own >= 0) & (own < self.count)).all()):
+            return None
+        place = self._place[own]
+        if not bool((place >= 0).all()):
+            return None
+        return self._map, self._codes.take(place.to(self._codes.device)).to(self.device)
 
     def _cover_exactly(self, pick: Tensor, label: Tensor) -> None:
         """Computes the distance of every row to one pick: for the first, which has no distance to beat."""
@@ -215,12 +226,11 @@ class MemoryPool:
         side: PickSide,
     ) -> None:
         """`PickSide.nearest_possible` and `_lower` in one compiled loop; see `evenly.selection.compiled`."""
-        float_bits = 16 if product.dtype == torch.bfloat16 else 0
         scale = self._map.scale if self._map else 1.0
         tile = (rows, self.vectors, picks, labels, codes.squared_norm, codes.error, threshold)
         loops.lower_rows(
             as_integers(product).numpy(),
-            float_bits,
+            missing_bits(product),
             *(each.numpy() for each in tile),
             *side.bounds,
             scale,
@@ -253,19 +263,19 @@ class MemoryPool:
         self._keeper[lowered] = labels[nearest[nearer]]
 
     def _current_codes(self) -> tuple[FilterMap, Codes]:
-        """The map and the codes of the active rows; picked and copied rows leave once they are one in eight.
-
-        The last rows take their places.
-        """
+        """The map and the codes of the active rows. Picked and copied rows leave; the last rows take their places."""
         self._map = self._map or self._fitted_map()
         if self._codes is None:
             self._codes = self._map.encode(self.vectors, self.home_tiles, self._codes_home(self._map))
         above = self._squared_distance[self._active] > 0
         left = int(above.sum())
-        if left < 0.875 * len(self._active):
+        if left < (1 - self._settled_stay) * len(self._active):
             free = (~above[:left]).nonzero().flatten()
             last = above[left:].nonzero().flatten() + left
-            self._active[free] = self._active[last]
+            moved = self._active[last]
+            self._place[self._active[~above]] = -1
+            self._place[moved] = free
+            self._active[free] = moved
             self._active = self._active[:left]
             self._codes.move(last.to(self._codes.device), free.to(self._codes.device))
             self._codes = self._codes[:left]

@@ -102,9 +102,9 @@ def _radii_within(vectors: Tensor, part: Int64Array, squared: Float64Array) -> F
     neighbours = close_neighbours(
         Candidates(part[order], reach[order], vectors[torch.from_numpy(order)], None)
     )
-    for index, place in enumerate(order.tolist()):
-        others, distances = neighbours.of(index)
-        for other, distance in zip(order[others].tolist(), distances, strict=True):
-            if other < place and distance < found[place]:
+    places = order.tolist()
+    for index, place in enumerate(places):
+        for neighbour, distance in neighbours.of(index):
+            if places[neighbour] < place and distance < found[place]:
                 found[place] = distance
     return found

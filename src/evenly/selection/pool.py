@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
+from evenly.selection.filter import Codes, FilterMap
 from evenly.types import Float64Array, Int64Array
 
 
@@ -21,12 +22,15 @@ class Candidates:
         vectors: (B, d) float32.
         rest: squared distance (or the priority under a rule) and row number of the first row that is not among
             them; None where no other row is open. Larger comes first, then the lower number.
+        images: the filter's map and the rows' codes, on the device that multiplies them, where the pool has them
+            at hand; None makes them anew.
     """
 
     rows: Int64Array
     squared_distances: Float64Array
     vectors: Tensor
     rest: tuple[float, int] | None
+    images: tuple[FilterMap, Codes] | None = None
 
 
 class Pool(Protocol):

@@ -19,7 +19,7 @@ _THREADS = "evenly-tiles"
 
 SHARE_OF_CARD = 0.8
 
-CHUNK_STEP = 128
+CHUNK_STEP = 64
 """See `even_chunk`."""
 
 
