@@ -91,7 +91,7 @@ class _Side:
                     product = _PRODUCTS.product(left, keys.T)
                     found[at] += (as_integers(product).view(len(at), -1, _TILE).amin(2) < 0).sum(1)
 
-            _PRODUCTS.shared(len(rows)).over(len(rows), work)
+            _PRODUCTS.over(len(rows), work, taper=True)
         return found[: len(proven)]
 
     def _half_square(self, queries: Coded) -> Tensor:

@@ -127,10 +127,12 @@ class MemoryPool:
         if len(picks) and bool(torch.isinf(self._squared_distance).any()):
             self._cover_exactly(picks[0], names[0])
             picks, names = picks[1:], names[1:]
-        image, codes = self._current_codes()
-        at_hand = self._images_at(names)
-        pick_codes = at_hand[1] if at_hand else image.encode(picks, self.home_tiles)
+        at_hand = self._images_at(names)  # now, for the picks' own rows may leave
         own = names[(names >= self.first_row) & (names < self.first_row + self.count)]
+        self._squared_distance[own - self.first_row] = 0.0
+        self._keeper[own - self.first_row] = own
+        image, codes = self._current_codes()
+        pick_codes = at_hand[1] if at_hand else image.encode(picks, self.home_tiles)
         near = pick_codes.filterable.to(self.home)
         if not bool(near.all()):
             # A pick that far off ties with none that is near, so the order between the two kinds does not matter.
@@ -140,8 +142,6 @@ class MemoryPool:
             picks, names = picks[near], names[near]
         if len(picks):
             self._cover_filtered(image, codes, pick_codes, picks, names)
-        self._squared_distance[own - self.first_row] = 0.0
-        self._keeper[own - self.first_row] = own
 
     def cover_result(self) -> tuple[Int64Array, Float64Array]:
         return self._keeper.cpu().numpy(), self._squared_distance.cpu().numpy()
@@ -209,7 +209,7 @@ class MemoryPool:
                     hit, where, which = (each.to(self.home) for each in (hit, *pairs))
                     self._lower(rows[hit], where, which + start, picks, labels)
 
-        self.tiles.shared(len(codes)).over(len(codes), work)
+        self.tiles.over(len(codes), work, taper=True)
 
     def _loops(self, pairs: int) -> Loops | None:
         return loops_worth_loading(pairs) if self.device.type == self.home.type == "cpu" else None

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import TypeVar
 
 import torch
@@ -37,21 +38,22 @@ class Tiles:
     picks: int = 1024
     threads: int = 1
 
-    def over(self, count: int, work: Callable[[slice], _Result]) -> list[_Result]:
+    def over(self, count: int, work: Callable[[slice], _Result], *, taper: bool = False) -> list[_Result]:
         """Runs ``work`` on consecutive slices that cover ``count`` rows, ``threads`` at once; results in order.
+
+        Args:
+            count: rows.
+            work: takes a slice of them, of ``rows`` rows; the last may be of fewer.
+            taper: whether the last slices are a quarter as high, so that all threads end at nearly the same time.
 
         One thread is the caller's own. So is that of a tile which calls this: a thread that waited for its own kind
         would wait for ever.
         """
         if self.threads == 1 or threading.current_thread().name.startswith(_THREADS):
             return [work(block) for block in blocks(count, self.rows)]
-        return list(_workers(self.threads).map(work, blocks(count, self.rows)))
-
-    def shared(self, count: int) -> Tiles:
-        """Tiles at most as high that give every thread as many of them, of multiples of `CHUNK_STEP` rows."""
-        tiles = self.threads * -(-count // (self.rows * self.threads))
-        step = min(CHUNK_STEP, self.rows)
-        return replace(self, rows=-(-count // (tiles * step)) * step) if tiles else self
+        high = max(count // self.rows - self.threads + 1, 0) * self.rows if taper else count
+        low = blocks(count, -(-self.rows // 4), start=high)
+        return list(_workers(self.threads).map(work, chain(blocks(high, self.rows), low)))
 
     def product(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """The product of a tile, in memory that this thread's next product takes again.
@@ -91,9 +93,9 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def blocks(count: int, size: int) -> Iterator[slice]:
-    """Consecutive slices of at most ``size`` that cover ``count``."""
-    return (slice(start, min(start + size, count)) for start in range(0, count, size))
+def blocks(count: int, size: int, start: int = 0) -> Iterator[slice]:
+    """Consecutive slices of at most ``size`` that cover ``count``, but for what lies before ``start``."""
+    return (slice(at, min(at + size, count)) for at in range(start, count, size))
 
 
 @contextmanager
