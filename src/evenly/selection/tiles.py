@@ -38,6 +38,11 @@ class Tiles:
     picks: int = 1024
     threads: int = 1
 
+    @property
+    def low_rows(self) -> int:
+        """Rows of a low slice."""
+        return -(-self.rows // 4)
+
     def over(self, count: int, work: Callable[[slice], _Result], *, taper: bool = False) -> list[_Result]:
         """Runs ``work`` on consecutive slices that cover ``count`` rows, ``threads`` at once; results in order.
 
@@ -52,20 +57,25 @@ class Tiles:
         if self.threads == 1 or threading.current_thread().name.startswith(_THREADS):
             return [work(block) for block in blocks(count, self.rows)]
         high = max(count // self.rows - self.threads + 1, 0) * self.rows if taper else count
-        low = blocks(count, -(-self.rows // 4), start=high)
+        low = blocks(count, self.low_rows, start=high)
         return list(_workers(self.threads).map(work, chain(blocks(high, self.rows), low)))
 
     def product(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """The product of a tile, in memory that this thread's next product takes again.
 
-        Tiles of ever new sizes, each allocated anew, would leave holes several times their size in the heap.
+        Tiles of ever new sizes, each allocated anew, would leave holes several times their size in the heap. In
+        bfloat16 rows of zeros fill a tile up to whole low slices: see `even_chunk`.
         """
+        rows = len(left)
+        missing = -rows % self.low_rows
+        if missing and left.dtype == torch.bfloat16 and left.device.type == "cpu":
+            left = torch.nn.functional.pad(left, (0, 0, 0, missing))
         size = len(left) * right.shape[1]
         if (_scratch.room.dtype, _scratch.room.device) != (left.dtype, left.device) or len(
             _scratch.room
         ) < size:
             _scratch.room = left.new_empty(max(size, self.rows * self.picks))
-        return torch.mm(left, right, out=_scratch.room[:size].view(len(left), right.shape[1]))
+        return torch.mm(left, right, out=_scratch.room[:size].view(len(left), right.shape[1]))[:rows]
 
 
 class _Scratch(threading.local):
@@ -124,7 +134,7 @@ def even_chunk(count: int, most: int) -> int:
     """The size that cuts ``count`` into as few and as equal chunks as ``most`` allows, rounded up.
 
     Multiples of `CHUNK_STEP` only: for each new shape of a product the library compiles a kernel, which takes
-    longer than the product.
+    longer than the product, and about a megabyte.
     """
     chunks, step = -(-count // most), min(CHUNK_STEP, most)
     return -(-count // (chunks * step)) * step
