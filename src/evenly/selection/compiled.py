@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from heapq import heappop, heappush
 from importlib.util import find_spec
 from threading import Lock
 from typing import Any
@@ -39,6 +40,7 @@ class Loops:
     lower_rows: Callable[..., None]
     count_passing: Callable[..., int]
     passing_pairs: Callable[..., None]
+    pick_farthest: Callable[..., int]
 
 
 def loops_worth_loading(pairs: int) -> Loops | None:
@@ -78,7 +80,15 @@ def _loops() -> Loops | None:
         RuntimeError
     ):  # no folder to keep them in, and to compile them in every run takes longer than it saves
         return None
-    plain = (_squared_distances, _encode, _set_thresholds, _lower_rows, _count_passing, _passing_pairs)
+    plain = (
+        _squared_distances,
+        _encode,
+        _set_thresholds,
+        _lower_rows,
+        _count_passing,
+        _passing_pairs,
+        _pick_farthest,
+    )
     loops = Loops(*map(compiled, plain))
     rows, pairs = np.empty((1, 1), dtype=np.float32), np.empty(0, dtype=np.int64)
     loops.squared_distances(rows, pairs, rows, pairs, np.empty(0))  # the first call wakes the compiler up
@@ -313,3 +323,56 @@ def _passing_pairs(bits: Any, above_diagonal: bool, rows: Any, columns: Any) -> 
                     rows[found] = at
                     columns[found] = start + lane
                     found += 1
+
+
+def _pick_farthest(
+    given: Any,
+    rows: Any,
+    starts: Any,
+    others: Any,
+    between: Any,
+    rest_squared: float,
+    rest_row: int,
+    picks: Any,
+    radii: Any,
+) -> int:
+    """Greedy among candidates by distance alone, as far as no row outside can come first; returns how many picks.
+
+    Args:
+        given: (B,) float64 squared distances to the picks before, largest first.
+        rows: (B,) int64 row numbers, the lowest first among equals.
+        starts, others, between: neighbours as in `evenly.selection.loop.CloseNeighbours`.
+        rest_squared, rest_row: of the first row outside; -1 and -1 where there is none.
+        picks: (P,) int64, room for the indices of that many picks.
+        radii: (P,) float64, room for their squared radii.
+    """
+    rest = (-rest_squared, rest_row)
+    squared = given.copy()
+    lowered = [
+        (0.0, rows[0], 0)
+    ]  # a heap of those that were lowered before their turn, and what it is made of
+    lowered.pop()
+    waiting = count = 0
+    while count < len(picks):
+        while waiting < len(given) and squared[waiting] != given[waiting]:
+            waiting += 1
+        while lowered and -lowered[0][0] != squared[lowered[0][2]]:
+            heappop(lowered)
+        first = (-given[waiting], rows[waiting], waiting) if waiting < len(given) else (0.0, rows[0], -1)
+        if lowered and lowered[0] < first:
+            first = lowered[0]
+        negative, row, index = first
+        if index < 0 or (negative, row) > rest:
+            break
+        picks[count] = index
+        radii[count] = -negative
+        count += 1
+        squared[index] = 0.0
+        for at in range(starts[index], starts[index + 1]):
+            other = others[at]
+            if between[at] < squared[other]:
+                squared[other] = between[at]
+                entry = (-between[at], rows[other], other)
+                if between[at] > 0 and (entry[0], entry[1]) < rest:
+                    heappush(lowered, entry)
+    return count

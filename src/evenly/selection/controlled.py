@@ -69,6 +69,8 @@ class ControlledRule(Rule):
         metric: of all distances.
     """
 
+    distance_decides = False
+
     def __init__(self, controls: Controls, rows: int, count: int, metric: Metric) -> None:
         self._controls, self._metric = controls, metric
         self._eligible = np.ones(rows, dtype=bool) if controls.eligible is None else controls.eligible

@@ -290,8 +290,8 @@ class PickSide:
     def of(codes: Codes, columns: int, padded: int = 0) -> PickSide:
         """From the images of at least one pick, of m columns; all must be filterable. P' is ``padded`` at least."""
         picks = len(codes)
-        side = codes.rows.new_zeros(max(picks, padded), codes.rows.shape[1])
-        side[:picks] = codes.rows
+        side = codes.rows.new_empty(max(picks, padded), codes.rows.shape[1])
+        side[:picks], side[picks:] = codes.rows, 0.0
         carry(codes.squared_norm * -0.5, side[:picks, columns : columns + PIECES])
         side[:picks, columns + PIECES : columns + 2 * PIECES] = -1.0
         side[picks:, columns] = -_LONGEST  # far below what any row carries

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenly.selection.compiled import loops_worth_loading
 from evenly.selection.distance import mean_from_block_sums, squared_distances
 from evenly.selection.filter import (
     Codes,
@@ -69,6 +70,9 @@ class Rule:
     Rounds are valid for every rule under which a row never gains: its priority does not rise as its distance
     falls, and what is closed stays closed.
     """
+
+    distance_decides = True
+    """Whether the farthest row comes first and is always taken."""
 
     spent_up = False
     """Whether the budget took no more."""
@@ -151,9 +155,18 @@ def greedy_round(candidates: Candidates, most: int, rule: Rule) -> tuple[Int64Ar
     Returns:
         Indices into the candidates in order of picking, their squared radii, and the number of close pairs.
     """
+    neighbours = close_neighbours(candidates)
+    loops = loops_worth_loading(0)
+    if loops is not None and rule.distance_decides:
+        room = min(most, len(candidates.rows))
+        chosen, lengths = np.empty(room, dtype=np.int64), np.empty(room)
+        known = candidates.squared_distances, candidates.rows, neighbours.starts, neighbours.others
+        count = loops.pick_farthest(
+            *known, neighbours.squared_distances, *(candidates.rest or (-1.0, -1)), chosen, lengths
+        )
+        return chosen[:count], lengths[:count].tolist(), neighbours.count
     squared = candidates.squared_distances.tolist()
     rows = candidates.rows.tolist()
-    neighbours = close_neighbours(candidates)
     rest = (-candidates.rest[0], candidates.rest[1]) if candidates.rest else (math.inf, -1)
     priority, take = rule.priority, rule.take
     waiting = [
@@ -190,7 +203,7 @@ def greedy_round(candidates: Candidates, most: int, rule: Rule) -> tuple[Int64Ar
 class CloseNeighbours:
     """For each candidate, the others that lie nearer to it than the largest distance to the picks so far."""
 
-    starts: list[int]
+    starts: Int64Array
     others: Int64Array
     squared_distances: Float64Array
 
@@ -215,7 +228,7 @@ def close_neighbours(candidates: Candidates) -> CloseNeighbours:
     order = np.argsort(tail.astype(np.min_scalar_type(size)), kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(tail, minlength=size))])
     others, both = np.concatenate([second, first])[order], np.concatenate([squared, squared])[order]
-    return CloseNeighbours(starts.tolist(), others, both)
+    return CloseNeighbours(starts, others, both)
 
 
 def close_pairs(candidates: Candidates) -> tuple[Int64Array, Int64Array, Float64Array]:

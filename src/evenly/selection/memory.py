@@ -294,4 +294,5 @@ class MemoryPool:
             components = worthwhile_components(few)
         if components is None:
             sample = few  # no more than a centre is wanted
-        return fit_map(sample, largest_coordinate(self.vectors), dtype=self._dtype, components=components)
+        largest = max(self.home_tiles.over(self.count, lambda rows: largest_coordinate(self.vectors[rows])))
+        return fit_map(sample, largest, dtype=self._dtype, components=components)
