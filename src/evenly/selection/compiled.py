@@ -361,8 +361,8 @@ def _pick_farthest(
         first = (-given[waiting], rows[waiting], waiting) if waiting < len(given) else (0.0, rows[0], -1)
         if lowered and lowered[0] < first:
             first = lowered[0]
-        negative, row, index = first
-        if index < 0 or (negative, row) > rest:
+        negative, _, index = first
+        if index < 0:
             break
         picks[count] = index
         radii[count] = -negative

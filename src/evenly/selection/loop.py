@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evenly.selection.compiled import loops_worth_loading
+from evenly.selection.compiled import Loops, loops_worth_loading
 from evenly.selection.distance import mean_from_block_sums, squared_distances
 from evenly.selection.filter import (
     Codes,
@@ -158,13 +158,38 @@ def greedy_round(candidates: Candidates, most: int, rule: Rule) -> tuple[Int64Ar
     neighbours = close_neighbours(candidates)
     loops = loops_worth_loading(0)
     if loops is not None and rule.distance_decides:
-        room = min(most, len(candidates.rows))
-        chosen, lengths = np.empty(room, dtype=np.int64), np.empty(room)
-        known = candidates.squared_distances, candidates.rows, neighbours.starts, neighbours.others
-        count = loops.pick_farthest(
-            *known, neighbours.squared_distances, *(candidates.rest or (-1.0, -1)), chosen, lengths
-        )
-        return chosen[:count], lengths[:count].tolist(), neighbours.count
+        picks, squared_radii = _picked_by_distance(loops, candidates, neighbours, most)
+    else:
+        picks, squared_radii = _picked_by_rule(rule, candidates, neighbours, most)
+    return picks, squared_radii, neighbours.count
+
+
+def _picked_by_distance(
+    loops: Loops, candidates: Candidates, neighbours: CloseNeighbours, most: int
+) -> tuple[Int64Array, list[float]]:
+    """`_picked_by_rule` in a compiled loop, for the rule that distance decides."""
+    room = min(most, len(candidates.rows))
+    picks, squared_radii = np.empty(room, dtype=np.int64), np.empty(room)
+    count = loops.pick_farthest(
+        candidates.squared_distances,
+        candidates.rows,
+        neighbours.starts,
+        neighbours.others,
+        neighbours.squared_distances,
+        *(candidates.rest or (-1.0, -1)),
+        picks,
+        squared_radii,
+    )
+    return picks[:count], squared_radii[:count].tolist()
+
+
+def _picked_by_rule(
+    rule: Rule, candidates: Candidates, neighbours: CloseNeighbours, most: int
+) -> tuple[Int64Array, list[float]]:
+    """Indices of the picks and their squared radii.
+
+    Every candidate is ahead of the rest until it is lowered, and one that then falls behind is not pushed again.
+    """
     squared = candidates.squared_distances.tolist()
     rows = candidates.rows.tolist()
     rest = (-candidates.rest[0], candidates.rest[1]) if candidates.rest else (math.inf, -1)
@@ -176,7 +201,7 @@ def greedy_round(candidates: Candidates, most: int, rule: Rule) -> tuple[Int64Ar
     waiting.sort(reverse=True)
     lowered: list[tuple[float, int, int]] = []  # a heap: few of those that wait are lowered before their turn
     picks: list[int] = []
-    radii: list[float] = []
+    squared_radii: list[float] = []
     while (waiting or lowered) and len(picks) < most:
         if not lowered or (waiting and waiting[-1] < lowered[0]):
             negative, row, index = waiting.pop()
@@ -185,10 +210,10 @@ def greedy_round(candidates: Candidates, most: int, rule: Rule) -> tuple[Int64Ar
         distance = squared[index]
         if -negative != priority(distance, row):
             continue  # lowered or closed since it was pushed
-        if (negative, row) > rest or not take(row):
+        if not take(row):
             break
         picks.append(index)
-        radii.append(distance)
+        squared_radii.append(distance)
         squared[index] = 0.0
         for other, distance in neighbours.of(index):
             if distance < squared[other]:
@@ -196,7 +221,7 @@ def greedy_round(candidates: Candidates, most: int, rule: Rule) -> tuple[Int64Ar
                 entry = (-priority(distance, rows[other]), rows[other], other)
                 if entry < rest:
                     heapq.heappush(lowered, entry)
-    return np.asarray(picks, dtype=np.int64), radii, neighbours.count
+    return np.asarray(picks, dtype=np.int64), squared_radii
 
 
 @dataclass(frozen=True)
