@@ -37,7 +37,7 @@ TEXTBOOK_PICKS = 300
 REPEATS = 15
 AIMS = {
     "textbook over engine": "at least 20",
-    "engine over bare": "at most 4",
+    "engine over bare": "at most 2.5",
     "memory over vectors": "at most 2.5",
     "evenly select, cached, seconds": "under 15",
     "evenly --help, seconds": "under 0.3",

@@ -348,9 +348,7 @@ def _pick_farthest(
     """
     rest = (-rest_squared, rest_row)
     squared = given.copy()
-    lowered = [
-        (0.0, rows[0], 0)
-    ]  # a heap of those that were lowered before their turn, and what it is made of
+    lowered = [(0.0, rows[0], 0)]  # a heap of those lowered before their turn: the compiler sees its kind
     lowered.pop()
     waiting = count = 0
     while count < len(picks):
