@@ -24,12 +24,13 @@ from evenly.pipeline.request import SelectRequest
 from evenly.pipeline.vectors import COLUMN, FILE, check_encoder, pool_vectors
 from evenly.pipeline.where import engine_of
 from evenly.selection.budgets import read_budget
-from evenly.selection.compiled import forget_pairs
+from evenly.selection.compiled import forget_pairs, loops_worth_loading
 from evenly.selection.disk import Budget, DiskPool, scratch_rows, share_out, unit_copy
 from evenly.selection.distance import unit_rows
 from evenly.selection.filter import product_dtype
 from evenly.selection.greedy import select_prepared
 from evenly.selection.mapped import tensor_of
+from evenly.selection.memory import PAIRS_PER_ROW
 from evenly.selection.placing import PROCESSOR, Engine, memory_pool
 from evenly.selection.tiles import default_tiles, steady_torch
 from evenly.types import Float32Array, Int64Array, Metric, Progress, silent
@@ -224,11 +225,13 @@ def _measure_selection(
 
     def once(size: int) -> float:
         part, count = np.ascontiguousarray(sample[:size]), max(1, keep * size // rows)
-        forget_pairs()  # the run to come is another process, which loads the loops where this alone makes it worth it
+        forget_pairs()  # the run to come is another process
         if on_disk is not None:
             mapped = scratch_rows(size, part.shape[1], engine.scratch)
             mapped[:] = part
         started = time.perf_counter()
+        if engine.device.type == "cpu":
+            loops_worth_loading(PAIRS_PER_ROW * rows)  # as that run does at once, where its pool is large
         if on_disk is None:
             unit = unit_rows(torch.from_numpy(part)) if metric == "cosine" else torch.from_numpy(part)
             select_prepared(unit, count, metric, pool=memory_pool(unit, engine.device))
