@@ -76,9 +76,8 @@ def _loops() -> Loops | None:
     try:
         for shared in (_pair, _product_error, _round):  # the loops call them
             globals()[shared.__name__] = compiled(shared)
-    except (
-        RuntimeError
-    ):  # no folder to keep them in, and to compile them in every run takes longer than it saves
+    except RuntimeError:
+        # No folder to keep them in, and to compile them in every run takes longer than it saves.
         return None
     plain = (
         _squared_distances,
