@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from evenly.selection.tiles import Tiles, default_tiles
+from evenly.engine.tiles import Tiles, default_tiles
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -115,9 +115,9 @@ def textbook_per_pick(vectors: Vectors, start: int, picks: int) -> tuple[float, 
 
 def training_vectors(source: str) -> Vectors:
     """Unit vectors of a training file, from the cache where they are; an .npy file holds vectors itself."""
-    from evenly.data.sources import read_rows
-    from evenly.embed import Cache, embed_texts, load_encoder
-    from evenly.selection.greedy import pool_tensor
+    from evenly.engine.greedy import pool_tensor
+    from evenly.rows.sources import read_rows
+    from evenly.vectors import Cache, embed_texts, load_encoder
 
     if source.endswith(".npy"):
         vectors = np.load(source)
@@ -129,7 +129,7 @@ def training_vectors(source: str) -> Vectors:
 
 def command_seconds(source: str, *flags: str) -> float:
     """`evenly select` from start to finish with vectors cached and picks not."""
-    from evenly.embed import Cache
+    from evenly.vectors import Cache
 
     for saved in Cache.open().orders.glob("*.npz"):
         saved.unlink()

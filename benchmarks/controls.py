@@ -15,13 +15,13 @@ from typing import Any
 
 from common import CLOCKS, Clock, command_seconds, in_turns, machine, median_ratio, report, save, seconds
 
-from evenly.data.rows import Rows
-from evenly.data.sources import read_rows
-from evenly.embed import Cache
-from evenly.pipeline.control_request import ControlRequest
-from evenly.pipeline.request import SelectRequest
-from evenly.pipeline.select import embed_rows, selection_parts
-from evenly.pipeline.vectors import PoolVectors
+from evenly.controls.request import ControlRequest
+from evenly.jobs.request import SelectRequest
+from evenly.jobs.select import embed_rows, selection_parts
+from evenly.opened import PoolVectors
+from evenly.rows.rows import Rows
+from evenly.rows.sources import read_rows
+from evenly.vectors import Cache
 
 REPEATS = 5
 COMMAND_REPEATS = 3

@@ -28,10 +28,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from evenly.data.documentation import documentation_rows
-from evenly.data.sources import read_rows
-from evenly.embed import Encoder, embed_texts, load_encoder
-from evenly.embed.folders import minilm_folder
+from evenly.rows.documentation import documentation_rows
+from evenly.rows.sources import read_rows
+from evenly.vectors import Encoder, embed_texts, load_encoder
+from evenly.vectors.folders import minilm_folder
 
 RESULT = Path(__file__).parent / "results" / "embedding.json"
 OURS, BASE = "evenly", "SentenceTransformer.encode"

@@ -28,11 +28,11 @@ from common import (
     training_vectors,
 )
 
+from evenly.engine.greedy import select_prepared
+from evenly.engine.tiles import steady_torch
+from evenly.measures.evenness import evenness
 from evenly.measures.exact import exact_measures
 from evenly.measures.measure import COSINE_THRESHOLDS, check_thresholds, row_set
-from evenly.pipeline.evenness import evenness
-from evenly.selection.greedy import select_prepared
-from evenly.selection.tiles import steady_torch
 from evenly.types import Int64Array
 
 REPEATS = 5

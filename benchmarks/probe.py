@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from evenly.selection.compiled import compiled_loops
-from evenly.selection.disk import DiskPool, share_out
-from evenly.selection.greedy import pool_tensor, select_prepared
+from evenly.engine.compiled import compiled_loops
+from evenly.engine.disk import DiskPool, share_out
+from evenly.engine.greedy import pool_tensor, select_prepared
 
 
 def main() -> None:

@@ -19,8 +19,8 @@ from common import Vectors, bare_products, machine, report, save, seconds, textb
 from pools import clustered_pool
 from probe import probe
 
-from evenly.selection.greedy import pool_tensor, select_prepared
-from evenly.selection.memory import MemoryPool
+from evenly.engine.greedy import pool_tensor, select_prepared
+from evenly.engine.memory import MemoryPool
 from evenly.types import Selection
 
 TEXTBOOK_PICKS = 60
@@ -130,7 +130,7 @@ def on_card(rows: int, picks: int) -> list[dict[str, Any]]:
 
 def on_ray(rows: int, picks: int) -> dict[str, Any]:
     """Two workers of a local cluster, a core each, against one process with both cores."""
-    from evenly.selection.ray_pool import RayPool, cluster
+    from evenly.engine.ray_pool import RayPool, cluster
 
     vectors = pool_tensor(clustered_pool(rows), "cosine")
     found: list[Selection] = []

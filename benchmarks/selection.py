@@ -30,8 +30,8 @@ from common import (
 )
 from probe import probe
 
+from evenly.engine.greedy import pool_tensor, select_prepared
 from evenly.measures import verify_order
-from evenly.selection.greedy import pool_tensor, select_prepared
 
 TEXTBOOK_PICKS = 300
 REPEATS = 15

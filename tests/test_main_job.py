@@ -15,7 +15,7 @@ import pytest
 
 from evenly import EvenlyError, select, select_rows
 from evenly.cli import main
-from tests.selection.oracle import textbook_order, unit_rows
+from tests.engine.oracle import textbook_order, unit_rows
 
 Run = Callable[..., tuple[int, str, str]]
 

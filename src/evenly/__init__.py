@@ -13,11 +13,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evenly.engine import select as select
     from evenly.errors import EvenlyError as EvenlyError
+    from evenly.jobs.select_rows import select_rows as select_rows
     from evenly.measures import Measures as Measures
     from evenly.measures import measure as measure
-    from evenly.pipeline.rows import select_rows as select_rows
-    from evenly.selection import select as select
     from evenly.types import Selection as Selection
 
 __version__ = "0.1.0"
@@ -27,8 +27,8 @@ _HOMES = {
     "Measures": "evenly.measures",
     "Selection": "evenly.types",
     "measure": "evenly.measures",
-    "select": "evenly.selection",
-    "select_rows": "evenly.pipeline.rows",
+    "select": "evenly.engine",
+    "select_rows": "evenly.jobs.select_rows",
 }
 
 __all__ = ["EvenlyError", "Measures", "Selection", "__version__", "measure", "select", "select_rows"]

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evenly.engine.tiles import steady_torch
 from evenly.errors import InputError
 from evenly.lab import experiments, figures
 from evenly.lab.page import page
 from evenly.lab.result import Result, Table, show
 from evenly.lab.running import check_device, run_one
-from evenly.selection.tiles import steady_torch
 
 RESULT = Result(
     name="law",

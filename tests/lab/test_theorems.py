@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evenly.engine import select
 from evenly.lab import descent, designs, kernel, labels, networks
-from evenly.selection import select
 
 NETWORKS = {
     "mlp": networks.mlp(3, width=12),

@@ -9,12 +9,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from evenly.engine import select
+from evenly.engine.copies import first_equal_rows
 from evenly.measures import certificate, verify_bound
-from evenly.measures.exact import RowSet, first_equal_rows, nearest_within
+from evenly.measures.evenness import evenness, measured
+from evenly.measures.exact import RowSet, nearest_within
 from evenly.measures.measure import row_set
 from evenly.measures.random_sets import Draws, random_subsets, sample_of
-from evenly.pipeline.evenness import evenness, measured
-from evenly.selection import select
 from tests.measures.oracle import all_distances, hard_pools
 
 POOLS = hard_pools()
@@ -24,8 +25,8 @@ SAMPLED = 40
 @pytest.fixture
 def small_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every pool counts as too large to be measured row by row."""
-    monkeypatch.setattr("evenly.pipeline.evenness.MOST_PAIRS", 1)
-    monkeypatch.setattr("evenly.pipeline.evenness.SAMPLED_ROWS", SAMPLED)
+    monkeypatch.setattr("evenly.measures.evenness.MOST_PAIRS", 1)
+    monkeypatch.setattr("evenly.measures.evenness.SAMPLED_ROWS", SAMPLED)
     monkeypatch.setattr("evenly.measures.random_sets.SAMPLED_ROWS", SAMPLED)
 
 
@@ -122,8 +123,8 @@ def test_a_table_that_goes_to_a_file_is_whole(
     from evenly.cli.select import _select_all
 
     row = [f"{name:>16}" for name in "abcdefghijkl"]
-    monkeypatch.setattr("evenly.pipeline.strategies.select_all", lambda *_: SimpleNamespace(missing={}))
-    monkeypatch.setattr("evenly.pipeline.strategies.arm_rows", lambda _: [row, row])
+    monkeypatch.setattr("evenly.jobs.strategies.select_all", lambda *_: SimpleNamespace(missing={}))
+    monkeypatch.setattr("evenly.jobs.strategies.arm_rows", lambda _: [row, row])
     _select_all(SimpleNamespace(out="arms/"), json_output=False)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines[:2]] == [list("abcdefghijkl")] * 2

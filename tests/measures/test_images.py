@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evenly.measures.images import BLOCK, Images, surely_below, surely_within
-from evenly.selection.filter import as_integers
+from evenly.engine.filter import as_integers
+from evenly.engine.images import BLOCK, Images, surely_below, surely_within
 
 DTYPES = [torch.bfloat16, torch.float32]
 numbers = st.floats(0, 1e6)
@@ -52,7 +52,7 @@ def test_images_kept_for_the_pool_are_those_made_for_a_part(monkeypatch: pytest.
     index = torch.from_numpy(np.random.default_rng(1).choice(len(vectors), 700, replace=False))
     kept = Images.of(vectors).take(index)
     part = kept.coded(slice(100, 650))
-    monkeypatch.setattr("evenly.measures.images.SIDE_ROWS", 10)
+    monkeypatch.setattr("evenly.engine.images.SIDE_ROWS", 10)
     anew = Images.of(vectors).take(index).coded(slice(100, 650))
     assert kept.kept
     assert len(part) == BLOCK

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evenly.engine import within
 from evenly.measures import loneliest as module
-from evenly.measures import within
 from evenly.measures.loneliest import loneliest, neighbour_radius
 from tests.measures.oracle import as_rows, hard_pools
 from tests.measures.test_neighbours import exact_squares

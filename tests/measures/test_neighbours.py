@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from evenly.measures import neighbours
-from evenly.measures.images import Images
-from evenly.measures.neighbours import nearest
+from evenly.engine import neighbours
+from evenly.engine.distance import squared_distances
+from evenly.engine.images import Images
+from evenly.engine.neighbours import nearest
 from evenly.measures.pairs import PairsWithin
-from evenly.selection.distance import squared_distances
 from tests.measures.oracle import as_rows, hard_pools
 
 POOLS = hard_pools()

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from evenly.measures import within
-from evenly.measures.images import Images
-from evenly.measures.within import rows_beyond
+from evenly.engine import within
+from evenly.engine.images import Images
+from evenly.engine.within import rows_beyond
 from tests.measures.oracle import as_rows, hard_pools
 from tests.measures.test_neighbours import DTYPES, exact_squares
 

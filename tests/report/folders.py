@@ -1,4 +1,4 @@
-"""Selection folders for tests, written as the contract in ``evenly.data.manifest`` says."""
+"""Selection folders for tests, written as the contract in ``evenly.folder.manifest`` says."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evenly.data.manifest import (
+from evenly.folder.manifest import (
     MEASURES_FILE,
     ORDER_FILE,
     ORDER_SCHEMA,
     VIEW_FILE,
-    EncoderRecord,
     Manifest,
-    OutputRecord,
-    SourceRecord,
     write_manifest,
 )
+from evenly.records import EncoderRecord, OutputRecord, SourceRecord
 
 WORDS = ["light", "river", "stone", "market", "engine", "garden", "letter", "window", "history", "island"]
 

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from evenly.errors import InputError
+from evenly.folder.saved import read_selection
 from evenly.report.atlas import write_atlas
-from evenly.report.saved import read_selection
 from tests.report.folders import small_folder, write_folder
 
 

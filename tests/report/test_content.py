@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evenly.data.manifest import SET_ASIDE_FILE, SET_ASIDE_SCHEMA
+from evenly.controls.request import ControlRequest
 from evenly.errors import InputError
-from evenly.pipeline.control_request import ControlRequest
+from evenly.folder.manifest import SET_ASIDE_FILE, SET_ASIDE_SCHEMA
+from evenly.folder.saved import SavedSelection, SavedTexts, read_selection
 from evenly.report import content, figures, points
 from evenly.report import page as page_module
-from evenly.report.saved import SavedSelection, SavedTexts, read_selection
 from tests.report.folders import small_folder, write_folder
 
 

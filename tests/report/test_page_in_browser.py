@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evenly.folder.saved import SavedSelection, read_selection
 from evenly.report.page import write_report
-from evenly.report.saved import SavedSelection, read_selection
 from tests.report.browser import browser_path, open_browser
 from tests.report.folders import small_folder, write_folder
 

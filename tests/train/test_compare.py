@@ -167,8 +167,8 @@ def test_runs_that_fail_say_why_and_the_others_go_on(
 def test_from_source_to_verdict(
     model_folder: Path, rows: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from evenly.pipeline import compare as pipeline
-    from evenly.pipeline.dry_run import dry_run
+    from evenly.jobs import compare as pipeline
+    from evenly.jobs.dry_run import dry_run
     from evenly.train.compare import open_folder
 
     source = tmp_path / "rows.jsonl"

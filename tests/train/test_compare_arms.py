@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evenly.errors import InputError
-from evenly.pipeline.arms import ArmMaker, nearest_cosine_distance, set_tests_aside
+from evenly.jobs.arms import ArmMaker, nearest_cosine_distance, set_tests_aside
 from evenly.train.plan import EVEN_TEST, RANDOM_TEST
 
 

@@ -96,7 +96,7 @@ def test_compare_scores_every_arm_once(
     model_folder: Path, rows: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapters: list[str]
 ) -> None:
     pytest.importorskip("lm_eval")
-    from evenly.pipeline import compare as pipeline
+    from evenly.jobs import compare as pipeline
     from evenly.train import evaluate
     from evenly.train.models import model_identity
 

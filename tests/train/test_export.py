@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from evenly.data.manifest import ORDER_FILE, EncoderRecord, Manifest, write_manifest
-from evenly.data.sources import read_rows
 from evenly.errors import InputError
+from evenly.folder.manifest import ORDER_FILE, Manifest, write_manifest
+from evenly.records import EncoderRecord
+from evenly.rows.sources import read_rows
 from evenly.train.export import TARGETS, export
 
 RECORDS = [{"instruction": f"add {n} and 1", "input": "", "output": f"{n + 1} – done"} for n in range(6)]

@@ -141,11 +141,11 @@ def compare(
     )
     with shown_progress(json_output=json_output) as progress:
         if dry_run:
-            from evenly.pipeline.dry_run import dry_run as plan
+            from evenly.jobs.dry_run import dry_run as plan
 
             planned = plan(request, workers=worker_count(workers), progress=progress)
         else:
-            from evenly.pipeline.compare import compare as run
+            from evenly.jobs.compare import compare as run
 
             result = run(request, Path(out), workers=worker_count(workers), progress=progress)
     if dry_run:

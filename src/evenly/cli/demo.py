@@ -18,7 +18,7 @@ def demo(
     """Show the main job on text that is already here: documentation strings of the installed Python."""
     from evenly.cli.screen import print_json, shown_progress
     from evenly.cli.select import print_summary
-    from evenly.pipeline.demo import run_demo
+    from evenly.jobs.demo import run_demo
 
     with shown_progress(json_output=json_output) as progress:
         outcome = run_demo(out, limit=rows, progress=progress)

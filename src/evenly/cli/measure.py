@@ -30,7 +30,7 @@ def measure(
 ) -> None:
     """Say how even a file is, or a part of it beside random parts of the same size."""
     from evenly.cli.screen import print_json, quantity, shown_progress
-    from evenly.pipeline.measure import measure_sources, table_of
+    from evenly.jobs.measure import measure_sources, table_of
 
     with shown_progress(json_output=json_output) as progress:
         found = measure_sources(

@@ -30,8 +30,8 @@ def plan(
 ) -> None:
     """Say what select would need, before it is run: memory, disk and time."""
     from evenly.cli.screen import print_json, shown_progress
-    from evenly.pipeline.plan import plan_sources
-    from evenly.pipeline.request import SelectRequest
+    from evenly.jobs.plan import plan_sources
+    from evenly.jobs.request import SelectRequest
 
     request = SelectRequest(
         sources=sources,

@@ -17,7 +17,7 @@ def report(
 ) -> None:
     """Write the page of a selection again: one HTML file that opens from disk."""
     from evenly.cli.screen import shown_progress
-    from evenly.pipeline.page import report_folder
+    from evenly.jobs.report import report_folder
 
     with shown_progress() as progress:
         path = report_folder(folder, map=map, limit_points=points, progress=progress)

@@ -188,9 +188,9 @@ def select(
 ) -> None:
     """Keep the rows that lie as far apart as possible."""
     from evenly.cli.screen import print_json, shown_progress
-    from evenly.pipeline.control_request import ControlRequest
-    from evenly.pipeline.request import SelectRequest
-    from evenly.pipeline.select import select_sources
+    from evenly.controls.request import ControlRequest
+    from evenly.jobs.request import SelectRequest
+    from evenly.jobs.select import select_sources
 
     controls = ControlRequest(
         anchors=anchors,
@@ -254,7 +254,7 @@ def _select_all(request: Any, json_output: bool) -> None:
     from rich.table import Table
 
     from evenly.cli.screen import print_json, shown_progress
-    from evenly.pipeline.strategies import arm_rows, select_all
+    from evenly.jobs.strategies import arm_rows, select_all
 
     with shown_progress(json_output=json_output) as progress:
         found = select_all(request, progress)

@@ -23,8 +23,8 @@ def slice_order(
 ) -> None:
     """Cut another size from a saved order, without embedding (where vectors are cached) or picking again."""
     from evenly.cli.screen import print_json, quantity, shown_progress
-    from evenly.pipeline.request import selection_folder
-    from evenly.pipeline.slice import slice_selection
+    from evenly.jobs.request import selection_folder
+    from evenly.jobs.slice import slice_selection
 
     with shown_progress(json_output=json_output) as progress:
         found = slice_selection(

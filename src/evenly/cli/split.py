@@ -33,7 +33,7 @@ def split(
 ) -> None:
     """Make a test part that covers the pool, without near-copies in the train part, or folds."""
     from evenly.cli.screen import print_json, quantity, shown_progress
-    from evenly.pipeline.split import SplitRequest, split_sources
+    from evenly.jobs.split import SplitRequest, split_sources
 
     request = SplitRequest(
         sources=sources,

@@ -12,7 +12,7 @@ def strategies(
 ) -> None:
     """List the strategies of `evenly select --strategy`, each with its source."""
     from evenly.cli.screen import print_json
-    from evenly.selection.strategies import STRATEGIES
+    from evenly.strategies import STRATEGIES
 
     if json_output:
         print_json(

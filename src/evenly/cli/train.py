@@ -39,7 +39,7 @@ def train(
     from pathlib import Path
 
     from evenly.cli.screen import shown_progress
-    from evenly.data.sources import read_rows
+    from evenly.rows.sources import read_rows
     from evenly.train.extras import require_training
     from evenly.train.recipes import make_request
 

@@ -26,7 +26,7 @@ def verify(
     from dataclasses import asdict
 
     from evenly.cli.screen import print_json, shown_progress
-    from evenly.pipeline.verify import verify_folder
+    from evenly.jobs.verify import verify_folder
 
     with shown_progress(json_output=json_output) as progress:
         found = verify_folder(

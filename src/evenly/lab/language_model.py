@@ -61,7 +61,7 @@ def spectrum_of_model(
     Raises:
         InputError: no such model, fewer than two examples that fit, or gradients that do not fit into memory.
     """
-    from evenly.data.sources import read_rows
+    from evenly.rows.sources import read_rows
 
     network, tokenizer = _load(model, device)
     if last_blocks is not None:

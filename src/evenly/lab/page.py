@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 from pathlib import Path
 
-from evenly.data.manifest import write_atomically
+from evenly.files import write_atomically
 from evenly.lab.result import Result, show
 
 PAGE_FILE = "index.html"

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from evenly.data.manifest import write_atomically
+from evenly.files import write_atomically
 from evenly.types import Float64Array
 
 Outcome = Literal["holds", "holds in part", "fails"]

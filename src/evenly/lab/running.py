@@ -10,12 +10,12 @@ from pathlib import Path
 
 import torch
 
+from evenly.engine.tiles import steady_torch
 from evenly.errors import InputError, MissingExtraError
 from evenly.lab.experiments import NAMES, load
 from evenly.lab.figures import render
 from evenly.lab.page import write_page
 from evenly.lab.result import Result
-from evenly.selection.tiles import steady_torch
 from evenly.types import Progress, silent
 
 # Longest first, so that no long one is left alone at the end.

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evenly.engine.tiles import steady_torch
 from evenly.errors import InputError
 from evenly.lab import designs, geometry, labels
 from evenly.lab.experiments import forecast
 from evenly.lab.figures import ARM_COLOURS, COLOURS, INK, panels, render
 from evenly.lab.result import Cell, Result, Table, span
-from evenly.selection.tiles import steady_torch
 from evenly.types import Float64Array, Progress, silent
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def forecast_source(
     Args:
         sources: as `evenly select` takes them.
         out: folder for ``forecast-data.json`` and the figure.
-        encoder: a name `evenly.embed.load_encoder` knows.
+        encoder: a name `evenly.vectors.load_encoder` knows.
         rows: how many rows to draw (with seed 0) where there are more; the kernel costs rows^3.
         device: for the encoder.
         progress: told of the stages.
@@ -45,8 +45,8 @@ def forecast_source(
     Raises:
         InputError: a source that cannot be read, or fewer than 8 rows with both a prompt and a response.
     """
-    from evenly.data.sources import read_rows
-    from evenly.embed import Cache, embed_texts, load_encoder
+    from evenly.rows.sources import read_rows
+    from evenly.vectors import Cache, embed_texts, load_encoder
 
     read = read_rows(sources, progress=progress)
     prompts, responses = read.prompts(), read.responses()

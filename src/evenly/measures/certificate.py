@@ -21,15 +21,15 @@ import torch
 from torch import Tensor
 
 from evenly.checks import check_int, check_metric
+from evenly.engine.distance import squared_distances
+from evenly.engine.filter import as_integers
+from evenly.engine.images import BLOCK, ROUNDING, ROWS_AT_ONCE, Images, on_all_cores, squared_by_product
+from evenly.engine.mapped import release
+from evenly.engine.neighbours import nearest
+from evenly.engine.tiles import blocks, steady_torch
 from evenly.measures.exact import MOST_PAIRS, RowSet, nearest_within
-from evenly.measures.images import BLOCK, ROUNDING, ROWS_AT_ONCE, Images, on_all_cores, squared_by_product
 from evenly.measures.measure import row_set
-from evenly.measures.neighbours import nearest
 from evenly.measures.result import plain
-from evenly.selection.distance import squared_distances
-from evenly.selection.filter import as_integers
-from evenly.selection.mapped import release
-from evenly.selection.tiles import blocks, steady_torch
 from evenly.types import (
     Float64Array,
     Int64Array,

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenly.engine.distance import squared_distances
+from evenly.engine.images import on_all_cores
+from evenly.engine.neighbours import nearest
 from evenly.measures.exact import RowSet
-from evenly.measures.images import on_all_cores
-from evenly.measures.neighbours import nearest
 from evenly.measures.result import Diversity
-from evenly.selection.distance import squared_distances
 from evenly.types import Float64Array, Int64Array, Progress, metric_distance, silent
 
 PAIRS = 20_000_000

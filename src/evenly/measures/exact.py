@@ -9,14 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evenly.measures.images import ROWS_AT_ONCE, Images, over_rows
-from evenly.measures.neighbours import Neighbours, nearest
+from evenly.engine.images import Images
+from evenly.engine.neighbours import Neighbours, nearest
+from evenly.engine.within import rows_beyond
 from evenly.measures.pairs import PairsWithin, pair_distances
 from evenly.measures.result import Exact, Pair, Quantiles
-from evenly.measures.within import rows_beyond
-from evenly.selection.mapped import release
 from evenly.types import (
-    Float32Array,
     Float64Array,
     Int64Array,
     Metric,
@@ -82,42 +80,6 @@ class RowSet:
     def distinct(self) -> Int64Array:
         """Ascending numbers of the pool rows that equal no earlier one."""
         return np.flatnonzero(self.first_equal == np.arange(len(self.first_equal)))
-
-
-def first_equal_rows(vectors: Float32Array) -> Int64Array:
-    """For every row the lowest row that equals it, itself included: (N, d) float32 to (N,) int64.
-
-    0 and -0 are equal. Rows with a sum of their bits that no other row has are distinct; the rest are
-    compared number by number. Memory: 25 bytes a row.
-    """
-    weights = np.random.default_rng(0).integers(2**64, size=vectors.shape[1], dtype=np.uint64) | np.uint64(1)
-    sums = np.empty(len(vectors), dtype=np.uint64)
-
-    def add_up(block: slice) -> None:
-        bits = (vectors[block] + np.float32(0.0)).view(np.uint32)
-        sums[block] = np.einsum("rc,c->r", bits, weights)
-        release(vectors)
-
-    over_rows(len(vectors), add_up)
-    order = np.argsort(sums, kind="stable")
-    sums = sums[order]
-    first_equal = np.arange(len(vectors), dtype=np.int64)
-    leaders: list[int] = []  # the distinct rows among those with the sum at hand, nearly always one
-    last = -1
-    for at in (np.flatnonzero(sums[1:] == sums[:-1]) + 1).tolist():
-        row = int(order[at])
-        if at != last + 1:
-            leaders = [int(order[at - 1])]
-        first_equal[row] = next(
-            (lead for lead in leaders if np.array_equal(vectors[row], vectors[lead])), row
-        )
-        if first_equal[row] == row:
-            leaders.append(row)
-        last = at
-        if at % ROWS_AT_ONCE == 0:
-            release(vectors)
-    release(vectors)
-    return first_equal
 
 
 def nearest_within(

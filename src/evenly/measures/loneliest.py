@@ -1,6 +1,6 @@
 """How far the k-th neighbour of a row is: of all rows, or of the loneliest alone, which costs much less.
 
-Few rows are lonely: `evenly.measures.within` finds those that lack k neighbours within a limit, and only they meet
+Few rows are lonely: `evenly.engine.within` finds those that lack k neighbours within a limit, and only they meet
 the exact search. A sample says which limit should leave a few more rows than are asked for, and a limit that left too
 few is noticed: it changes the time, never the result.
 """
@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evenly.measures.exact import RowSet, first_equal_rows
-from evenly.measures.images import Images
-from evenly.measures.neighbours import nearest
-from evenly.measures.within import rows_beyond
-from evenly.selection.guard import lonely_rows
+from evenly.engine.copies import first_equal_rows
+from evenly.engine.guard import lonely_rows
+from evenly.engine.images import Images
+from evenly.engine.neighbours import nearest
+from evenly.engine.within import rows_beyond
+from evenly.measures.exact import RowSet
 from evenly.types import Float64Array, Int64Array
 
 _SAMPLE = 1024

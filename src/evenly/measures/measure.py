@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 
 from evenly.checks import check_finite_rows, check_int, check_metric, check_vectors
+from evenly.engine.copies import first_equal_rows
+from evenly.engine.distance import unit_rows
+from evenly.engine.images import Images, over_rows
+from evenly.engine.mapped import release, tensor_of
+from evenly.engine.tiles import steady_torch
 from evenly.errors import InputError
 from evenly.measures.diversity import Clusters, diversity_measures
-from evenly.measures.exact import RowSet, exact_measures, first_equal_rows
-from evenly.measures.images import Images, over_rows
+from evenly.measures.exact import RowSet, exact_measures
 from evenly.measures.normalised import normalised_measures, pool_geometry
 from evenly.measures.random_sets import against_random
 from evenly.measures.result import Measures
-from evenly.selection.distance import unit_rows
-from evenly.selection.mapped import release, tensor_of
-from evenly.selection.tiles import steady_torch
 from evenly.types import Float32Array, Float64Array, Int64Array, Metric, Progress, VectorsLike, silent
 
 COSINE_THRESHOLDS = (0.01, 0.05, 0.1)

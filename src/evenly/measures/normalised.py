@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenly.engine.images import BLOCK, on_all_cores
+from evenly.engine.neighbours import nearest
 from evenly.measures.exact import RowSet
-from evenly.measures.images import BLOCK, on_all_cores
-from evenly.measures.neighbours import nearest
 from evenly.measures.result import Estimate, Exact, Normalised
 from evenly.types import Float64Array, Progress, silent, squared_euclidean
 

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from evenly.measures.images import (
+from evenly.engine.distance import squared_distances
+from evenly.engine.images import (
     BLOCK,
     FAR,
     Images,
@@ -22,9 +23,8 @@ from evenly.measures.images import (
     surely_below,
     surely_within,
 )
+from evenly.engine.tiles import blocks
 from evenly.measures.result import PairDistances, Quantiles
-from evenly.selection.distance import squared_distances
-from evenly.selection.tiles import blocks
 from evenly.types import BoolArray, Float64Array, Int64Array, Metric, metric_distance
 
 PAIRS_SAMPLED = 100_000
@@ -57,7 +57,7 @@ class Near:
 class PairsWithin:
     """Counts the pairs of a set at most as far apart as each limit, exactly, from the products of its own search.
 
-    `watch` goes to `evenly.measures.neighbours.nearest`. Cost beside the products: an exact distance for every
+    `watch` goes to `evenly.engine.neighbours.nearest`. Cost beside the products: an exact distance for every
     pair near a limit, and a float64 product of the blocks of 1024 x 1024 pairs where these are many.
 
     Args:

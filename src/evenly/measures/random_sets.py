@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from evenly.engine.neighbours import Neighbours, nearest
 from evenly.measures.diversity import Clusters, cheap_scores
 from evenly.measures.exact import NEAREST_LEVELS, RowSet
-from evenly.measures.neighbours import Neighbours, nearest
 from evenly.measures.result import AgainstRandom, Diversity, Exact, Quantiles, Standing
 from evenly.types import Float64Array, Int64Array, Progress, metric_distance, silent
 

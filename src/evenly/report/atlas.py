@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from evenly.errors import InputError
-from evenly.report.saved import SavedSelection, read_selection
+from evenly.folder.saved import SavedSelection, read_selection
 
 NEIGHBOURS = pa.struct([("ids", pa.list_(pa.int64())), ("distances", pa.list_(pa.float64()))])
 

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from markupsafe import Markup
 
-from evenly.data.manifest import write_atomically
 from evenly.errors import InputError
+from evenly.files import write_atomically
 from evenly.report.comparison_tables import answer_rows, arm_rows, threshold_rows
 from evenly.report.rendering import rendered
 from evenly.types import Float64Array

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from evenly.data.manifest import VIEW_CHARACTERS, Manifest
-from evenly.data.noise import noise_reasons, usual_rows
+from evenly.folder.manifest import VIEW_CHARACTERS, Manifest
+from evenly.folder.saved import SavedSelection
 from evenly.report.points import excerpt, visible
-from evenly.report.saved import SavedSelection
+from evenly.rows.noise import noise_reasons, usual_rows
 from evenly.types import Int64Array
 
 FIRST_PICKS = 20

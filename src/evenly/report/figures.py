@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from evenly.folder.saved import SavedSelection
 from evenly.report.points import common_words, field_words, is_number, rounded, visible
-from evenly.report.saved import SavedSelection
 from evenly.types import Float64Array, Int64Array
 
 CURVE_POINTS = 60_000  # above it the curve is thinned, and counts read from it are between two of its points

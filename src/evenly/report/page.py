@@ -19,8 +19,10 @@ import numpy as np
 from markupsafe import Markup
 
 from evenly.checks import check_int
-from evenly.data.manifest import REPORT_FILE, write_atomically
 from evenly.errors import InputError
+from evenly.files import write_atomically
+from evenly.folder.manifest import REPORT_FILE
+from evenly.folder.saved import SavedSelection, read_selection
 from evenly.report import content, figures
 from evenly.report.points import (
     COLOUR_FIELDS,
@@ -32,7 +34,6 @@ from evenly.report.points import (
     visible,
 )
 from evenly.report.rendering import asset, rendered
-from evenly.report.saved import SavedSelection, read_selection
 from evenly.types import Float64Array
 
 SCRIPTS = ("rows.js", "map.js", "charts.js", "page.js")

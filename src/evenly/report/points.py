@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evenly.data.manifest import VIEW_CHARACTERS
-from evenly.report.saved import SavedSelection
+from evenly.folder.manifest import VIEW_CHARACTERS
+from evenly.folder.saved import SavedSelection
 from evenly.types import Float64Array, Int64Array
 
 LIMIT_POINTS = 60_000

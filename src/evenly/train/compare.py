@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from evenly.data.manifest import write_atomically
 from evenly.errors import InputError
+from evenly.files import write_atomically
 from evenly.train.examples import Examples, Messages, encode
 from evenly.train.models import (
     choose_precision,

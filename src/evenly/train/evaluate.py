@@ -9,8 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from evenly.data.manifest import Frozen, file_sha256, write_atomically
 from evenly.errors import InputError, MissingExtraError
+from evenly.files import file_sha256, write_atomically
+from evenly.records import Frozen
 from evenly.train.models import base_model, check_model, load_tokenizer, model_identity
 from evenly.train.questions import Questions, read_questions
 

@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 import yaml
 
-from evenly.data.manifest import ORDER_FILE, read_manifest, write_atomically
-from evenly.data.sources import read_rows
 from evenly.errors import InputError
+from evenly.files import write_atomically
+from evenly.folder.manifest import ORDER_FILE, read_manifest
+from evenly.rows.sources import read_rows
 
 Target = Literal["trl", "axolotl", "llama-factory", "unsloth"]
 TARGETS: tuple[Target, ...] = ("trl", "axolotl", "llama-factory", "unsloth")

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from evenly.data.manifest import Frozen
+from evenly.records import Frozen
 from evenly.types import Float64Array, Int64Array
 
 AXES = ("steps", "tokens", "seconds", "total")

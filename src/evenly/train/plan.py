@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from evenly.data.manifest import Frozen
+from evenly.records import Frozen
 from evenly.train.arms import Arm
 from evenly.train.examples import Examples
 from evenly.train.order import Schedule

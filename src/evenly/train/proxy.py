@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from evenly.data.documentation import documentation_rows
+from evenly.rows.documentation import documentation_rows
 from evenly.train.examples import Messages, encode
 from evenly.train.settings import Training
 from evenly.types import Progress, silent

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from evenly.data.manifest import write_atomically
 from evenly.errors import InputError
+from evenly.files import write_atomically
 from evenly.train.compare import run_all
 from evenly.train.outcome import Outcome
 from evenly.train.plan import Planned, Prepared

@@ -7,8 +7,9 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from evenly.data.manifest import Frozen, write_atomically
 from evenly.errors import InputError
+from evenly.files import write_atomically
+from evenly.records import Frozen
 from evenly.train.plan import Request
 
 RESULT_FILE = "comparison.json"

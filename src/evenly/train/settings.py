@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from evenly.data.manifest import Frozen
+from evenly.records import Frozen
 from evenly.train.losses import LossName
 from evenly.train.order import Schedule
 

@@ -1,0 +1,118 @@
+"""What each control promises, checked from the rows and vectors made anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from evenly.controls.outside import OutsideRows
+from evenly.controls.prepare import Prepared, prepare_controls
+from evenly.controls.request import ControlRequest
+from evenly.errors import InputError
+from evenly.folder.manifest import SET_ASIDE_FILE, Manifest
+from evenly.measures.verify import Check, Rule
+from evenly.opened import pool_vectors
+from evenly.rows.forms import Part
+from evenly.rows.rows import Rows
+from evenly.types import Float32Array, Float64Array, Int64Array, Metric
+from evenly.vectors import Cache
+
+
+def prepare_again(
+    manifest: Manifest,
+    rows: Rows,
+    vectors: Float32Array,
+    encoder: str,
+    picks: Int64Array,
+    cache: Cache | None,
+) -> Prepared:
+    """The controls of a manifest over the same rows, made as select made them.
+
+    Raises:
+        InputError: a file of anchors or rows to avoid is missing or another one.
+    """
+    asked = ControlRequest.read(manifest.options.get("controls", {}))
+    metric = cast(Metric, manifest.metric)
+    outside = OutsideRows(
+        encoder,
+        manifest.encoder.identity,
+        vectors.shape[1],
+        metric,
+        manifest.text,
+        cast(Part, manifest.part),
+        lambda others: pool_vectors(others, encoder, long=cast(Any, manifest.encoder.long), cache=cache),
+    )
+    given = None if asked.must else picks[: manifest.options.get("given", 0)]
+    keep = None if manifest.options.get("keep_left_out") else manifest.keep
+    return prepare_controls(asked, keep, rows, torch.from_numpy(vectors), metric, outside, encoder, given)
+
+
+def rule_of(manifest: Manifest, prepared: Prepared, picks: Int64Array) -> Rule:
+    """The rule that the order of a manifest must follow."""
+    controls, count = prepared.controls, manifest.pool_rows
+    until = None
+    if controls.quotas is not None:
+        until = controls.quotas.closing_ranks(picks, prepared.count, len(controls.given))
+    if controls.eligible is not None:
+        always = np.full(count, np.iinfo(np.int64).max) if until is None else until
+        until = np.where(controls.eligible, always, 0)
+    return Rule(
+        given=len(controls.given),
+        until=until,
+        weights=controls.weights,
+        least_distance=controls.least_distance,
+        step=controls.within,
+        farthest="strategy" not in manifest.options and not manifest.options.get("refine", False),
+    )
+
+
+def promise_checks(
+    folder: Path, manifest: Manifest, prepared: Prepared, picks: Int64Array, radii: Float64Array
+) -> list[Check]:
+    """One line for each promise: rows set aside, budget, quotas, distances."""
+    controls = prepared.controls
+    checks = []
+    if prepared.set_aside.reasons or SET_ASIDE_FILE in manifest.files:
+        checks.append(_set_aside_check(folder, prepared))
+    if controls.costs is not None:
+        spent = int(controls.costs[picks].sum())
+        unit, amount = prepared.budget.unit, prepared.budget.amount
+        checks.append(Check("budget", spent <= amount, f"{spent:,} of {amount:,.0f} {unit}"))
+    if controls.quotas is not None:
+        quotas = controls.quotas
+        chosen = np.bincount(quotas.group[picks[len(controls.given) :]], minlength=len(quotas.names))
+        wrong = np.flatnonzero((chosen < quotas.least) | (chosen > quotas.most))
+        detail = f"{len(quotas.names)} groups as asked"
+        if len(wrong):
+            name, one = quotas.names[wrong[0]], wrong[0]
+            detail = f"group {name!r} gives {chosen[one]}, not {quotas.least[one]} to {quotas.most[one]}"
+        checks.append(Check("quotas", not len(wrong), detail))
+    if controls.least_distance:
+        nearest = float(radii[len(controls.given) :].min(initial=np.inf))
+        # Radii are checked against the vectors elsewhere; equality to the last bit is of this machine alone.
+        enough = nearest >= controls.least_distance * (1 - 1e-6)
+        checks.append(Check("least distance", enough, f"{nearest:.9g}; asked {controls.least_distance:.9g}"))
+    return checks
+
+
+def _set_aside_check(folder: Path, prepared: Prepared) -> Check:
+    """The rows set aside by a control before picking are those that the controls name again."""
+    path = folder / SET_ASIDE_FILE
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} cannot be read ({str(error).splitlines()[0]}); select again") from None
+    reasons = zip(table["row"].to_pylist(), table["reason"].to_pylist(), strict=True)
+    listed = {row for row, reason in reasons if reason != "dedup"}
+    again = set(prepared.set_aside.reasons)
+    strange = sorted(listed ^ again)
+    detail = f"{len(again):,} rows, as the controls name them"
+    if strange:
+        where = "listed but not named" if strange[0] in listed else "named but not listed"
+        detail = f"row {strange[0]} is {where} by the controls"
+    return Check("rows set aside", not strange, detail)

@@ -1,0 +1,152 @@
+"""The greedy order under controls: anchors, rows set aside, quotas, budgets, weights and tie-breaks.
+
+Anchors and given rows are covered before the first pick and bend nothing. The other controls are a rule for the
+rounds of `evenly.engine.loop`, which stay valid because none lets a row gain: distances only fall, priorities
+never rise with a falling distance, and groups that close stay closed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from evenly.engine.loop import Rule
+from evenly.engine.pool import Candidates, Pool, largest
+from evenly.engine.quotas import OpenGroups, Quotas
+from evenly.errors import InputError
+from evenly.types import BoolArray, Float64Array, Int64Array, Metric, metric_distance
+
+
+@dataclass(frozen=True, eq=False)
+class Controls:
+    """What bends the order of a pool of N rows. The defaults give the plain greedy max-min order.
+
+    Attributes:
+        eligible: (N,) bool, rows that may be picked; None for all. The others still have keepers.
+        anchors: (A, d) float32 rows that count as kept before the first pick, prepared as the pool's rows are.
+        given: (m,) int64 rows that are kept first, in this order, whatever their distances.
+        weights: (N,) float64 above 0: the pick has the largest weight times distance. None for distance alone.
+        quality: (N,) float64: with ``within``, breaks ties.
+        within: distances in the same step of this width count as equal, and quality decides; 0 for no steps.
+        quotas: bounds on the picks of each group; given rows count against none.
+        least_distance: a pick lies at least this far from every earlier one and every anchor.
+        costs: (N,) int64 of every row.
+        budget: the order stops before the pick with which the costs would exceed it.
+    """
+
+    eligible: BoolArray | None = None
+    anchors: Tensor | None = None
+    given: Int64Array = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    weights: Float64Array | None = None
+    quality: Float64Array | None = None
+    within: float = 0.0
+    quotas: Quotas | None = None
+    least_distance: float = 0.0
+    costs: Int64Array | None = None
+    budget: float = np.inf
+
+    def rule(self, rows: int, count: int, metric: Metric) -> Rule:
+        """What decides over ``count`` picks from a pool of ``rows``: the plain rule where no control is one."""
+        steps = self.within > 0 and self.quality is not None
+        bends = steps or self.least_distance > 0 or self.costs is not None
+        if bends or any(part is not None for part in (self.eligible, self.weights, self.quotas)):
+            return ControlledRule(self, rows, count, metric)
+        return Rule()
+
+
+class ControlledRule(Rule):
+    """The rule of an order in the making.
+
+    Args:
+        controls: see there.
+        rows: N.
+        count: picks asked for, the given ones among them.
+        metric: of all distances.
+    """
+
+    distance_decides = False
+
+    def __init__(self, controls: Controls, rows: int, count: int, metric: Metric) -> None:
+        self._controls, self._metric = controls, metric
+        self._eligible = np.ones(rows, dtype=bool) if controls.eligible is None else controls.eligible
+        self._groups = OpenGroups(controls.quotas, count - len(controls.given)) if controls.quotas else None
+        self._priority = priority_of(controls, metric)
+        self._spent = 0.0
+
+    def best(self, pool: Pool, count: int) -> Candidates:
+        _, squared = pool.cover_result()
+        far = (squared > 0) & (metric_distance(squared, self._metric) >= self._controls.least_distance)
+        possible = np.flatnonzero(self.open_rows() & far)
+        priority = self._priority(squared[possible], possible)
+        top = largest(priority, count + 1)
+        rest = (float(priority[top[count]]), int(possible[top[count]])) if len(top) > count else None
+        chosen = possible[top[:count]]
+        chosen = chosen[np.lexsort((chosen, -squared[chosen]))]
+        return Candidates(chosen, squared[chosen], pool.take(chosen), rest)
+
+    def priority(self, squared_distance: float, row: int) -> float:
+        controls = self._controls
+        near = controls.least_distance > 0 and (
+            metric_distance(np.asarray(squared_distance), self._metric) < controls.least_distance
+        )
+        if squared_distance <= 0 or near or not self.is_open(row):
+            return -math.inf
+        return float(self._priority(squared_distance, row))
+
+    def take(self, row: int) -> bool:
+        if not self.spend(row):
+            return False
+        if self._groups and self._controls.quotas:
+            self._groups.take(int(self._controls.quotas.group[row]))
+        return True
+
+    def open_rows(self) -> BoolArray:
+        if self._groups and self._controls.quotas:
+            return np.asarray(self._eligible & self._groups.open[self._controls.quotas.group])
+        return self._eligible
+
+    def is_open(self, row: int) -> bool:
+        quotas = self._controls.quotas
+        group_open = self._groups is None or quotas is None or self._groups.open[quotas.group[row]]
+        return bool(group_open and self._eligible[row])
+
+    def spend(self, row: int) -> bool:
+        cost = 0.0 if self._controls.costs is None else float(self._controls.costs[row])
+        self.spent_up = self.spent_up or self._spent + cost > self._controls.budget
+        if not self.spent_up:
+            self._spent += cost
+        return not self.spent_up
+
+    def check_met(self) -> None:
+        """Raises InputError where a group could not give what it must: its distinct rows ran out."""
+        quotas, groups = self._controls.quotas, self._groups
+        if quotas is None or groups is None or not groups.missing.any():
+            return
+        short = int(np.argmax(groups.missing > 0))
+        raise InputError(
+            f"group {quotas.names[short]!r} lacks {groups.missing[short]} rows of its quota of "
+            f"{quotas.least[short]}: its other rows are copies of kept rows or too near to them; lower the quota "
+            "or add --allow-copies"
+        )
+
+
+def priority_of(controls: Controls, metric: Metric) -> Callable[[Any, Any], Any]:
+    """The priority of rows at squared distances: larger comes first. Never rises as a distance falls.
+
+    Takes float64 squared distances and int64 rows, arrays or single numbers, and gives as many float64.
+    """
+    if controls.within > 0 and controls.quality is not None:
+        _, rank = np.unique(controls.quality, return_inverse=True)
+        place = rank / (len(rank) + 1.0)  # below 1, so that quality never outweighs a step of distance
+        return lambda squared, rows: (
+            np.floor(metric_distance(squared, metric) / controls.within) + place[rows]
+        )
+    if controls.weights is not None:
+        squared_weights = np.square(controls.weights)
+        return lambda squared, rows: squared * squared_weights[rows]
+    return lambda squared, rows: squared

@@ -1,0 +1,249 @@
+"""The pool on disk: vectors in a mapped file, taken a shard at a time, within a memory budget.
+
+What stays in memory for every row is its distance, its keeper and the norms of its code, about 70 bytes. Codes stay
+as far as the budget allows; those of the other shards go to a scratch file. A round is one pass over the codes in
+row order, and reads only those vectors whose distance may fall. After each shard the memory of its mapped pages is
+given back, so that it is never more than one shard's.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evenly.engine.distance import ROWS_PER_SUM, unit_rows
+from evenly.engine.filter import Codes, FilterMap, code_width, fit_map, worthwhile_components
+from evenly.engine.loop import MOST_AT_MOST
+from evenly.engine.mapped import release, tensor_of
+from evenly.engine.memory import MemoryPool
+from evenly.engine.pool import Pool
+from evenly.engine.sharded import Answer, ShardedPool
+from evenly.engine.tiles import blocks
+from evenly.errors import InputError
+from evenly.types import Float32Array
+
+BYTES_PER_ROW = 80
+"""Kept for every row whatever its width: distance, keeper, norms and errors of its code, and the result."""
+
+FIXED_BYTES = 256 << 20
+"""Pairs of the candidates of a round, and the tiles at work."""
+
+ROWS_AT_ONCE = 16 * ROWS_PER_SUM
+"""Rows of a pass that does no more than read."""
+
+SAMPLE_ROWS = 2048
+
+
+def code_bytes(dimension: int) -> int:
+    """Bytes of a row's code, at most: bfloat16 coordinates and the columns that carry two squares."""
+    return 2 * code_width(dimension)
+
+
+def round_bytes(rows: int, dimension: int) -> int:
+    """Bytes of a round beside the pool: vectors of the candidates, as offered, joined and coded, and `FIXED_BYTES`."""
+    return FIXED_BYTES + 8 * 4 * dimension * min(rows, MOST_AT_MOST)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How a pool on disk shares out its memory.
+
+    Attributes:
+        shard_rows: rows at work at once, a multiple of `ROWS_PER_SUM`.
+        resident_codes: rows whose codes stay in memory.
+    """
+
+    shard_rows: int
+    resident_codes: int
+
+    def scaled(self, share: float) -> Budget:
+        """For a pool of that share of the rows: shards as large, and as many of them with their codes in memory."""
+        return replace(self, resident_codes=int(self.resident_codes * share))
+
+
+def least_memory(rows: int, dimension: int) -> int:
+    """The smallest budget in bytes that a pool on disk runs in."""
+    return round_bytes(rows, dimension) + BYTES_PER_ROW * rows + 4 * ROWS_PER_SUM * _bytes_at_work(dimension)
+
+
+def share_out(rows: int, dimension: int, memory: int) -> Budget:
+    """Shares a budget between the shard at work, a quarter of what is free, and codes that stay.
+
+    Raises:
+        InputError: less than `least_memory`.
+    """
+    least = least_memory(rows, dimension)
+    if memory < least:
+        raise InputError(
+            f"{rows:,} rows of {dimension} numbers need at least {least / 2**20:,.0f} MiB for selection; "
+            f"got {memory / 2**20:,.0f} MiB: raise --memory, or spread them over machines with --engine ray"
+        )
+    free = memory - round_bytes(rows, dimension) - BYTES_PER_ROW * rows
+    blocks_at_once = free // 4 // (ROWS_PER_SUM * _bytes_at_work(dimension))
+    shard_rows = ROWS_PER_SUM * int(min(blocks_at_once, -(-rows // ROWS_PER_SUM)))
+    left = free - shard_rows * _bytes_at_work(dimension)
+    return Budget(shard_rows, int(left // code_bytes(dimension)))
+
+
+def _bytes_at_work(dimension: int) -> int:
+    """Bytes per row of a shard at work: its mapped vectors, and its codes, twice as they go to a scratch file."""
+    return 4 * dimension + 2 * code_bytes(dimension)
+
+
+class DiskPool(ShardedPool):
+    """Shards over one mapped array of rows, one at work at a time.
+
+    Args:
+        vectors: (N, d) float32, memory-mapped; see `unit_copy` for cosine.
+        budget: from `share_out`.
+        scratch: folder for codes that do not fit.
+        device: where products are made; codes are sent to a card a tile at a time.
+    """
+
+    def __init__(
+        self, vectors: Float32Array, budget: Budget, scratch: Path, device: torch.device | None = None
+    ) -> None:
+        image = _fitted_map(vectors)
+        shards = []
+        for part in blocks(len(vectors), budget.shard_rows):
+            shelf = None if part.stop <= budget.resident_codes else scratch
+            shards.append(_ShelvedShard(vectors[part], part.start, image, shelf, device))
+        super().__init__(shards)
+
+    def _ask_one(self, number: int, question: Callable[[Pool], Answer]) -> Answer:
+        shard = self._shards[number]
+        answer = question(shard)
+        if isinstance(shard, _ShelvedShard):
+            shard.put_away()
+        return answer
+
+
+class _ShelvedShard(MemoryPool):
+    """A memory pool over mapped rows that can give back its memory between two questions.
+
+    Args:
+        rows: (A, d) float32, mapped.
+        first_row: their pool row number.
+        image: of the whole pool.
+        scratch: folder for the codes; None keeps them in memory.
+        device: where products are made.
+    """
+
+    _settled_stay = 1 / 8  # when rows leave, the shelved codes are written anew
+
+    def __init__(
+        self,
+        rows: Float32Array,
+        first_row: int,
+        image: FilterMap,
+        scratch: Path | None,
+        device: torch.device | None,
+    ) -> None:
+        super().__init__(tensor_of(rows), first_row=first_row, image=image, device=device)
+        self._rows = rows
+        self._scratch = scratch
+        self._shelved: Any = None  # the codes' bits on disk, mapped copy-on-write
+
+    def _codes_home(self, image: FilterMap) -> torch.device:
+        return self.home
+
+    def _images_at(self, names: Tensor) -> tuple[FilterMap, Codes] | None:
+        return None  # codes on a shelf are read in row order, once a round; others are made anew
+
+    def put_away(self) -> None:
+        """Gives back the memory of mapped pages, after moving new codes to a scratch file."""
+        release(self._rows)
+        if self._scratch is None or self._codes is None or not len(self._codes):
+            return
+        if self._shelved is None or len(self._codes) < len(self._shelved):
+            self._shelved = _shelved(self._codes.rows, self._scratch)
+            self._codes = replace(
+                self._codes, rows=torch.from_numpy(self._shelved).view(self._codes.rows.dtype)
+            )
+        # Thresholds that were written among the codes go with the pages: each cover writes them anew.
+        release(self._shelved)
+
+
+def _fitted_map(vectors: Float32Array) -> FilterMap:
+    """The filter's map for all shards, from one pass: a sample spread over the pool, and its largest number."""
+    step = max(1, len(vectors) // SAMPLE_ROWS)
+    sampled, largest = [], 0.0
+    for block in blocks(len(vectors), ROWS_AT_ONCE):
+        rows = vectors[block]
+        sampled.append(rows[-block.start % step :: step].copy())
+        largest = max(largest, float(rows.max()), -float(rows.min()))
+        release(vectors)
+    sample = torch.from_numpy(np.concatenate(sampled))
+    components = worthwhile_components(sample) if len(sample) >= SAMPLE_ROWS else None
+    return fit_map(sample, largest, dtype=torch.bfloat16, components=components)
+
+
+def _shelved(codes: Tensor, scratch: Path) -> Any:
+    """The bits of codes in a file without a name, which vanishes with the process, mapped copy-on-write."""
+    bits = codes.view(torch.int16).numpy()
+    with scratch_errors(scratch), tempfile.TemporaryFile(dir=scratch) as file:
+        file.write(bits.data)
+        file.flush()
+        return np.memmap(file, bits.dtype, "c", 0, bits.shape)
+
+
+def unit_copy(vectors: Float32Array, scratch: Path) -> Float32Array:
+    """Mapped rows divided by their length, without ever holding them all.
+
+    Args:
+        vectors: (N, d) float32, memory-mapped.
+        scratch: folder for the copy.
+
+    Returns:
+        ``vectors`` where every row is what normalising would give, else a mapped file without a name.
+
+    Raises:
+        InputError: a zero row; a disk that fills.
+    """
+    if all(unit is rows for rows, unit in _unit_blocks(vectors)):
+        return vectors
+    with scratch_errors(scratch), tempfile.TemporaryFile(dir=scratch) as file:
+        for _, unit in _unit_blocks(vectors):
+            file.write(unit.numpy().data)
+        file.flush()
+        return np.memmap(file, "<f4", "r", 0, vectors.shape)
+
+
+def scratch_rows(rows: int, dimension: int, scratch: Path) -> Float32Array:
+    """Room for (N, d) float32 rows in a file without a name, which vanishes with the process.
+
+    The room is taken at once, for a disk that filled later would end the process.
+    """
+    with scratch_errors(scratch), tempfile.TemporaryFile(dir=scratch) as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, 4 * rows * dimension)
+        return np.memmap(file, "<f4", "r+" if hasattr(os, "posix_fallocate") else "w+", 0, (rows, dimension))
+
+
+def _unit_blocks(vectors: Float32Array) -> Iterator[tuple[Tensor, Tensor]]:
+    for block in blocks(len(vectors), ROWS_AT_ONCE):
+        rows = tensor_of(vectors[block])
+        yield rows, unit_rows(rows, first_row=block.start)
+        release(vectors)
+
+
+@contextmanager
+def scratch_errors(folder: Path) -> Iterator[None]:
+    """Turns what the system says of a scratch folder that cannot be written into one clear line."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise InputError(
+            f"scratch files in {folder} cannot be written: {error.strerror or error}; make room there, or name "
+            "another folder with EVENLY_CACHE. The picks so far are kept"
+        ) from None

@@ -1,0 +1,226 @@
+"""Writing the selection folder: the tables of `evenly.folder.manifest`, one line per pool row."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from evenly.engine.mapped import release, tensor_of
+from evenly.engine.tiles import blocks, steady_torch
+from evenly.errors import InputError
+from evenly.files import clear_leftovers, file_sha256, one_line_errors
+from evenly.folder.manifest import MANIFEST_FILE, ORDER_SCHEMA, VIEW_CHARACTERS, VIEW_SCHEMA
+from evenly.folder.saved import FIELD_PREFIX
+from evenly.rows.forms import RecordError
+from evenly.rows.rows import Rows, scalar
+from evenly.types import Float32Array, Int64Array, Selection
+
+COLOUR_FIELDS = 12
+"""At most this many fields of the records go into the view."""
+
+ROWS_AT_ONCE = 16_384
+"""Rows of the tables that are made at a time."""
+
+_SAMPLE_ROWS = 4_096
+_TYPES = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
+
+
+def write_order(selection: Selection, ids: Iterable[str], parts: Int64Array, path: Path) -> str:
+    """Writes order.parquet: rank and radius of the kept rows, keeper and distance of all, in pool order.
+
+    Args:
+        selection: the order.
+        ids: N row ids.
+        parts: (N,) int64, the certificate's parts; empty where it has none.
+        path: of the file.
+
+    Returns:
+        Its SHA-256.
+    """
+    rank = np.full(selection.pool_rows, -1, dtype=np.int64)
+    rank[selection.rows] = np.arange(len(selection))
+    radii = np.append(selection.radii, np.inf)  # for rank -1
+    left = iter(ids)
+
+    def table(rows: slice) -> pa.Table:
+        dropped, radius = rank[rows] < 0, radii[rank[rows]]
+        return pa.table(
+            [
+                pa.array(np.arange(rows.start, rows.stop)),
+                pa.array(islice(left, rows.stop - rows.start), pa.string()),
+                pa.array(rank[rows], mask=dropped),
+                pa.array(radius, mask=~np.isfinite(radius)),
+                pa.array(selection.keeper[rows]),
+                pa.array(selection.keeper_distance[rows]),
+                pa.array(parts[rows]) if len(parts) else pa.nulls(rows.stop - rows.start, pa.int64()),
+            ],
+            schema=ORDER_SCHEMA,
+        )
+
+    return _write_blocks(map(table, blocks(selection.pool_rows, ROWS_AT_ONCE)), ORDER_SCHEMA, path)
+
+
+def write_view(rows: Rows, vectors: Float32Array, path: Path) -> str:
+    """Writes view.parquet: what a person sees of each row, and where it lies on a map of the pool.
+
+    Args:
+        rows: the pool.
+        vectors: (N, d) float32.
+        path: of the file.
+
+    Returns:
+        Its SHA-256.
+    """
+    fields = _colour_fields(rows)
+    own = [(f"{FIELD_PREFIX}{name}", kind) for name, kind in fields.items()]
+    schema = pa.schema([*VIEW_SCHEMA, *own])
+    place = principal_plane(vectors)
+    left = rows.texts_and_fields(tuple(fields))
+
+    def table(block: slice) -> pa.Table:
+        some = list(islice(left, block.stop - block.start))
+        x, y = place(vectors[block])
+        release(vectors)
+        return pa.table(
+            [
+                [_excerpt(text.prompt) for text, _ in some],
+                [_excerpt(text.response) for text, _ in some],
+                [len(text.whole) for text, _ in some],
+                x,
+                y,
+                *(
+                    pa.array([_as(kind, record.get(name)) for _, record in some], kind)
+                    for name, kind in fields.items()
+                ),
+            ],
+            schema=schema,
+        )
+
+    return _write_blocks(map(table, blocks(len(rows), ROWS_AT_ONCE)), schema, path)
+
+
+def _excerpt(text: str) -> str:
+    return text if len(text) <= VIEW_CHARACTERS else text[: VIEW_CHARACTERS - 1] + "…"
+
+
+def _colour_fields(rows: Rows) -> dict[str, pa.DataType]:
+    """Fields of the records worth colouring by, with the type that holds all their values; text where they mix."""
+    names = rows.scalar_fields()
+    if not names:
+        return {}
+    kinds: dict[str, set[type]] = {name: set() for name in names}
+    for _, record in rows.texts_and_fields(names):
+        for name, seen in kinds.items():
+            try:
+                value = scalar(record.get(name))
+            except RecordError:
+                seen.add(list)
+                continue
+            # A whole number that no column of numbers holds is text.
+            seen.add(str if type(value) is int and not -(2**63) <= value < 2**63 else type(value))
+    fit = [(name, seen - {type(None)}) for name, seen in kinds.items() if list not in seen]
+    return {
+        name: _TYPES[next(iter(seen))] if len(seen) == 1 else pa.string()
+        for name, seen in fit[:COLOUR_FIELDS]
+    }
+
+
+def _as(kind: pa.DataType, value: Any) -> Any:
+    value = scalar(value)
+    return str(value) if kind == pa.string() and value is not None else value
+
+
+def principal_plane(vectors: Float32Array) -> Callable[[Float32Array], tuple[Float32Array, Float32Array]]:
+    """Fits the first two principal components of (N, d) rows on a sample.
+
+    Returns:
+        A map from (B, d) rows to x and y, (B,) float32 each.
+    """
+    with steady_torch():
+        sample = tensor_of(vectors[:: max(1, len(vectors) // _SAMPLE_ROWS)]).double()
+        centre = sample.mean(0)
+        sample -= centre
+        _, basis = torch.linalg.eigh(sample.T @ sample)
+        axes = basis[:, -2:].flip(1)
+        # A component's sign is arbitrary: the largest entry is made positive, so that maps agree between runs.
+        axes *= torch.sign(axes[axes.abs().argmax(0), torch.arange(axes.shape[1])])
+        middle = (centre @ axes).float()
+
+    def place(rows: Float32Array) -> tuple[Float32Array, Float32Array]:
+        plane = np.zeros((len(rows), 2), dtype=np.float32)
+        with steady_torch():
+            plane[:, : axes.shape[1]] = (tensor_of(rows) @ axes.float() - middle).numpy()
+        return plane[:, 0], plane[:, 1]
+
+    return place
+
+
+def _write_blocks(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> str:
+    with one_line_errors(path), pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for table in tables:
+            writer.write_table(table)
+    return file_sha256(path)
+
+
+def write_table(table: pa.Table, path: Path) -> str:
+    """Writes a Parquet file and returns its SHA-256."""
+    with one_line_errors(path):
+        pq.write_table(table, path, compression="zstd")
+    return file_sha256(path)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuses a place for a selection folder that holds something else.
+
+    Raises:
+        InputError: a file, or a folder that select did not write.
+    """
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST_FILE).is_file():
+        raise InputError(f"{folder} holds other files; the record of the selection goes there: move it")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; the record of the selection goes there: move it")
+
+
+@contextmanager
+def replaced_folder(folder: Path) -> Iterator[Path]:
+    """A new folder that takes the place of ``folder`` once everything in it is written; else nothing changes."""
+    clear_leftovers(folder)
+    check_folder(folder)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    with one_line_errors(folder):
+        try:
+            temporary.mkdir(parents=True)
+            yield temporary
+            if folder.exists():
+                folder.replace(old)
+            temporary.replace(folder)
+        finally:
+            for left in (temporary, old):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def read_measures(path: Path) -> dict[str, Any]:
+    """measures.json of a selection folder.
+
+    Raises:
+        InputError: it is missing or was changed.
+    """
+    try:
+        measures = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}); select again") from None
+    if not isinstance(measures, dict):
+        raise InputError(f"{path} must hold a JSON object; found a {type(measures).__name__}; select again")
+    return measures

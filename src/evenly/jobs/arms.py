@@ -1,0 +1,198 @@
+"""Making the arms of a comparison: which rows each trains on, and which are set aside for testing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from evenly.engine import select
+from evenly.engine.constraints import Controls
+from evenly.engine.greedy import pool_tensor, select_prepared
+from evenly.engine.quotas import Quotas, quotas_for
+from evenly.errors import InputError
+from evenly.train.arms import Arm
+from evenly.train.plan import EVEN_TEST, RANDOM_TEST
+from evenly.types import Float32Array, Float64Array, Int64Array
+
+TEST_POOL = 4
+"""The even test is chosen from this many times as many random rows as it holds."""
+LARGEST_TEST_SHARE = 0.5
+BINS = 10
+"""Quantile bins of initial loss and of response length, for arms that must be alike in them."""
+KINDS = ("full", "random", "uniform", "clumped", "matched")
+_BLOCK = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class TestParts:
+    """Rows set aside before any arm was made.
+
+    Attributes:
+        parts: pool row numbers of the random and the even test, by name; they share no row.
+        left_out: pool rows that are in no arm because they lie too near a test row.
+        candidates: pool rows that arms may take.
+    """
+
+    __test__ = False  # not a test class, whatever its name says to pytest
+
+    parts: dict[str, Int64Array]
+    left_out: Int64Array
+    candidates: Int64Array
+
+
+def set_tests_aside(vectors: Float32Array, test_rows: int, near_copy: float, seed: int = 0) -> TestParts:
+    """Draws the two test parts and leaves their near-copies out of all arms.
+
+    The random test is drawn from all rows. The even test is the greedy max-min order over further random
+    rows, so that it weighs every region alike, the rare ones too; what it does not take goes back to the
+    pool.
+
+    Args:
+        vectors: (N, d) float32.
+        test_rows: rows of each part.
+        near_copy: cosine distance to a test row up to which a row is left out.
+        seed: of the draw.
+
+    Raises:
+        InputError: the pool is too small for the test parts, or nothing but near-copies of them is left.
+    """
+    rows = len(vectors)
+    drawn = test_rows * (1 + TEST_POOL)
+    if drawn > LARGEST_TEST_SHARE * rows:
+        most = int(LARGEST_TEST_SHARE * rows / (1 + TEST_POOL))
+        raise InputError(
+            f"a pool of {rows} rows is too small for tests of {test_rows} rows; use --test {most} or fewer"
+        )
+    order = np.random.default_rng([seed, 2]).permutation(rows)
+    random_test, test_pool = np.sort(order[:test_rows]), np.sort(order[test_rows:drawn])
+    even_test = np.sort(test_pool[select(vectors[test_pool], test_rows, allow_copies=True).rows])
+    tests = np.concatenate([random_test, even_test])
+    others = np.setdiff1d(np.arange(rows), tests)
+    near = nearest_cosine_distance(vectors[others], vectors[tests]) <= near_copy
+    if near.all():
+        raise InputError(f"every row lies within {near_copy} of a test row; lower --near-copy")
+    return TestParts({RANDOM_TEST: random_test, EVEN_TEST: even_test}, others[near], others[~near])
+
+
+def nearest_cosine_distance(vectors: Float32Array, others: Float32Array) -> Float64Array:
+    """(N,) float64: 1 - cos from each of N vectors to the nearest of M others, by a float32 product."""
+    units, targets = (_unit(each) for each in (vectors, others))
+    blocks = [(units[at : at + _BLOCK] @ targets.T).max(axis=1) for at in range(0, len(units), _BLOCK)]
+    return 1.0 - np.concatenate(blocks).astype(np.float64)
+
+
+def _unit(vectors: Float32Array) -> Float32Array:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class ArmMaker:
+    """Makes arms of ``keep`` rows out of a pool's candidates.
+
+    Attributes:
+        candidates: (C,) pool row numbers that arms may take.
+        vectors: (C, d) float32, their vectors.
+        row_loss: (C,) float64, loss per response token of each before any training.
+        response_tokens: (C,) int64.
+        keep: rows of every arm but the full one.
+        embed_seconds: what embedding the candidates cost.
+        match_length: every arm has the response lengths of all candidates: of each tenth of the lengths as
+            many rows as its share. Arms then differ in where their rows lie and not in how long they are.
+    """
+
+    candidates: Int64Array
+    vectors: Float32Array
+    row_loss: Float64Array
+    response_tokens: Int64Array
+    keep: int
+    embed_seconds: float
+    match_length: bool = False
+
+    def make(self, kinds: tuple[str, ...], seeds: int) -> list[Arm]:
+        """All arms of the kinds named, for seeds 0 … seeds - 1.
+
+        Raises:
+            InputError: a kind that is not known.
+        """
+        for kind in kinds:
+            if kind not in KINDS:
+                raise InputError(f"arm {kind!r} is not known; use {', '.join(KINDS)}, or --saved NAME=FOLDER")
+        return [arm for seed in range(seeds) for arm in self._of_seed(kinds, seed)]
+
+    def _of_seed(self, kinds: tuple[str, ...], seed: int) -> list[Arm]:
+        started = time.perf_counter()
+        uniform = self._uniform(seed) if {"uniform", "matched"} & set(kinds) else np.empty(0, np.int64)
+        seconds = time.perf_counter() - started
+        makers: dict[str, Callable[[], Int64Array]] = {
+            "full": lambda: np.arange(len(self.candidates)),
+            "random": lambda: self._random(seed),
+            "uniform": lambda: uniform,
+            "clumped": lambda: self._clumped(seed),
+            "matched": lambda: self._matched(seed, uniform),
+        }
+        arms = []
+        for kind in kinds:
+            started = time.perf_counter()
+            places = makers[kind]()
+            cost = (
+                self.embed_seconds + time.perf_counter() - started + (seconds if kind == "uniform" else 0.0)
+            )
+            costs_something = kind in ("uniform", "clumped")
+            arms.append(Arm(kind, seed, self.candidates[places], cost if costs_something else 0.0))
+        return arms
+
+    def _shuffled(self, seed: int, purpose: int) -> Int64Array:
+        return np.random.default_rng([seed, purpose]).permutation(len(self.candidates))
+
+    def _quotas(self) -> Quotas:
+        """How many rows an arm takes of each response length; all lengths are one group if they may differ."""
+        count = len(self.candidates)
+        group = _bins(self.response_tokens) if self.match_length else np.zeros(count, dtype=np.int64)
+        names = tuple(f"response length {number}" for number in range(int(group.max()) + 1))
+        return quotas_for(names, group, np.ones(count, bool), count=self.keep, quota="proportional")
+
+    def _random(self, seed: int) -> Int64Array:
+        quotas = self._quotas()
+        return _first_of_each(self._shuffled(seed, 3), quotas.group, quotas.least)
+
+    def _uniform(self, seed: int) -> Int64Array:
+        if not self.match_length:
+            return select(self.vectors, self.keep, start="random", seed=seed, allow_copies=True).rows
+        rows, controls = pool_tensor(self.vectors, "cosine"), Controls(quotas=self._quotas())
+        return select_prepared(
+            rows, self.keep, "cosine", controls, start="random", seed=seed, allow_copies=True
+        ).rows
+
+    def _clumped(self, seed: int) -> Int64Array:
+        """Half random rows, half the rows nearest to them: a set as uneven as the paper's control."""
+        quotas, order = self._quotas(), self._shuffled(seed, 4)
+        first = _first_of_each(order, quotas.group, quotas.least - quotas.least // 2)
+        rest = order[~np.isin(order, first)]
+        distance = nearest_cosine_distance(self.vectors[rest], self.vectors[first])
+        rest = rest[np.argsort(distance, kind="stable")]
+        nearest = _first_of_each(rest, quotas.group, quotas.least // 2)
+        return np.random.default_rng([seed, 5]).permutation(np.concatenate([first, nearest]))
+
+    def _matched(self, seed: int, uniform: Int64Array) -> Int64Array:
+        """Random rows with as many of each initial loss and response length as the uniform arm has."""
+        cells = _bins(self.row_loss) * BINS + _bins(self.response_tokens)
+        return _first_of_each(self._shuffled(seed, 6), cells, np.bincount(cells[uniform], minlength=BINS**2))
+
+
+def _bins(measure: np.ndarray) -> Int64Array:
+    """(C,) the quantile bin of each value, 0 to `BINS` - 1; equal values share a bin."""
+    borders = np.quantile(measure, np.linspace(0, 1, BINS + 1)[1:-1])
+    return np.searchsorted(borders, measure, side="right").astype(np.int64)
+
+
+def _first_of_each(order: Int64Array, group: Int64Array, wanted: Int64Array) -> Int64Array:
+    """The rows of an order that are among the first ``wanted[g]`` of their group g, in that order."""
+    rank = np.empty(len(order), dtype=np.int64)
+    for number in range(len(wanted)):
+        members = np.flatnonzero(group[order] == number)
+        rank[members] = np.arange(len(members))
+    return order[rank < wanted[group[order]]]

@@ -1,0 +1,126 @@
+"""`evenly measure`: how even a file is, or the part of it that another file holds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from evenly.errors import InputError
+from evenly.measures import Measures, measure
+from evenly.opened import check_encoder, pool_vectors
+from evenly.rows.forms import Part
+from evenly.rows.rows import Rows
+from evenly.rows.sources import read_rows
+from evenly.types import Int64Array, Progress, silent
+from evenly.vectors import Cache
+
+
+def measure_sources(
+    sources: Sequence[str],
+    *,
+    subset: str | None = None,
+    text: str | None = None,
+    part: Part = "all",
+    split: str | None = None,
+    metric: str = "cosine",
+    encoder: str = "minilm",
+    long: Literal["cut", "mean"] = "cut",
+    thresholds: Sequence[float] | None = None,
+    random_draws: int = 20,
+    seed: int = 0,
+    use_cache: bool = True,
+    progress: Progress = silent,
+) -> Measures:
+    """Reads, embeds and measures a pool, or the rows of it that ``subset`` holds.
+
+    Args:
+        sources: as `evenly.rows.sources.read_rows`.
+        subset: a file whose records are all among the pool's; None measures the pool itself.
+        thresholds: distances to count pairs within.
+        random_draws: random subsets of the same size to compare with.
+
+    Raises:
+        InputError: something cannot be used, or the subset holds a record that the pool does not.
+    """
+    check_encoder(encoder)
+    rows = read_rows(list(sources), text=text, part=part, split=split, progress=progress)
+    chosen = None
+    if subset is not None:
+        chosen = rows_of_subset(rows, read_rows([subset], text=text, progress=progress), subset)
+    cache = Cache.open() if use_cache else None
+    found = pool_vectors(rows, encoder, long=long, cache=cache, progress=progress)
+    return measure(
+        found.vectors,
+        chosen,
+        metric=metric,
+        random_draws=random_draws,
+        seed=seed,
+        thresholds=thresholds,
+        progress=progress,
+    )
+
+
+def rows_of_subset(pool: Rows, subset: Rows, name: str) -> Int64Array:
+    """Finds the pool row of every record of a subset by its text, (k,) int64 ascending.
+
+    Records with equal text stand for as many pool rows with that text, the first of them.
+
+    Raises:
+        InputError: a record whose text no pool row has, or more copies of it than the pool holds.
+    """
+    places: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for row, text in enumerate(pool.all_texts()):
+        places[text.prompt, text.response].append(row)
+    for queue in places.values():
+        queue.reverse()
+    found = []
+    for number, text in enumerate(subset.all_texts(), start=1):
+        queue = places.get((text.prompt, text.response), [])
+        if not queue:
+            raise InputError(
+                f"row {number} of {name} is not in the pool (or more often than the pool has it); "
+                "name the files that the subset was taken from"
+            )
+        found.append(queue.pop())
+    return np.sort(np.array(found, dtype=np.int64))
+
+
+def table_of(measures: Measures) -> list[tuple[str, str, Any, Any]]:
+    """What a person reads: name, meaning, value, and the mean of random sets where there is one."""
+    exact, scaled, scores = measures.exact, measures.normalised, measures.diversity
+    random = measures.random.standings if measures.random else {}
+    named: list[tuple[str, str, Any]] = [
+        ("h_min", "distance of the closest pair", exact.h_min),
+        ("mean_nearest", "mean distance to the nearest other row", exact.mean_nearest),
+        ("fill", "farthest any pool row is from the set", exact.fill),
+        ("mesh_ratio", "fill / h_min, at most 1 for a greedy order", exact.mesh_ratio),
+        ("copies", "rows that equal an earlier one exactly", exact.copies),
+    ]
+    named += [(f"pairs within {limit:g}", "", count) for limit, count in exact.pairs_within]
+    dimension = scaled.dimension_likelihood
+    named += [
+        ("dimension", "intrinsic dimension of the pool", dimension.value if dimension else None),
+        (
+            "h_min_to_uniform",
+            "h_min over that of uniform rows, same size and dimension",
+            scaled.h_min_to_uniform,
+        ),
+        ("h_min_to_density", "h_min over that of random rows of this density", scaled.h_min_to_density),
+        ("clark_evans", "mean nearest distance over that of uniform rows", scaled.clark_evans),
+        ("fill_to_ball", "fill * k^(1/d) over its least in a ball", scaled.fill_to_ball),
+    ]
+    if scores is not None:
+        named += [
+            ("vendi", "effective number of different rows", scores.vendi),
+            ("riesz_energy", "mean of 1 / squared distance", scores.riesz_energy),
+            ("uniformity", "Gaussian potential, lower is more even", scores.uniformity),
+            ("cluster_entropy", f"bits over {scores.clusters} clusters", scores.cluster_entropy),
+            ("novelsum", "density-weighted distances", scores.novelsum),
+        ]
+    return [
+        (name, meaning, value, random[name].random_mean if name in random else None)
+        for name, meaning, value in named
+    ]

@@ -1,0 +1,175 @@
+"""`evenly split`: train and test parts, or folds, that cover the pool."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from evenly.checks import check_int, check_keep, check_metric
+from evenly.engine.greedy import pool_tensor
+from evenly.engine.orders import nearest_of
+from evenly.engine.splits import covering_test, duplex, folds, near_parts
+from evenly.errors import InputError
+from evenly.files import one_line_errors, write_atomically
+from evenly.opened import check_encoder, pool_vectors
+from evenly.records import OutputRecord
+from evenly.rows.forms import Part
+from evenly.rows.rows import Rows
+from evenly.rows.sources import read_rows
+from evenly.rows.writing import check_output, write_rows
+from evenly.types import Int64Array, Metric, Progress, silent
+from evenly.vectors import Cache
+
+RECORD_FILE = "split.json"
+_ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".arrow")
+
+
+@dataclass(frozen=True)
+class SplitRequest:
+    """What `evenly split` was asked for. See the command's help for each."""
+
+    sources: Sequence[str]
+    out: str
+    test: str | None = None
+    folds: int | None = None
+    both: bool = False
+    gap: float | None = None
+    text: str | None = None
+    part: Part = "all"
+    metric: str = "cosine"
+    encoder: str = "minilm"
+    long: Literal["cut", "mean"] = "cut"
+    use_cache: bool = True
+
+
+@dataclass(frozen=True)
+class SplitOutcome:
+    """What `evenly split` did.
+
+    Attributes:
+        rows: rows by part.
+        left_out: rows in no part because they lie within the gap of a test row.
+        fill: by part, the largest distance of a pool row to its nearest row of that part.
+        gap: the smallest distance between a test row and a row of another part; None for folds.
+        outputs: the files written.
+    """
+
+    rows: dict[str, int]
+    left_out: int
+    fill: dict[str, float]
+    gap: float | None
+    outputs: list[OutputRecord]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``--json`` and split.json hold it."""
+        outputs = [output.model_dump() for output in self.outputs]
+        return {
+            "rows": self.rows,
+            "left_out": self.left_out,
+            "fill": self.fill,
+            "gap": self.gap,
+            "outputs": outputs,
+        }
+
+
+def split_sources(request: SplitRequest, progress: Progress = silent) -> SplitOutcome:
+    """Reads, embeds, splits and writes.
+
+    Raises:
+        InputError: neither or both of test and folds, a gap that leaves no train row, or what cannot be read.
+    """
+    metric = check_metric(request.metric)
+    _check(request)
+    check_encoder(request.encoder)
+    rows = read_rows(list(request.sources), text=request.text, part=request.part, progress=progress)
+    places = {name: part_place(request.out, name, rows) for name in _names(request)}
+    with one_line_errors(Path(request.out)):
+        Path(request.out).mkdir(parents=True, exist_ok=True)
+    for place in places.values():
+        check_output(rows, place)
+    found = pool_vectors(
+        rows,
+        request.encoder,
+        long=request.long,
+        cache=Cache.open() if request.use_cache else None,
+        progress=progress,
+    )
+    vectors = pool_tensor(found.vectors, metric)
+    parts = _parts(request, vectors, metric, progress)
+    left = np.setdiff1d(np.arange(len(rows)), np.concatenate(list(parts.values())))
+    outputs = [record for name, part in parts.items() for record in write_rows(rows, part, places[name])]
+    outcome = SplitOutcome(
+        {name: len(part) for name, part in parts.items()},
+        len(left),
+        {name: _fill(vectors, part, metric) for name, part in parts.items()},
+        None if request.test is None else _gap(vectors, parts, metric),
+        outputs,
+    )
+    record = {**outcome.to_dict(), "left_out_ids": [rows.ids[row] for row in left.tolist()]}
+    write_atomically(Path(request.out) / RECORD_FILE, json.dumps(record, indent=1) + "\n")
+    return outcome
+
+
+def _check(request: SplitRequest) -> None:
+    if (request.test is None) == (request.folds is None):
+        raise InputError("say either --test 10% (a share or a count) or --folds 5")
+    if request.folds is not None:
+        check_int(request.folds, "--folds", at_least=2)
+        if request.gap is not None or request.both:
+            raise InputError("--gap and --both are for --test; folds are dealt from one order")
+    if request.gap is not None and not 0 < request.gap < float("inf"):
+        raise InputError(f"--gap must be a distance above 0; got {request.gap}")
+    if not request.out.endswith("/") and not Path(request.out).is_dir():
+        raise InputError(f"--out must be a folder for the parts, e.g. {Path(request.out).stem}/")
+
+
+def _names(request: SplitRequest) -> list[str]:
+    if request.folds is None:
+        return ["train", "test"]
+    return [f"fold{number}" for number in range(1, request.folds + 1)]
+
+
+def part_place(out: str, name: str, rows: Rows) -> str:
+    """One file per part for a single file, else a folder per part with one file per source."""
+    if len(rows.opened) == 1 and rows.opened[0].path is not None and rows.opened[0].path.is_file():
+        suffixes = "".join(rows.opened[0].path.suffixes[-2:])
+        known = [ending for ending in _ENDINGS if ending in suffixes]
+        if known:
+            return str(Path(out) / f"{name}{suffixes[suffixes.index(known[0]) :]}")
+    return str(Path(out) / name) + "/"
+
+
+def _parts(request: SplitRequest, vectors: Any, metric: Metric, progress: Progress) -> dict[str, Int64Array]:
+    everything = np.arange(len(vectors))
+    if request.folds is not None:
+        if request.folds > len(vectors):
+            raise InputError(f"--folds {request.folds} is more than the {len(vectors)} rows of the pool")
+        fold = folds(vectors, request.folds, metric, progress)
+        return {f"fold{number + 1}": np.flatnonzero(fold == number) for number in range(request.folds)}
+    count = check_keep(request.test, len(vectors))
+    most = len(vectors) // 2 if request.both else len(vectors) - 1
+    if count > most:
+        raise InputError(f"--test {request.test} leaves too few train rows; at most {most} of {len(vectors)}")
+    test = (
+        duplex(vectors, count, progress)[0]
+        if request.both
+        else covering_test(vectors, count, metric, progress)
+    )
+    near = near_parts(vectors, test, request.gap, metric) if request.gap else everything[:0]
+    train = np.setdiff1d(everything, np.concatenate([test, near]))
+    if not len(train):
+        raise InputError(f"every row lies within --gap {request.gap} of a test row; lower it")
+    return {"train": train, "test": np.sort(test)}
+
+
+def _fill(vectors: Any, part: Int64Array, metric: Metric) -> float:
+    return float(nearest_of(vectors, vectors[part], metric)[1].max())
+
+
+def _gap(vectors: Any, parts: dict[str, Int64Array], metric: Metric) -> float:
+    return float(nearest_of(vectors[parts["train"]], vectors[parts["test"]], metric)[1].min())

@@ -1,0 +1,39 @@
+"""What JSON records of several rooms hold: sources, outputs, encoders."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Frozen(BaseModel):
+    """A model that refuses unknown fields and changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceRecord(Frozen):
+    """One source of the pool."""
+
+    name: str  # as the user gave it
+    sha256: str  # of its bytes (of the decompressed stream for standard input); of all its files for a folder
+    rows: int
+    form: str  # the record form, e.g. "alpaca (instruction, input, output)"
+
+
+class OutputRecord(Frozen):
+    """One written file of kept rows."""
+
+    name: str  # path relative to the folder that holds the selection folder
+    sha256: str
+    rows: int
+
+
+class EncoderRecord(Frozen):
+    """What turned texts into vectors."""
+
+    name: str  # minilm, a path or hub id, vectors:FILE, column:NAME
+    identity: str  # hash of weights and settings; of the bytes for vectors given by the user
+    dimension: int
+    long_rows: int = 0  # rows longer than the encoder's window
+    long: str = "cut"  # cut | mean
+    precision: str = "auto"  # float32 or bfloat16 as used; auto where vectors were given

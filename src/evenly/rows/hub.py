@@ -1,0 +1,86 @@
+"""Datasets through the `datasets` library: folders it saved, folders it reads, ids on the hub."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evenly.errors import InputError
+from evenly.rows.formats import KNOWN
+from evenly.rows.tables import Table
+
+if TYPE_CHECKING:
+    import datasets
+
+_SAVED_MARKS = ("state.json", "dataset_dict.json")
+_HASHED_BYTES = 1 << 20
+
+
+def open_dataset(name: str, split: str | None) -> tuple[Table, str]:
+    """Opens a dataset by folder or id. Data files only: code that comes with a dataset is never run.
+
+    Args:
+        name: a folder that ``save_to_disk`` wrote, a folder of data files, or an id on the hub.
+        split: which split; needed wherever there are named splits.
+
+    Returns:
+        The rows and a sha256: of the files' bytes for a saved folder, in order of their names and without the
+        library's caches; else of the rows as JSON, because the library's cache differs between its versions.
+    """
+    import datasets
+
+    saved = any((Path(name) / mark).is_file() for mark in _SAVED_MARKS)
+    try:
+        loaded = datasets.load_from_disk(name) if saved else datasets.load_dataset(name, split=split)
+    # The loaders raise whatever their many readers and network layers raise.
+    except Exception as error:
+        raise InputError(_not_loaded(name, error)) from None
+    dataset = _one_split(name, loaded, split) if isinstance(loaded, dict) else loaded
+    if saved and dataset is loaded and split not in (None, str(loaded.split)):
+        raise InputError(
+            f"{name} is one dataset (split {loaded.split}), without a split {split}; leave it out"
+        )
+    table = Table(name, dataset.with_format("arrow")[:], "dataset")
+    if not saved:
+        return table, _hash_of_rows(table)
+    return table, _hash_of_folder(Path(name) if dataset is loaded else Path(name, split or ""))
+
+
+def _one_split(name: str, loaded: datasets.DatasetDict, split: str | None) -> datasets.Dataset:
+    splits = ", ".join(loaded)
+    if split is None:
+        raise InputError(f"{name} has the splits {splits}; name one with --split")
+    if split not in loaded:
+        raise InputError(f"{name} has no split {split}; it has {splits}")
+    return loaded[split]
+
+
+def _not_loaded(name: str, error: Exception) -> str:
+    reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+    if Path(name).is_dir():
+        return f"{name} is a folder that datasets cannot read ({reason}); name its files, e.g. {name}/*.jsonl"
+    return (
+        f"{name} is neither a file ({KNOWN}) nor a dataset that can be loaded ({reason}); "
+        "without a network, save it elsewhere (load_dataset(…).save_to_disk(FOLDER)) and name that folder"
+    )
+
+
+def _hash_of_rows(table: Table) -> str:
+    digest = hashlib.sha256(str(table.table.schema.remove_metadata()).encode())
+    for record in table.records():
+        digest.update(json.dumps(record, default=repr).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _hash_of_folder(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(
+        path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("cache-")
+    ):
+        digest.update(f"{path.relative_to(folder).as_posix()}\n".encode())
+        with path.open("rb") as stream:
+            while block := stream.read(_HASHED_BYTES):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,237 @@
+"""Opens what the user names (files, globs, standard input, datasets) as one pool of rows."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import pyarrow as pa
+
+from evenly.errors import InputError
+from evenly.rows.contents import read_contents
+from evenly.rows.formats import check_kind, kind_of
+from evenly.rows.forms import Form, Part, recognise
+from evenly.rows.index import IndexBuilder
+from evenly.rows.rows import Records, Rows, Source, form_of_record, texts_of
+from evenly.rows.tables import Table, read_arrow, read_parquet
+from evenly.rows.templates import form_of_text
+from evenly.rows.textfiles import Csv, JsonArray, JsonLines
+from evenly.types import Progress, silent
+
+if TYPE_CHECKING:
+    import datasets
+
+STANDARD_INPUT = "-"
+_PROGRESS_ROWS = 4096
+_READERS: dict[str, Callable[..., Records]] = {
+    "json": JsonArray.scan,
+    "jsonl": JsonLines.scan,
+    "csv": Csv.scan,
+    "parquet": read_parquet,
+    "arrow": read_arrow,
+}
+
+
+def read_rows(
+    sources: Sequence[str],
+    *,
+    text: str | None = None,
+    part: Part = "all",
+    split: str | None = None,
+    stdin: BinaryIO | None = None,
+    scratch: Path | None = None,
+    progress: Progress = silent,
+) -> Rows:
+    """Reads all sources as one pool and checks every record of them.
+
+    Args:
+        sources: files (.json array, .jsonl or .ndjson, .csv, .parquet, .arrow; each plain or .gz, .xz, .zst),
+            globs (sorted within each), "-" for JSON Lines on standard input, folders saved by `datasets`,
+            folders that `datasets.load_dataset` reads, or ids of Hugging Face datasets.
+        text: what the text of a record is, where its form does not say it: fields with commas between them
+            (of several the last is the response) or a Jinja template. None to recognise it (see forms.py).
+        part: the part of the text that is wanted; every row must have some.
+        split: which split of a dataset; for datasets only.
+        stdin: standard input, unless it is that of the process.
+        scratch: folder for what large compressed files hold; None takes the system's for temporary files.
+        progress: called with stage "read" and rows, per source.
+
+    Returns:
+        The pool, in the order of the sources. Memory: about 60 bytes a row, and the contents of files that hold
+        less than 64 MiB; larger ones are mapped. JSON arrays are in memory as a whole while they are scanned.
+
+    Raises:
+        InputError: nothing to read, something unreadable, a record without text, mixed forms in a source.
+    """
+    if part not in ("all", "prompt", "response"):
+        raise InputError(f"part {part!r} is not known; use all, prompt or response")
+    named = form_of_text(text) if text is not None else None
+    found = _expand(sources)
+    opened = [_open(name, split, stdin, scratch) for name in found]
+    if split is not None and not any(
+        isinstance(records, Table) and records.format == "dataset" for *_, records in opened
+    ):
+        raise InputError(f"a split ({split}) was named, but no source is a dataset; leave it out for files")
+    return Rows(
+        [
+            _check(name, path, sha256, records, named, part, progress)
+            for name, path, sha256, records in opened
+        ],
+        part,
+    )
+
+
+def rows_of(
+    records: datasets.Dataset | Sequence[dict[str, Any]], *, text: str | None = None, part: Part = "all"
+) -> Rows:
+    """Makes a pool of records that are in memory already.
+
+    Args:
+        records: a ``datasets.Dataset``, or dictionaries with equal fields.
+        text, part: as in `read_rows`.
+
+    Raises:
+        InputError: as `read_rows`, or the records are something else.
+    """
+    if part not in ("all", "prompt", "response"):
+        raise InputError(f"part {part!r} is not known; use all, prompt or response")
+    if hasattr(records, "with_format"):
+        table = records.with_format("arrow")[:]
+    else:
+        try:
+            table = pa.Table.from_pylist(list(records))
+        except (TypeError, AttributeError, pa.ArrowException):
+            given = type(records).__name__
+            raise InputError(
+                f"rows must be a datasets.Dataset or a list of dictionaries; got {given}"
+            ) from None
+    named = form_of_text(text) if text is not None else None
+    source = _check("dataset", None, "", Table("dataset", table, "dataset"), named, part, silent)
+    return Rows([source], part)
+
+
+def _expand(sources: Sequence[str]) -> list[str]:
+    if isinstance(sources, str | bytes) or not sources:
+        raise InputError(
+            f"sources must be a list of at least one file, glob, folder or dataset id; got {sources!r}"
+        )
+    names: list[str] = []
+    for source in map(str, sources):
+        if not glob.has_magic(source) or Path(source).exists():
+            names.append(source)
+            continue
+        # Path.glob takes no absolute pattern.
+        matched = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
+        if not matched:
+            raise InputError(f"no file matches {source}; check the pattern and the folder it starts from")
+        names.extend(matched)
+    places = [name if name == STANDARD_INPUT else str(Path(name).resolve()) for name in names]
+    twice = next((name for name, place in zip(names, places, strict=True) if places.count(place) > 1), None)
+    if twice is not None:
+        raise InputError(f"{twice} is given twice; name every source once")
+    return names
+
+
+def _open(
+    name: str, split: str | None, stdin: BinaryIO | None, scratch: Path | None
+) -> tuple[str, Path | None, str, Records]:
+    if name == STANDARD_INPUT:
+        data = (stdin or sys.stdin.buffer).read()
+        return name, None, hashlib.sha256(data).hexdigest(), JsonLines.scan("standard input", data)
+    path = Path(name)
+    if path.is_file():
+        kind = check_kind(name)
+        sha256, data = read_contents(path, kind.compression, name, scratch)
+        unpacks = {"scratch": scratch} if kind.format == "parquet" else {}
+        return name, path, sha256, _READERS[kind.format](name, data, **unpacks)
+    if not path.is_dir() and kind_of(name) is not None:
+        raise InputError(
+            f"{name} does not exist; check the name and the folder it is looked for in ({Path.cwd()})"
+        )
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{name} is neither a file nor a folder; to read JSON Lines from a pipe, name it -")
+    from evenly.rows.hub import open_dataset
+
+    records, sha256 = open_dataset(name, split)
+    return name, path if path.is_dir() else None, sha256, records
+
+
+def _check(
+    name: str,
+    path: Path | None,
+    sha256: str,
+    records: Records,
+    named: Form | None,
+    part: Part,
+    progress: Progress,
+) -> Source:
+    """Finds the form of a source and holds every record to it."""
+    first = records.record(0)
+    form = named or form_of_record(first, records.name)
+    # The whole first record: below, tables read the form's columns alone, and an error should name all.
+    texts_of(form, first, 1, records.name)
+    if part == "response" and not form.has_response:
+        raise InputError(
+            f"{records.name} has the form {form.description}, which has no response; use --part all"
+        )
+    empty: list[int] = []
+    index = IndexBuilder(first)
+    needed = None if form.fields is None else [*form.fields, *index.id_fields]
+    for number, record in enumerate(records.records(needed), start=1):
+        if named is None and records.names is None and recognise(tuple(record)) is not form:
+            raise _mixed(records.name, number, record, form)
+        found = texts_of(form, record, number, records.name)
+        text = found.part(part)
+        if not text.strip():
+            empty.append(number)
+        _check_surrogates(found.whole, number, records.name)
+        index.add(record, text, len(found.whole))
+        if number % _PROGRESS_ROWS == 0:
+            progress("read", number, len(records))
+    progress("read", len(records), len(records))
+    if empty:
+        raise _without_text(records, empty, form, part)
+    kind = kind_of(name) if path is not None and path.is_file() else None
+    return Source(name, path, sha256, kind.compression if kind else "", records, form, index.done())
+
+
+def _mixed(name: str, number: int, record: dict[str, object], form: Form) -> InputError:
+    other = recognise(tuple(record))
+    found = (
+        other.description if other else f"no form that is known ({', '.join(map(str, record)) or 'no field'})"
+    )
+    return InputError(
+        f"record forms mixed within a file: row {number} of {name} has {found} where row 1 has "
+        f"{form.description}; split the file, or name the text with --text"
+    )
+
+
+def _without_text(records: Records, empty: list[int], form: Form, part: Part) -> InputError:
+    where = f"row {empty[0]} of {records.name}"
+    if part == "all":
+        others = f" (and {len(empty) - 1} more rows)" if len(empty) > 1 else ""
+        found = ", ".join(map(str, records.record(empty[0] - 1)))
+        return InputError(
+            f"{where}{others} has no text in {form.description}; found: {found}. "
+            "Remove the row, or name the field with --text"
+        )
+    return InputError(
+        f"{len(empty)} of {len(records)} rows of {records.name} have an empty {part}, the first is row "
+        f"{empty[0]}; remove them, or use --part all"
+    )
+
+
+def _check_surrogates(text: str, number: int, name: str) -> None:
+    """JSON can escape half of a character, which no encoder and no UTF-8 file can hold."""
+    try:
+        if not text.isascii():
+            text.encode()
+    except UnicodeEncodeError as error:
+        half = ascii(text[error.start])[1:-1]
+        raise InputError(
+            f"row {number} of {name} holds {half}, half of a character; mend or remove the row"
+        ) from None

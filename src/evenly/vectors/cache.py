@@ -1,0 +1,396 @@
+"""Vectors kept between runs, found again by the content of the text.
+
+A cache folder holds one shelf per encoder and settings; a shelf holds shards; a shard is one file, written
+once under a temporary name and renamed. So two processes never write to one file, a reader never sees half of
+one, and a run that was killed has lost no more than its last few seconds. A shard is
+
+    header | keys (n, 32) bytes | tokens (n,) uint32 | zeros up to a multiple of 64 | vectors (n, d) float32
+
+all little-endian, with SHA-256 sums over the index (with the header's fields) and over the vectors. A shard
+that does not match its sums is removed, and its texts are embedded again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from evenly.errors import InputError
+from evenly.rows.index import KeyArray, key_array, text_key
+from evenly.types import Float32Array, Int64Array, Progress, silent
+
+if TYPE_CHECKING:
+    from evenly.vectors.encoders import Encoder, Long
+
+_MAGIC = b"evenly vectors 1"
+_HEADER = struct.Struct("<16s32sQQ32s32s")  # magic, shelf, rows, dimension, index sum, vectors sum
+_ALIGN = 64
+_SHELF_NAME = "[0-9a-f]" * 32  # a pattern: other people's files are never counted nor removed
+_SUFFIX = ".vectors"
+_TEMPORARY = ".tmp"
+_STALE_SECONDS = 24 * 3600.0
+FLUSH_ROWS = 8192
+FLUSH_SECONDS = 5.0
+
+
+def text_keys(texts: Sequence[str]) -> KeyArray:
+    """Keys of texts, (n, 4) uint64.
+
+    Raises:
+        InputError: a text that is not a string or not Unicode text (names the first).
+    """
+    digests = bytearray()
+    try:
+        for text in texts:
+            digests += text_key(text)
+    except UnicodeEncodeError as error:
+        half = f"U+{ord(text[error.start]):04X} at character {error.start}"
+        raise InputError(f"text {len(digests) // 32} holds half a character ({half}); remove it") from None
+    except AttributeError:
+        given = type(text).__name__
+        raise InputError(f"text {len(digests) // 32} must be a string; got {given}") from None
+    return key_array(digests)
+
+
+@dataclass(frozen=True)
+class CacheSize:
+    """What a cache holds: its folder, shards, vectors in them, and bytes on disk (leftovers included)."""
+
+    folder: Path
+    shards: int
+    vectors: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of vectors.
+
+    Attributes:
+        folder: where it lies; made when first written to.
+    """
+
+    folder: Path
+
+    @classmethod
+    def open(cls, folder: Path | str | None = None) -> Cache:
+        """The cache at ``folder``, or at $EVENLY_CACHE, $XDG_CACHE_HOME/evenly or ~/.cache/evenly."""
+        if folder is None:
+            folder = os.environ.get("EVENLY_CACHE") or Path(
+                os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "evenly"
+            )
+        path = Path(folder).expanduser()
+        if path.exists() and not path.is_dir():
+            raise InputError(f"the cache {path} is a file; set EVENLY_CACHE to a folder or use --no-cache")
+        return cls(path)
+
+    @property
+    def orders(self) -> Path:
+        """Where selection keeps the picks of its runs."""
+        return self.folder / "orders"
+
+    @property
+    def encoders(self) -> Path:
+        """Where what is known of encoders lies (see `evenly.vectors.facts`)."""
+        return self.folder / "encoders"
+
+    @property
+    def scratch(self) -> Path:
+        """Where runs that do not fit into memory put what they need for the moment."""
+        return self.folder / "scratch"
+
+    def shelf(self, encoder: Encoder, long: Long) -> Shelf:
+        """The vectors of one encoder, runtime and way with long texts: bit for bit what it would give now."""
+        name = hashlib.sha256(f"{encoder.identity}\n{encoder.runtime}\n{long}".encode()).digest()
+        return Shelf(self.folder / name.hex()[:32], name, encoder.dimension)
+
+    def size(self) -> CacheSize:
+        """Counts what is there, for every encoder."""
+        shards = self._files(_SUFFIX)
+        headers = [header for header in map(_read_header, shards) if header]
+        used = sum(_size(path) for path in shards + self._files(_TEMPORARY) + self._small_files())
+        return CacheSize(self.folder, len(headers), sum(header.rows for header in headers), used)
+
+    def clear(self) -> CacheSize:
+        """Removes all vectors, picks and facts and returns what was there. Only files of the cache are touched."""
+        before = self.size()
+        for path in self._files(_SUFFIX) + self._files(_TEMPORARY) + self._small_files():
+            path.unlink(missing_ok=True)
+        for shelf in filter(Path.is_dir, self.folder.glob(_SHELF_NAME)):
+            with suppress(OSError):  # another process put something in it meanwhile
+                shelf.rmdir()
+        return before
+
+    def _small_files(self) -> list[Path]:
+        """Orders and what is known of encoders, with what killed runs left of them."""
+        kinds = (self.orders, ".npz"), (self.encoders, ".json")
+        return sorted(
+            path
+            for folder, ending in kinds
+            for pattern in (f"*{ending}", f".*{ending}.*{_TEMPORARY}")
+            for path in folder.glob(pattern)
+        )
+
+    def _files(self, suffix: str) -> list[Path]:
+        return sorted(path for path in self.folder.glob(f"{_SHELF_NAME}/*{suffix}") if path.is_file())
+
+
+@dataclass(frozen=True)
+class _Header:
+    shelf: bytes
+    rows: int
+    dimension: int
+    index_sum: bytes
+    vectors_sum: bytes
+
+    @property
+    def vectors_start(self) -> int:
+        index_end = _HEADER.size + self.rows * 36
+        return -(-index_end // _ALIGN) * _ALIGN
+
+    @property
+    def file_bytes(self) -> int:
+        return self.vectors_start + self.rows * self.dimension * 4
+
+
+def _read_header(path: Path) -> _Header | None:
+    """The header of a complete shard, or None."""
+    try:
+        with path.open("rb") as stream:
+            magic, *fields = _HEADER.unpack(stream.read(_HEADER.size))
+            header = _Header(*fields)
+            complete = magic == _MAGIC and os.fstat(stream.fileno()).st_size == header.file_bytes
+            return header if complete else None
+    except (OSError, struct.error):
+        return None
+
+
+def _index_sum(shelf: bytes, dimension: int, keys: bytes, tokens: bytes) -> bytes:
+    return hashlib.sha256(b"".join([shelf, struct.pack("<Q", dimension), keys, tokens])).digest()
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """One file of vectors whose index is sound.
+
+    Attributes:
+        path: the file.
+        header: of the file.
+        keys: (n, 4) uint64.
+        tokens: (n,) uint32, tokens of each whole text.
+    """
+
+    path: Path
+    header: _Header
+    keys: KeyArray
+    tokens: npt.NDArray[np.uint32]
+
+    def read(self) -> Float32Array | None:
+        """The vectors, (n, d) float32; None where they do not match their sum, or are gone."""
+        shape = (self.header.rows, self.header.dimension)
+        try:
+            vectors = np.fromfile(self.path, "<f4", shape[0] * shape[1], offset=self.header.vectors_start)
+        except OSError:
+            return None
+        sound = hashlib.sha256(vectors.data).digest() == self.header.vectors_sum
+        return vectors.reshape(shape) if sound else None
+
+
+def _read_shard(path: Path, shelf: bytes, dimension: int) -> Shard | None:
+    header = _read_header(path)
+    if header is None or header.shelf != shelf or header.dimension != dimension or header.rows == 0:
+        return None
+    with path.open("rb") as stream:
+        stream.seek(_HEADER.size)
+        keys, tokens = stream.read(header.rows * 32), stream.read(header.rows * 4)
+    if _index_sum(shelf, dimension, keys, tokens) != header.index_sum:
+        return None
+    return Shard(path, header, key_array(keys), np.frombuffer(tokens, "<u4"))
+
+
+def _write_shard(
+    folder: Path, shelf: bytes, keys: KeyArray, tokens: Int64Array, vectors: Float32Array
+) -> None:
+    key_bytes = keys.astype("<u8").tobytes()
+    token_bytes = tokens.astype("<u4").tobytes()
+    rows = np.ascontiguousarray(vectors, dtype="<f4")
+    index_sum = _index_sum(shelf, rows.shape[1], key_bytes, token_bytes)
+    vectors_sum = hashlib.sha256(rows.data).digest()
+    header = _Header(shelf, len(rows), rows.shape[1], index_sum, vectors_sum)
+    final = folder / f"{uuid.uuid4().hex}{_SUFFIX}"
+    temporary = final.with_suffix(_TEMPORARY)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            stream.write(_HEADER.pack(_MAGIC, shelf, len(rows), rows.shape[1], index_sum, vectors_sum))
+            stream.write(key_bytes + token_bytes)
+            stream.write(b"\0" * (header.vectors_start - stream.tell()))
+            stream.write(rows.data)
+        temporary.replace(final)
+    except OSError as error:
+        raise InputError(
+            f"the cache {folder.parent} cannot be written ({error.strerror}); free space there, "
+            "set EVENLY_CACHE to another folder, or use --no-cache"
+        ) from error
+    finally:
+        with suppress(OSError):  # gone after the rename; a folder that cannot be written was said above
+            temporary.unlink()
+
+
+class Shelf:
+    """The cached vectors of one encoder and its settings; reads what is there when it is opened.
+
+    Args:
+        folder: of its shards.
+        name: 32 bytes that every shard repeats.
+        dimension: d.
+    """
+
+    def __init__(self, folder: Path, name: bytes, dimension: int) -> None:
+        self.folder, self.name, self.dimension = folder, name, dimension
+        found = [(path, _read_shard(path, name, dimension)) for path in sorted(folder.glob(f"*{_SUFFIX}"))]
+        self.shards = [shard for _, shard in found if shard is not None]
+        for path in [path for path, shard in found if shard is None] + _stale(folder):
+            path.unlink(missing_ok=True)
+        self._index()
+
+    def _index(self) -> None:
+        lengths = [len(shard.keys) for shard in self.shards]
+        keys = np.concatenate([np.empty((0, 4), np.uint64), *(shard.keys for shard in self.shards)])
+        order = np.argsort(keys[:, 0], kind="stable")
+        self._keys = keys[order]
+        self._first_words = np.ascontiguousarray(self._keys[:, 0])
+        self._shard = np.repeat(np.arange(len(lengths)), lengths)[order]
+        self._row = np.concatenate([np.empty(0, np.int64), *(np.arange(length) for length in lengths)])[order]
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def fetch(
+        self, keys: KeyArray, out: Float32Array, rows: Int64Array, progress: Progress = silent
+    ) -> Int64Array:
+        """Copies the vectors of known keys to ``out[rows]``.
+
+        Args:
+            keys: (n, 4) uint64.
+            out: (N, d) float32, written to.
+            rows: (n,) int64, the row of ``out`` for each key.
+            progress: called with stage "embed", keys done, keys, after each shard.
+
+        Returns:
+            (n,) int64, the tokens of each known text, -1 for keys not found. Shards that turn out damaged are
+            removed and count as not there.
+        """
+        tokens = np.full(len(keys), -1, dtype=np.int64)
+        while True:
+            place = self._find(keys)
+            wanted = np.flatnonzero((place >= 0) & (tokens < 0))
+            shard = self._shard[place[wanted]]
+            damaged = []
+            for number in np.unique(shard).tolist():
+                here = wanted[shard == number]
+                inside = self._row[place[here]]
+                vectors = self.shards[number].read()
+                if vectors is None:
+                    damaged.append(number)
+                    continue
+                out[rows[here]] = vectors[inside]
+                tokens[here] = self.shards[number].tokens[inside]
+                progress("embed", int(np.count_nonzero(tokens >= 0)), len(keys))
+            if not damaged:
+                return tokens
+            self._remove(damaged)
+
+    def _remove(self, damaged: list[int]) -> None:
+        """Removes shards by their numbers; another may hold some of their texts."""
+        for number in damaged:
+            self.shards[number].path.unlink(missing_ok=True)
+        self.shards = [shard for number, shard in enumerate(self.shards) if number not in damaged]
+        self._index()
+
+    def known(self, keys: KeyArray) -> npt.NDArray[np.bool_]:
+        """Which of (n, 4) keys have vectors here; reads no vector."""
+        return np.asarray(self._find(keys) >= 0)
+
+    def _find(self, keys: KeyArray) -> Int64Array:
+        """Where each key lies in the index, or -1. Two texts that share a first word but are not the same
+        (odds of 1 in 10^19 a pair) may miss each other; that costs time and no truth."""
+        if not len(self):
+            return np.full(len(keys), -1, dtype=np.int64)
+        place = np.minimum(np.searchsorted(self._first_words, keys[:, 0]), len(self) - 1)
+        same = (self._keys[place] == keys).all(axis=1)
+        return np.asarray(np.where(same, place, -1), dtype=np.int64)
+
+    def writer(self) -> ShelfWriter:
+        """A writer of new vectors, for a ``with`` block."""
+        return ShelfWriter(self)
+
+
+class ShelfWriter:
+    """Collects new vectors and writes a shard every few thousand rows or few seconds, and when the block
+    ends, in whatever way it ends."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._waiting: list[tuple[KeyArray, Int64Array, Float32Array]] = []
+        self._since = time.monotonic()
+
+    def __enter__(self) -> ShelfWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.flush()
+
+    def add(self, keys: KeyArray, tokens: Int64Array, vectors: Float32Array) -> None:
+        """Takes new rows: keys (n, 4), tokens (n,), vectors (n, d)."""
+        self._waiting.append((keys, tokens, vectors))
+        rows = sum(len(keys) for keys, _, _ in self._waiting)
+        if rows >= FLUSH_ROWS or time.monotonic() - self._since >= FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what is waiting.
+
+        Raises:
+            InputError: the cache cannot be written (a full disk, no permission).
+        """
+        if not self._waiting:
+            return
+        keys, tokens, vectors = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
+        self._waiting.clear()
+        _write_shard(self._shelf.folder, self._shelf.name, keys, tokens, vectors)
+        self._since = time.monotonic()
+
+
+def _stale(folder: Path) -> list[Path]:
+    """Temporary files of runs killed more than a day ago."""
+    before = time.time() - _STALE_SECONDS
+    return [path for path in folder.glob(f"*{_TEMPORARY}") if _modified(path) < before]
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return float("inf")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,108 @@
+"""What every pool must do, whatever it holds its vectors in. A pool's test class inherits this and says `make`."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from evenly.engine.loop import Order, central_row, extend_order
+from evenly.engine.pool import Pool
+from tests.engine.oracle import halving_sum, squared_distances_to, textbook_order
+from tests.engine.pools import hard_pools
+
+relaxed = settings(
+    deadline=None,
+    max_examples=25,
+    derandomize=True,
+    suppress_health_check=[
+        HealthCheck.differing_executors,
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+    ],
+)
+
+
+class PoolInvariants:
+    """Inherit and implement `make`."""
+
+    examples = 25
+
+    def make(self, rows: np.ndarray) -> Pool:
+        raise NotImplementedError
+
+    def run(
+        self, rows: np.ndarray, count: int, start: int, picked: list[int] | None = None
+    ) -> tuple[Order, Pool]:
+        pool = self.make(rows)
+        order = Order([start], [np.inf])
+        if picked is not None:
+            order = Order(list(picked), [np.inf] * len(picked))
+        pool.cover(torch.from_numpy(rows[order.rows]), np.asarray(order.rows))
+        extend_order(pool, order, count)
+        return order, pool
+
+    @relaxed
+    @given(rows=hard_pools(), data=st.data())
+    def test_order_radii_and_cover_equal_the_textbook(self, rows: np.ndarray, data: st.DataObject) -> None:
+        count = data.draw(st.integers(1, len(rows)))
+        start = data.draw(st.integers(0, len(rows) - 1))
+        order, pool = self.run(rows, count, start)
+        expected = textbook_order(rows, count, start)
+        assert order.rows == expected.rows
+        assert order.squared_radii == expected.squared_radii
+        keeper, squared = pool.cover_result()
+        np.testing.assert_array_equal(squared, expected.squared_distance)
+        np.testing.assert_array_equal(keeper, expected.keeper)
+
+    @relaxed
+    @given(rows=hard_pools(most_rows=60), data=st.data())
+    def test_resuming_equals_not_stopping(self, rows: np.ndarray, data: st.DataObject) -> None:
+        whole, _ = self.run(rows, len(rows), 0)
+        stop = data.draw(st.integers(1, len(whole)))
+        resumed, _ = self.run(rows, len(rows), 0, picked=whole.rows[:stop])
+        assert resumed.rows == whole.rows
+        assert resumed.squared_radii[stop:] == whole.squared_radii[stop:]
+
+    @relaxed
+    @given(rows=hard_pools(most_rows=60), data=st.data())
+    def test_a_longer_order_extends_a_shorter_one(self, rows: np.ndarray, data: st.DataObject) -> None:
+        count = data.draw(st.integers(1, len(rows)))
+        short, _ = self.run(rows, count, 0)
+        whole, _ = self.run(rows, len(rows), 0)
+        assert whole.rows[: len(short)] == short.rows
+
+    @relaxed
+    @given(rows=hard_pools(most_rows=60), data=st.data())
+    def test_anchors_count_as_picked_before_the_first(self, rows: np.ndarray, data: st.DataObject) -> None:
+        split = data.draw(st.integers(1, len(rows)))
+        anchors, rest = rows[:split], rows[split:]
+        if not len(rest):
+            return
+        pool = self.make(rest)
+        pool.cover(torch.from_numpy(anchors), np.arange(split) + len(rest))
+        order = Order([], [])
+        extend_order(pool, order, len(rest))
+        expected = textbook_order(rest, len(rest), None, anchors)
+        assert order.rows == expected.rows
+        assert order.squared_radii == expected.squared_radii
+        np.testing.assert_array_equal(pool.cover_result()[0], expected.keeper)
+
+    @relaxed
+    @given(rows=hard_pools())
+    def test_start_is_the_row_nearest_the_mean(self, rows: np.ndarray) -> None:
+        mean = halving_sum(rows.astype(np.float64).T.copy()) / len(rows)
+        squared = squared_distances_to(rows, mean.astype(np.float32))
+        assert central_row(self.make(rows)) == int(squared.argmin())
+
+    def test_thousands_of_rows_with_copies(self) -> None:
+        rng = np.random.default_rng(5)
+        rows = rng.standard_normal((5, 48))[rng.integers(0, 5, 3000)] + 0.3 * rng.standard_normal((3000, 48))
+        rows = rows.astype(np.float32)
+        rows[2000:2400] = rows[:400]
+        order, pool = self.run(rows, 2900, 17)
+        expected = textbook_order(rows, 2900, 17)
+        assert len(order) == 2600
+        assert order.rows == expected.rows
+        np.testing.assert_array_equal(pool.cover_result()[1], expected.squared_distance)

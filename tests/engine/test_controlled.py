@@ -1,0 +1,237 @@
+"""The controlled order against a textbook loop that applies every control one pick at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evenly.engine.budgets import affordable
+from evenly.engine.constraints import Controls, priority_of
+from evenly.engine.greedy import select_prepared
+from evenly.engine.memory import MemoryPool
+from evenly.engine.orders import cover_in_order
+from evenly.engine.quotas import OpenGroups, Quotas, quotas_for
+from evenly.errors import InputError
+from evenly.types import metric_distance
+from tests.engine.invariants import relaxed as invariant_settings
+from tests.engine.oracle import squared_distances_to
+from tests.engine.pools import hard_pools
+
+relaxed = settings(invariant_settings, max_examples=12)
+
+
+def textbook(
+    rows: np.ndarray, count: int, controls: Controls, start: int | None
+) -> tuple[list[int], list[float]]:
+    """One pick at a time, each control as its definition reads."""
+    squared = np.full(len(rows), np.inf)
+    picks: list[int] = []
+    radii: list[float] = []
+    spent = 0.0
+    quotas = controls.quotas
+    groups = OpenGroups(quotas, count - len(controls.given)) if quotas else None
+    priority = priority_of(controls, "euclidean")
+
+    def cover(point: np.ndarray) -> None:
+        np.minimum(squared, squared_distances_to(rows, point), out=squared)
+
+    def take(row: int) -> bool:
+        nonlocal spent
+        cost = 0.0 if controls.costs is None else float(controls.costs[row])
+        if spent + cost > controls.budget:
+            return False
+        spent += cost
+        picks.append(row)
+        radii.append(float(squared[row]))
+        cover(rows[row])
+        squared[row] = 0.0
+        return True
+
+    for anchor in controls.anchors.numpy() if controls.anchors is not None else []:
+        cover(anchor)
+    for row in controls.given.tolist():
+        take(row)
+    if start is not None:
+        if not take(start):
+            return picks, radii
+        if groups and quotas:
+            groups.take(int(quotas.group[start]))
+    while len(picks) < count:
+        possible = squared > 0
+        possible[picks] = False
+        possible &= metric_distance(squared, "euclidean") >= controls.least_distance
+        if controls.eligible is not None:
+            possible &= controls.eligible
+        if groups and quotas:
+            possible &= groups.open[quotas.group]
+        if not possible.any():
+            break
+        keys = np.where(possible, priority(squared, np.arange(len(rows))), -np.inf)
+        row = int(keys.argmax())
+        if not take(row):
+            break
+        if groups and quotas:
+            groups.take(int(quotas.group[row]))
+    return picks, radii
+
+
+@st.composite
+def controls_of(draw: st.DrawFn, rows: np.ndarray) -> Controls:
+    number = len(rows)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    scale = float(np.median(np.sqrt(squared_distances_to(rows, rows[0])))) or 1.0
+    kind = draw(st.sampled_from(["distance", "weights", "within"]))
+    costs = rng.integers(1, 20, number) if draw(st.booleans()) else None
+    return Controls(
+        eligible=rng.random(number) < 0.8 if draw(st.booleans()) else None,
+        anchors=torch.from_numpy(rows[rng.integers(0, number, 2)]) if draw(st.booleans()) else None,
+        weights=rng.uniform(0.2, 1.0, number) if kind == "weights" else None,
+        quality=rng.integers(0, 4, number).astype(float) if kind == "within" else None,
+        within=scale * draw(st.sampled_from([0.05, 0.5, 5.0])) if kind == "within" else 0.0,
+        least_distance=scale * 0.3 if draw(st.booleans()) else 0.0,
+        costs=costs,
+        budget=float(draw(st.integers(20, 400))) if costs is not None else np.inf,
+    )
+
+
+class TestAgainstTheTextbook:
+    @relaxed
+    @given(rows=hard_pools(most_dimensions=20), data=st.data())
+    def test_picks_and_radii_in_any_combination(self, rows: np.ndarray, data: st.DataObject) -> None:
+        controls = data.draw(controls_of(rows))
+        count = data.draw(st.integers(1, len(rows)))
+        possible = (
+            np.flatnonzero(controls.eligible) if controls.eligible is not None else np.arange(len(rows))
+        )
+        start = int(possible[0]) if controls.anchors is None and len(possible) else None
+        expected = textbook(rows, count, controls, start)
+        if not expected[0]:
+            with pytest.raises(InputError):
+                select_prepared(torch.from_numpy(rows), count, "euclidean", controls, start=start)
+            return
+        found = select_prepared(torch.from_numpy(rows), count, "euclidean", controls, start=start)
+        assert found.rows.tolist() == expected[0]
+        np.testing.assert_array_equal(found.radii, np.sqrt(expected[1]))
+
+    @relaxed
+    @given(rows=hard_pools(most_dimensions=20), data=st.data())
+    def test_quotas(self, rows: np.ndarray, data: st.DataObject) -> None:
+        groups = data.draw(st.integers(1, 4))
+        group = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, groups, len(rows))
+        least = np.array([data.draw(st.integers(0, 2)) for _ in range(groups)])
+        most = least if data.draw(st.booleans()) else np.bincount(group, minlength=groups)
+        count = int(least.sum() if most is least else max(least.sum(), len(rows) // 2))
+        quotas = Quotas(tuple(map(str, range(groups))), group, least, np.maximum(least, most))
+        if not count:
+            return
+        start = next((row for row in range(len(rows)) if OpenGroups(quotas, count).open[group[row]]), None)
+        controls = Controls(quotas=quotas)
+        picks, _ = textbook(rows, count, controls, start) if start is not None else ([], [])
+        given_by = np.bincount(group[picks], minlength=groups) if picks else np.zeros(groups)
+        if (given_by < least).any():
+            with pytest.raises(InputError):
+                select_prepared(torch.from_numpy(rows), count, "euclidean", controls, start=start)
+            return
+        found = select_prepared(torch.from_numpy(rows), count, "euclidean", controls, start=start)
+        assert found.rows.tolist() == picks
+        assert (np.bincount(group[found.rows], minlength=groups) <= quotas.most).all()
+
+    @relaxed
+    @given(rows=hard_pools(most_dimensions=20), data=st.data())
+    def test_given_rows_come_first_and_count_as_kept(self, rows: np.ndarray, data: st.DataObject) -> None:
+        rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+        given_rows = rng.permutation(len(rows))[: data.draw(st.integers(1, len(rows)))]
+        controls = Controls(given=given_rows)
+        found = select_prepared(torch.from_numpy(rows), len(rows), "euclidean", controls)
+        picks, radii = textbook(rows, len(rows), controls, None)
+        assert found.rows.tolist() == picks
+        np.testing.assert_array_equal(found.radii, np.sqrt(radii))
+
+
+class TestPlain:
+    @relaxed
+    @given(rows=hard_pools())
+    def test_controls_that_ask_nothing_give_the_plain_order(self, rows: np.ndarray) -> None:
+        tensor = torch.from_numpy(rows)
+        plain = select_prepared(tensor, len(rows), "euclidean", allow_copies=True)
+        everyone = Controls(eligible=np.ones(len(rows), dtype=bool))
+        found = select_prepared(tensor, len(rows), "euclidean", everyone, allow_copies=True)
+        for name in ("rows", "radii", "keeper", "keeper_distance"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(plain, name), err_msg=name)
+
+    @relaxed
+    @given(rows=hard_pools(), seed=st.integers(0, 99))
+    def test_any_order_is_covered_exactly(self, rows: np.ndarray, seed: int) -> None:
+        picks = np.random.default_rng(seed).permutation(len(rows))
+        pool = MemoryPool(torch.from_numpy(rows))
+        radii = cover_in_order(pool, picks)
+        assert np.isinf(radii[0])
+        for rank in range(1, len(picks)):
+            earlier = squared_distances_to(rows[picks[:rank]], rows[picks[rank]])
+            assert radii[rank] == earlier.min()
+
+    def test_thousands_of_rows(self) -> None:
+        rng = np.random.default_rng(3)
+        rows = rng.standard_normal((1200, 16)).astype(np.float32)
+        rows[1000:] = rows[:200]
+        controls = Controls(weights=rng.uniform(0.5, 1, 1200), eligible=rng.random(1200) < 0.9)
+        found = select_prepared(torch.from_numpy(rows), 800, "euclidean", controls, start=None)
+        picks, radii = textbook(rows, 800, controls, int(found.rows[0]))
+        assert found.rows.tolist() == picks
+        picks = rng.permutation(1200)
+        radii = cover_in_order(MemoryPool(torch.from_numpy(rows)), picks)
+        place = 1177
+        assert radii[place] == squared_distances_to(rows[picks[:place]], rows[picks[place]]).min()
+
+
+class TestQuotasFor:
+    names, group = ("a", "b", "c"), np.array([0] * 5 + [1] * 3 + [2] * 2)
+    everyone = np.ones(10, dtype=bool)
+
+    def ask(self, count: int | None, quota: object, at_least: int = 0) -> Quotas:
+        return quotas_for(self.names, self.group, self.everyone, count=count, quota=quota, at_least=at_least)
+
+    def test_equal_proportional_number_and_mapping(self) -> None:
+        assert self.ask(5, "equal").least.tolist() == [2, 2, 1]
+        assert self.ask(5, "proportional").least.tolist() == [3, 1, 1]
+        assert self.ask(None, "2").least.tolist() == [2, 2, 2]
+        assert self.ask(None, {"c": 2}).most.tolist() == [0, 0, 2]
+        assert self.ask(6, None, 2).least.tolist() == [2, 2, 2]
+
+    @pytest.mark.parametrize(
+        ("count", "quota", "at_least", "match"),
+        [
+            (9, "equal", 0, "'c' has 2 of 3"),
+            (None, "3", 0, "'c' has 2 of 3"),
+            (None, {"d": 1}, 0, "'d', which no row has"),
+            (4, {"a": 1}, 0, "add up to 1 rows and --keep says 4"),
+            (5, None, 2, "need 6 rows; --keep gives 5"),
+            (None, "equal", 0, "add --keep"),
+            (4, "most", 0, "not known"),
+        ],
+    )
+    def test_what_cannot_be_met_is_refused(
+        self, count: int | None, quota: object, at_least: int, match: str
+    ) -> None:
+        with pytest.raises(InputError, match=match):
+            self.ask(count, quota, at_least)
+
+    @given(st.lists(st.integers(0, 50), min_size=1, max_size=8), st.data())
+    def test_proportional_adds_up_and_never_exceeds(self, sizes: list[int], data: st.DataObject) -> None:
+        from evenly.engine.quotas import proportional
+
+        count = data.draw(st.integers(0, sum(sizes)))
+        shares = proportional(np.array(sizes), count)
+        assert shares.sum() == count
+        assert (shares <= np.array(sizes)).all()
+        assert (np.abs(shares - np.array(sizes) * count / max(sum(sizes), 1)) < 1).all()
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=30), st.integers(1, 100))
+def test_a_budget_is_never_exceeded_and_at_most_one_row_short(costs: list[int], budget: int) -> None:
+    taken = affordable(np.array(costs), budget)
+    assert sum(costs[:taken]) <= budget
+    assert taken == len(costs) or sum(costs[: taken + 1]) > budget

@@ -1,0 +1,139 @@
+"""The Ray pool against the memory pool, with workers that die; an address where nothing answers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from evenly.engine.loop import Order, central_row, extend_order
+from evenly.engine.memory import MemoryPool
+from evenly.engine.pool import Pool
+from evenly.errors import InputError
+
+pytest.importorskip("ray", reason="the extra ray is not installed")
+
+Outcome = tuple[list[int], list[float], list[int], list[float]]
+
+
+@pytest.fixture(scope="module")
+def two_cores() -> Iterator[None]:
+    from evenly.engine.ray_pool import cluster
+
+    with cluster():
+        yield
+
+
+def clustered(rows: int, dimension: int = 32) -> np.ndarray:
+    rng = np.random.default_rng(rows)
+    pool = rng.standard_normal((9, dimension))[rng.integers(0, 9, rows)]
+    pool = (pool + 0.3 * rng.standard_normal((rows, dimension))).astype(np.float32)
+    pool[rows // 2 : rows // 2 + rows // 10] = pool[: rows // 10]
+    return pool
+
+
+def outcome(pool: Pool, count: int, after_round: object = lambda order: None) -> Outcome:
+    start = central_row(pool)
+    order = Order([start], [np.inf])
+    pool.cover(pool.take(np.array([start])), np.array([start]))
+    extend_order(pool, order, count, after_round=after_round)
+    keeper, squared = pool.cover_result()
+    return order.rows, order.squared_radii, keeper.tolist(), squared.tolist()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "256.0.0.1:80"])
+def test_an_address_that_does_not_answer_is_one_line(address: str) -> None:
+    from evenly.engine.ray_pool import cluster
+
+    with pytest.raises(InputError, match=r"ray-address must be|does not answer") as error, cluster(address):
+        pass
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.slow
+def test_something_else_that_listens_is_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    from evenly.engine import ray_pool
+
+    monkeypatch.setattr(ray_pool, "JOIN_SECONDS", 3.0)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(InputError, match="does not answer"), ray_pool.cluster(address):
+            pass
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("two_cores")
+class TestOnTwoWorkers:
+    @pytest.mark.parametrize("rows", [700, 6000])
+    def test_order_radii_and_cover_equal_one_process(self, rows: int) -> None:
+        from evenly.engine.ray_pool import RayPool
+
+        vectors = clustered(rows)
+        pool = RayPool(vectors, "euclidean", workers=2)
+        assert outcome(pool, rows // 2) == outcome(MemoryPool(torch.from_numpy(vectors)), rows // 2)
+        pool.close()
+
+    def test_workers_read_a_mapped_file_and_normalise_it(self, tmp_path: Path) -> None:
+        from evenly.engine.distance import unit_rows
+        from evenly.engine.ray_pool import RayPool
+
+        vectors = clustered(3000)
+        np.save(tmp_path / "vectors.npy", vectors)
+        mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
+        pool = RayPool(mapped, "cosine", workers=2)
+        assert outcome(pool, 900) == outcome(MemoryPool(unit_rows(torch.from_numpy(vectors))), 900)
+        pool.close()
+
+    def test_a_worker_killed_in_each_of_ten_rounds_changes_nothing(self) -> None:
+        from evenly.engine.ray_pool import RayPool
+
+        vectors = clustered(8192)
+        pool = RayPool(vectors, "euclidean", workers=2)
+        killed = []
+
+        def kill_one(order: Order) -> None:
+            if len(killed) < 10:
+                number = len(killed) % 2
+                killed.append(pool._ask_one(number, lambda shard: os.getpid()))
+                os.kill(killed[-1], signal.SIGKILL)
+
+        expected = outcome(MemoryPool(torch.from_numpy(vectors)), 4000)
+        assert outcome(pool, 4000, kill_one) == expected
+        assert len(set(killed)) == 10
+        pool.close()
+
+    def test_a_worker_that_dies_every_time_is_one_line(self) -> None:
+        from evenly.engine.ray_pool import RayPool
+
+        pool = RayPool(clustered(1024), "euclidean", workers=1)
+        with pytest.raises(InputError, match="worker 0 of 1 died 3 times in a row") as error:
+            pool._ask_one(0, lambda shard: os.kill(os.getpid(), signal.SIGKILL))
+        assert "\n" not in str(error.value)
+        pool.close()
+
+    def test_what_a_worker_cannot_do_is_one_line(self) -> None:
+        from evenly.engine.ray_pool import RayPool
+
+        vectors = clustered(2048)
+        vectors[1500] = 0.0
+        with pytest.raises(InputError, match="row 1500 of the vectors is zero"):
+            RayPool(vectors, "cosine", workers=2)
+        pool = RayPool(vectors, "euclidean", workers=1)
+        with pytest.raises(InputError, match="worker 0 ran out of memory"):
+            pool._ask_one(0, lambda shard: torch.empty(1 << 46).sum())
+        pool.close()
+
+    def test_tasks_come_back_in_order(self) -> None:
+        from evenly.engine.ray_pool import over_cluster
+
+        assert list(over_cluster(lambda number: str(number), range(12))) == [
+            str(number) for number in range(12)
+        ]

@@ -1,0 +1,374 @@
+"""What each control promises, from the command's own road: files in, files and record out."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from evenly.controls.request import ControlRequest
+from evenly.engine.constraints import Controls
+from evenly.engine.greedy import pool_tensor, select_prepared
+from evenly.errors import InputError
+from evenly.jobs.extend import extend_selection
+from evenly.jobs.picking import check_strategy
+from evenly.jobs.request import SelectRequest
+from evenly.jobs.select import SelectOutcome, select_sources
+from evenly.jobs.slice import slice_selection
+from evenly.jobs.split import SplitRequest, split_sources
+from evenly.jobs.verify import verify_folder
+from tests.jobs.files import read_lines, records, write_lines
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    write_lines(folder / "pool.jsonl", records(60, 0))
+    write_lines(folder / "test.jsonl", records(8, 1))
+    write_lines(folder / "new.jsonl", records(25, 2))
+    return folder
+
+
+def run(files: Path, out: Path, keep: str | None, **controls: Any) -> SelectOutcome:
+    options = {name: controls.pop(name) for name in ("strategy", "refine", "metric") if name in controls}
+    request = SelectRequest(
+        sources=[str(files / "pool.jsonl")],
+        keep=keep,
+        out=str(out / "kept.jsonl"),
+        encoder="column:vec",
+        use_cache=False,
+        random_draws=0,
+        controls=ControlRequest(**controls),
+        **options,
+    )
+    outcome = select_sources(request)
+    found = verify_folder(outcome.folder, use_cache=False)
+    assert found.passed, [str(check) for check in found.checks if not check.passed]
+    return outcome
+
+
+def vectors_of(rows: list[dict[str, Any]]) -> np.ndarray:
+    return pool_tensor(np.array([row["vec"] for row in rows]), "cosine").double().numpy()
+
+
+def apart(rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> np.ndarray:
+    return np.square(vectors_of(rows)[:, None] - vectors_of(others)).sum(axis=2) / 2
+
+
+def test_a_budget_of_characters(files: Path, tmp_path: Path) -> None:
+    outcome = run(files, tmp_path, "chars:700")
+    spent = outcome.measures["controls"]["budget"]["spent"]
+    larger = run(files, tmp_path, "chars:10k")
+    lengths = [len(f"{row['instruction']} {row['output']}") for row in read_lines(files / "pool.jsonl")]
+    assert spent <= 700 < spent + max(lengths)
+    assert outcome.manifest.kept < larger.manifest.kept
+
+
+def test_avoided_rows_and_their_near_copies_stay_out(files: Path, tmp_path: Path) -> None:
+    outcome = run(files, tmp_path, "40%", avoid=str(files / "test.jsonl"), distance=0.1)
+    assert apart(read_lines(tmp_path / "kept.jsonl"), read_lines(files / "test.jsonl")).min() > 0.1
+    near = apart(read_lines(files / "pool.jsonl"), read_lines(files / "test.jsonl")).min(axis=1) <= 0.1
+    listed = pq.read_table(outcome.folder / "set_aside.parquet")
+    assert listed["row"].to_pylist() == np.flatnonzero(near).tolist()
+    assert set(listed["reason"].to_pylist()) == {"avoid"}
+
+
+@pytest.mark.parametrize(
+    "controls",
+    [{"anchors": "test.jsonl"}, {"guard": "20%"}, {"must": ("gold=True",)}, {"by": "lang", "quota": "equal"}],
+    ids=str,
+)
+def test_the_certificate_claims_no_more_than_holds_under_a_control(
+    files: Path, tmp_path: Path, controls: dict[str, Any]
+) -> None:
+    if "anchors" in controls:
+        controls = {"anchors": str(files / "test.jsonl")}
+    outcome = run(files, tmp_path, "9", **controls)
+    proof, manifest = outcome.measures["certificate"], outcome.manifest
+    assert proof["h_min"] == manifest.h_min  # anchors included
+    option = f"--{next(iter(controls)) if 'by' not in controls else 'quota'}"
+    assert option in proof["restricted_by"]
+    assert f"a free choice without {option}" in proof["text"]
+    # The bound is of all sets of that size, so of those that the control allows too.
+    rng, rows = np.random.default_rng(0), vectors_of(read_lines(files / "pool.jsonl"))
+    for _ in range(200):
+        some = rows[rng.choice(len(rows), 9, replace=False)]
+        squared = np.square(some[:, None] - some).sum(axis=2)[np.triu_indices(9, 1)]
+        assert squared.min() / 2 <= proof["upper_bound"]
+
+
+def test_a_tampered_share_is_named(files: Path, tmp_path: Path) -> None:
+    outcome = run(files, tmp_path, "9")
+    path = outcome.folder / "measures.json"
+    measures = json.loads(path.read_text())
+    measures["certificate"]["share_of_best"] *= 1.01
+    path.write_text(json.dumps(measures))
+    failed = [
+        check.name for check in verify_folder(outcome.folder, use_cache=False).checks if not check.passed
+    ]
+    assert failed == ["measures.json", "certificate, share of the best"]
+
+
+def test_near_copies_name_the_kept_row_that_stands_for_them(files: Path, tmp_path: Path) -> None:
+    outcome = run(files, tmp_path, None, dedup=0.05)
+    kept = read_lines(tmp_path / "kept.jsonl")
+    distance = apart(kept, kept) + 9 * np.eye(len(kept))
+    assert distance.min() >= 0.05
+    listed = pq.read_table(outcome.folder / "set_aside.parquet").to_pylist()
+    assert len(listed) == 60 - len(kept)
+    assert all(line["reason"] == "dedup" and "which is kept" in line["detail"] for line in listed)
+
+
+def test_quotas_minimums_and_lengths(files: Path, tmp_path: Path) -> None:
+    run(files, tmp_path, None, by="lang", quota="5")
+    assert Counter(row["lang"] for row in read_lines(tmp_path / "kept.jsonl")) == {"en": 5, "de": 5, "fr": 5}
+    run(files, tmp_path, "14", by="lang", at_least=4)
+    assert min(Counter(row["lang"] for row in read_lines(tmp_path / "kept.jsonl")).values()) >= 4
+    (tmp_path / "quota.json").write_text(json.dumps({"en": 2, "de": 1}))
+    run(files, tmp_path, None, by="lang", quota=str(tmp_path / "quota.json"))
+    assert Counter(row["lang"] for row in read_lines(tmp_path / "kept.jsonl")) == {"en": 2, "de": 1}
+    outcome = run(files, tmp_path, "50%", match_length=True)
+    for group in outcome.measures["controls"]["groups"].values():
+        assert abs(group["kept"] - group["pool"] / 2) <= 1
+
+
+def test_must_rows_and_anchors(files: Path, tmp_path: Path) -> None:
+    run(files, tmp_path, "20", must=("gold=True",), guard="10%")
+    pool = read_lines(files / "pool.jsonl")
+    assert all(row in read_lines(tmp_path / "kept.jsonl") for row in pool if row["gold"])
+    outcome = run(files, tmp_path, "10", anchors=str(files / "test.jsonl"))
+    test = read_lines(files / "test.jsonl")
+    assert outcome.manifest.h_min is not None
+    assert apart(read_lines(tmp_path / "kept.jsonl"), test).min() >= outcome.manifest.h_min - 1e-7
+
+
+def test_the_knee_never_cuts_rows_that_must_be_kept(files: Path, tmp_path: Path) -> None:
+    outcome = run(files, tmp_path, "knee", must=("lang=en",))
+    wanted = sum(row["lang"] == "en" for row in read_lines(files / "pool.jsonl"))
+    assert outcome.manifest.kept >= wanted
+
+
+def test_the_knee_never_cuts_what_each_group_gives_at_least(files: Path, tmp_path: Path) -> None:
+    langs = [row["lang"] for row in read_lines(files / "pool.jsonl")]
+    fewest = min(langs, key=langs.count)
+    at_the_knee = run(files, tmp_path, "knee").manifest.kept
+    outcome = run(files, tmp_path, "knee", by="lang", at_least=langs.count(fewest))
+    kept = [row["lang"] for row in read_lines(tmp_path / "kept.jsonl")]
+    assert kept.count(fewest) == langs.count(fewest)
+    assert at_the_knee < outcome.manifest.kept < len(langs)
+
+
+def test_near_copies_go_with_weights(files: Path, tmp_path: Path) -> None:
+    outcome = run(files, tmp_path, "50%", dedup=0.3, quality="score", weight=1.0)
+    assert outcome.manifest.h_min is not None
+    assert outcome.manifest.h_min >= 0.3
+
+
+def test_scores_as_floor_tie_break_and_weight(files: Path, tmp_path: Path) -> None:
+    run(files, tmp_path, "30%", quality="score", floor=3.0)
+    assert min(row["score"] for row in read_lines(tmp_path / "kept.jsonl")) >= 3
+    plain = run(files, tmp_path, "30%").manifest.h_min
+    for control in ({"within": 0.05}, {"weight": 1.0}):
+        found = run(files, tmp_path, "30%", quality="score", **control).measures["controls"]["quality"]
+        assert found["kept_mean"] > found["dropped_mean"]
+        assert found["h_min_without"] == plain
+        assert found["h_min"] <= found["h_min_without"]
+
+
+def test_the_dial_goes_from_spread_to_density(files: Path, tmp_path: Path) -> None:
+    fills = [run(files, tmp_path, "20%", density=dial).manifest.h_min for dial in (0.0, 0.5, 1.0)]
+    assert fills[0] is not None
+    assert fills[2] is not None
+    assert fills[0] >= fills[2]
+
+
+def test_the_guard_sets_garbage_aside(tmp_path: Path) -> None:
+    rows = records(60, 0)
+    for row in rows[:40]:
+        row["vec"] = (np.array([1.0, 1, 1, 1]) + 0.1 * np.array(row["vec"])).tolist()
+    garbage = [{**row, "vec": (-3 * np.eye(4)[number % 4]).tolist()} for number, row in enumerate(rows[:3])]
+    write_lines(tmp_path / "pool.jsonl", [*rows[:40], *garbage])
+    guarded = run(tmp_path, tmp_path, "10", guard="7%")
+    aside = pq.read_table(guarded.folder / "set_aside.parquet")["row"].to_pylist()
+    assert aside == [40, 41, 42]
+
+
+class TestExtend:
+    def test_it_equals_a_run_with_the_old_picks_as_anchors(self, files: Path, tmp_path: Path) -> None:
+        run(files, tmp_path, "15")
+        found = extend_selection(
+            tmp_path / "kept.evenly",
+            [str(files / "new.jsonl")],
+            "30",
+            str(tmp_path / "more.jsonl"),
+            use_cache=False,
+        )
+        assert verify_folder(found.outcome.folder, use_cache=False).passed
+        order = pq.read_table(tmp_path / "kept.evenly" / "order.parquet").to_pylist()
+        old = sorted((line["rank"], line["row"]) for line in order if line["rank"] is not None)
+        both = [*read_lines(files / "pool.jsonl"), *read_lines(files / "new.jsonl")]
+        rows = pool_tensor(np.array([row["vec"] for row in both]), "cosine")
+        picks = [row for _, row in old]
+        expected = select_prepared(rows, 15, "cosine", Controls(anchors=rows[picks]))
+        order = pq.read_table(found.outcome.folder / "order.parquet").to_pylist()
+        new = sorted((line["rank"], line["row"]) for line in order if line["rank"] is not None)
+        assert [row for _, row in new] == picks + expected.rows.tolist()
+        assert found.added_new + found.added_old == 15
+        assert found.before["fill"] >= found.outcome.manifest.fill
+
+    def test_fewer_rows_than_are_kept_are_refused(self, files: Path, tmp_path: Path) -> None:
+        run(files, tmp_path, "15")
+        with pytest.raises(InputError, match="15 rows must be kept and --keep 9 gives 9"):
+            extend_selection(
+                tmp_path / "kept.evenly", [str(files / "new.jsonl")], "9", str(tmp_path / "x.jsonl")
+            )
+
+
+class TestSlice:
+    @pytest.mark.parametrize("keep", ["7", "20%", "chars:300", "distance:0.5"])
+    def test_it_equals_a_selection_of_that_size(self, files: Path, tmp_path: Path, keep: str) -> None:
+        asked = run(files, tmp_path, keep)
+        expected = (tmp_path / "kept.jsonl").read_bytes()
+        order = pq.read_table(asked.folder / "order.parquet")
+        run(files, tmp_path, "80%")
+        slice_selection(tmp_path / "kept.evenly", keep, str(tmp_path / "cut.jsonl"), use_cache=False)
+        assert (tmp_path / "cut.jsonl").read_bytes() == expected
+        assert pq.read_table(tmp_path / "cut.evenly" / "order.parquet").equals(order)
+        assert verify_folder(tmp_path / "cut.evenly", use_cache=False).passed
+        assert (tmp_path / "cut.evenly" / "report.html").is_file()
+
+    @pytest.mark.parametrize(
+        "controls",
+        [{"anchors": True}, {"guard": "10%", "dedup": 0.01}, {"must": ("gold=True",)}, {"density": 0.5}],
+        ids=str,
+    )
+    def test_its_record_verifies_under_controls(
+        self, files: Path, tmp_path: Path, controls: dict[str, Any]
+    ) -> None:
+        if "anchors" in controls:
+            controls = {"anchors": str(files / "test.jsonl")}
+        run(files, tmp_path, "20", **controls)
+        slice_selection(tmp_path / "kept.evenly", "12", str(tmp_path / "cut.jsonl"), use_cache=False)
+        again = slice_selection(tmp_path / "cut.evenly", "11", str(tmp_path / "less.jsonl"), use_cache=False)
+        for folder in ("cut.evenly", "less.evenly"):
+            found = verify_folder(tmp_path / folder, use_cache=False)
+            assert found.passed, [str(check) for check in found.checks if not check.passed]
+        assert again.kept == 11
+
+    def test_the_saved_order_is_never_replaced(self, files: Path, tmp_path: Path) -> None:
+        run(files, tmp_path, "10")
+        before = (tmp_path / "kept.evenly" / "order.parquet").read_bytes()
+        with pytest.raises(InputError, match="the order that is cut; name another file"):
+            slice_selection(tmp_path / "kept.evenly", "5", str(tmp_path / "kept.jsonl"), use_cache=False)
+        assert (tmp_path / "kept.evenly" / "order.parquet").read_bytes() == before
+
+    def test_more_than_was_saved_and_quotas_are_refused(self, files: Path, tmp_path: Path) -> None:
+        run(files, tmp_path, "10")
+        with pytest.raises(InputError, match="holds 10 rows"):
+            slice_selection(tmp_path / "kept.evenly", "11", str(tmp_path / "cut.jsonl"))
+        run(files, tmp_path, "9", by="lang", quota="equal")
+        with pytest.raises(InputError, match="depend on the size"):
+            slice_selection(tmp_path / "kept.evenly", "3", str(tmp_path / "cut.jsonl"))
+
+
+class TestSplit:
+    def split(self, files: Path, out: Path, **options: Any) -> Any:
+        request = SplitRequest(
+            sources=[str(files / "pool.jsonl")],
+            out=f"{out}/",
+            encoder="column:vec",
+            use_cache=False,
+            **options,
+        )
+        return split_sources(request)
+
+    @pytest.mark.parametrize("both", [False, True])
+    def test_parts_are_apart_and_complete(self, files: Path, tmp_path: Path, both: bool) -> None:
+        found = self.split(files, tmp_path, test="20%", gap=0.02, both=both)
+        train, test = read_lines(tmp_path / "train.jsonl"), read_lines(tmp_path / "test.jsonl")
+        assert len(test) == 12
+        assert apart(train, test).min() >= 0.02
+        assert len(train) + len(test) + found.left_out == 60
+
+    def test_folds_share_out_all_rows(self, files: Path, tmp_path: Path) -> None:
+        self.split(files, tmp_path, folds=4)
+        parts = [read_lines(tmp_path / f"fold{number}.jsonl") for number in range(1, 5)]
+        assert [len(part) for part in parts] == [15] * 4
+        names = [json.dumps(row) for part in parts for row in part]
+        assert sorted(names) == sorted(json.dumps(row) for row in read_lines(files / "pool.jsonl"))
+
+    @pytest.mark.parametrize("options", [{}, {"test": "10%", "folds": 3}, {"test": "90%", "both": True}])
+    def test_what_makes_no_sense_is_refused(
+        self, files: Path, tmp_path: Path, options: dict[str, Any]
+    ) -> None:
+        with pytest.raises(InputError):
+            self.split(files, tmp_path, **options)
+
+
+@pytest.mark.parametrize(
+    ("keep", "controls", "match"),
+    [
+        (None, {}, "say how much to keep"),
+        ("10", {"quota": "equal"}, "need --by FIELD"),
+        ("10", {"quality": "score"}, "needs --floor"),
+        ("10", {"quality": "lang", "floor": 1.0}, "not a finite number"),
+        ("10", {"by": "nofield", "quota": "equal"}, "no record has a field 'nofield'"),
+        ("57", {"by": "lang", "quota": "equal"}, "too few rows for the quota"),
+        ("10", {"avoid": "test.jsonl", "distance": 2.5}, "every row was set aside"),
+        ("10", {"anchors": "wide.npy"}, "have 9 dimensions and the pool has 4"),
+        ("tokens:50", {}, "needs a tokenizer"),
+        ("10", {"must": ("lang=xx",)}, "no row has this value"),
+        ("3", {"must": ("lang=en",)}, "rows must be kept and --keep 3 gives 3"),
+        ("chars:1", {}, "the first pick costs more than the budget"),
+        ("10", {"strategy": "best"}, "is not known"),
+        ("10", {"strategy": "random", "dedup": 0.1}, "does not go with --strategy random"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    files: Path, tmp_path: Path, keep: str | None, controls: dict[str, Any], match: str
+) -> None:
+    np.save(files / "wide.npy", np.ones((2, 9), dtype=np.float32))
+    placed = {
+        name: str(files / value) if name in ("avoid", "anchors") else value
+        for name, value in controls.items()
+    }
+    with pytest.raises(InputError, match=match):
+        run(files, tmp_path, keep, **placed)
+    assert not (tmp_path / "kept.jsonl").exists()
+
+
+BENDING: dict[str, Any] = {
+    "anchors": "old.jsonl",
+    "must": ("lang=en",),
+    "by": "lang",
+    "quota": "2",
+    "at_least": 1,
+    "density": 0.5,
+    "within": 0.1,
+    "weight": 1.0,
+    "dedup": 0.1,
+    "match_length": True,
+}
+
+
+@pytest.mark.parametrize("option", BENDING)
+@pytest.mark.parametrize(("strategy", "refined"), [("kmeans", False), ("all", False), ("maxmin", True)])
+def test_what_bends_the_order_is_refused_by_name_with_a_rival(
+    option: str, strategy: str, refined: bool
+) -> None:
+    asked = ControlRequest(**{option: BENDING[option]})
+    with pytest.raises(InputError, match=f"^--{option.replace('_', '-')} bends the max-min order"):
+        check_strategy(strategy, asked, "50%", None, refined)
+    check_strategy("maxmin", asked, "50%", None, False)
+
+
+@pytest.mark.parametrize("keep", [None, "tokens:5k", "chars:900", "distance:0.3", "knee"])
+@pytest.mark.parametrize(("strategy", "refined"), [("random", False), ("all", False), ("maxmin", True)])
+def test_a_rival_keeps_a_number_of_rows(keep: str | None, strategy: str, refined: bool) -> None:
+    with pytest.raises(InputError, match="give --keep a share or a count"):
+        check_strategy(strategy, ControlRequest(guard="5%"), keep, None, refined)
