@@ -1,8 +1,9 @@
 """evenly: choose the part of a training set that trains fastest, prove how even it is, measure whether it paid.
 
-    from evenly import select, measure
+    from evenly import select, measure, plot
     selection = select(vectors, keep=0.5)
     dataset.select(selection.rows)
+    plot(selection, vectors)
 
 Names are imported when first used, so that ``import evenly`` costs nothing.
 """
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from evenly.jobs.select_rows import select_rows as select_rows
     from evenly.measures import Measures as Measures
     from evenly.measures import measure as measure
+    from evenly.report.notebook import plot as plot
     from evenly.types import Selection as Selection
 
 __version__ = "0.1.0"
@@ -27,11 +29,12 @@ _HOMES = {
     "Measures": "evenly.measures",
     "Selection": "evenly.types",
     "measure": "evenly.measures",
+    "plot": "evenly.report.notebook",
     "select": "evenly.engine",
     "select_rows": "evenly.jobs.select_rows",
 }
 
-__all__ = ["EvenlyError", "Measures", "Selection", "__version__", "measure", "select", "select_rows"]
+__all__ = ["EvenlyError", "Measures", "Selection", "__version__", "measure", "plot", "select", "select_rows"]
 
 
 def __getattr__(name: str) -> Any:

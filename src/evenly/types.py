@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 Float64Array: TypeAlias = npt.NDArray[np.float64]
@@ -105,12 +101,6 @@ class Selection:
     def sorted_rows(self) -> Int64Array:
         """The kept row numbers in pool order, (k,) int64."""
         return np.sort(self.rows)
-
-    def plot(self, vectors: VectorsLike = None) -> Figure:
-        """The figures of the report page for notebooks; see `evenly.report.notebook.plot`."""
-        # Drawing lives in a room above this one, which is found by its name when it is asked for.
-        figure: Figure = import_module("evenly.report.notebook").plot(self, vectors)
-        return figure
 
     def with_cover(self, keeper: Int64Array, keeper_distance: Float64Array) -> Selection:
         """The same order with another cover, for a shorter or extended order."""

@@ -11,7 +11,7 @@ from tests.report.folders import nearest_distances, textbook_order
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
-from evenly.report.notebook import plot
+from evenly import plot
 
 slow = pytest.mark.slow  # vectors need torch, which takes seconds to load
 
@@ -31,8 +31,8 @@ def test_the_curve_is_the_radii() -> None:
     assert sum(bar.get_height() for bar in cover.patches) == 40
 
 
-def test_a_selection_draws_itself_and_a_notebook_shows_it() -> None:
-    figure = selected(np.random.default_rng(0).normal(size=(60, 4)), 20).plot()
+def test_a_notebook_shows_the_figure() -> None:
+    figure = plot(selected(np.random.default_rng(0).normal(size=(60, 4)), 20))
     assert len(figure.axes) == 2
     assert figure._repr_png_().startswith(b"\x89PNG")
 
