@@ -9,9 +9,7 @@ given back, so that it is never more than one shard's.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from evenly.engine.pool import Pool
 from evenly.engine.sharded import Answer, ShardedPool
 from evenly.engine.tiles import blocks
 from evenly.errors import InputError
+from evenly.files import scratch_stream
 from evenly.types import Float32Array
 
 BYTES_PER_ROW = 80
@@ -41,6 +40,8 @@ ROWS_AT_ONCE = 16 * ROWS_PER_SUM
 """Rows of a pass that does no more than read."""
 
 SAMPLE_ROWS = 2048
+
+PICKS_KEPT = ". The picks so far are kept"
 
 
 def code_bytes(dimension: int) -> int:
@@ -190,7 +191,7 @@ def _fitted_map(vectors: Float32Array) -> FilterMap:
 def _shelved(codes: Tensor, scratch: Path) -> Any:
     """The bits of codes in a file without a name, which vanishes with the process, mapped copy-on-write."""
     bits = codes.view(torch.int16).numpy()
-    with scratch_errors(scratch), tempfile.TemporaryFile(dir=scratch) as file:
+    with scratch_stream(scratch, PICKS_KEPT) as file:
         file.write(bits.data)
         file.flush()
         return np.memmap(file, bits.dtype, "c", 0, bits.shape)
@@ -211,7 +212,7 @@ def unit_copy(vectors: Float32Array, scratch: Path) -> Float32Array:
     """
     if all(unit is rows for rows, unit in _unit_blocks(vectors)):
         return vectors
-    with scratch_errors(scratch), tempfile.TemporaryFile(dir=scratch) as file:
+    with scratch_stream(scratch, PICKS_KEPT) as file:
         for _, unit in _unit_blocks(vectors):
             file.write(unit.numpy().data)
         file.flush()
@@ -223,7 +224,7 @@ def scratch_rows(rows: int, dimension: int, scratch: Path) -> Float32Array:
 
     The room is taken at once, for a disk that filled later would end the process.
     """
-    with scratch_errors(scratch), tempfile.TemporaryFile(dir=scratch) as file:
+    with scratch_stream(scratch, PICKS_KEPT) as file:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, 4 * rows * dimension)
         return np.memmap(file, "<f4", "r+" if hasattr(os, "posix_fallocate") else "w+", 0, (rows, dimension))
@@ -234,16 +235,3 @@ def _unit_blocks(vectors: Float32Array) -> Iterator[tuple[Tensor, Tensor]]:
         rows = tensor_of(vectors[block])
         yield rows, unit_rows(rows, first_row=block.start)
         release(vectors)
-
-
-@contextmanager
-def scratch_errors(folder: Path) -> Iterator[None]:
-    """Turns what the system says of a scratch folder that cannot be written into one clear line."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise InputError(
-            f"scratch files in {folder} cannot be written: {error.strerror or error}; make room there, or name "
-            "another folder with EVENLY_CACHE. The picks so far are kept"
-        ) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 import zipfile
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from evenly.engine.loop import Order, order_arrays
-from evenly.errors import InputError
+from evenly.files import ANOTHER_CACHE, new_files
 
 SAVE_SECONDS = 2.0
 
@@ -60,17 +59,8 @@ class SavedOrder:
         if len(order) <= self._saved_picks:
             return
         rows, squared_radii = order_arrays(order)
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as stream:
-                np.savez(stream, rows=rows, squared_radii=squared_radii)
-            temporary.replace(self.path)
-        except OSError as error:
-            raise InputError(
-                f"the picks so far cannot be saved to {self.path.parent}: {error.strerror}; "
-                "make room there, name another cache with EVENLY_CACHE, or use --no-cache"
-            ) from None
-        finally:
-            temporary.unlink(missing_ok=True)
+        name = f"{self.path.parent}, where the picks so far are saved,"
+        new = new_files(name=name, advice=ANOTHER_CACHE, durable=False, make_folders=True)
+        with new as files, files.open(self.path) as stream:
+            np.savez(stream, rows=rows, squared_radii=squared_radii)
         self._saved_picks = len(order)

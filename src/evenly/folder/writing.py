@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from evenly.engine.mapped import release, tensor_of
 from evenly.engine.tiles import blocks, steady_torch
 from evenly.errors import InputError
-from evenly.files import clear_leftovers, file_sha256, one_line_errors
+from evenly.files import write_table
 from evenly.folder.manifest import MANIFEST_FILE, ORDER_SCHEMA, VIEW_CHARACTERS, VIEW_SCHEMA
 from evenly.folder.saved import FIELD_PREFIX
 from evenly.rows.forms import RecordError
@@ -68,7 +64,7 @@ def write_order(selection: Selection, ids: Iterable[str], parts: Int64Array, pat
             schema=ORDER_SCHEMA,
         )
 
-    return _write_blocks(map(table, blocks(selection.pool_rows, ROWS_AT_ONCE)), ORDER_SCHEMA, path)
+    return write_table(path, map(table, blocks(selection.pool_rows, ROWS_AT_ONCE)), ORDER_SCHEMA)
 
 
 def write_view(rows: Rows, vectors: Float32Array, path: Path) -> str:
@@ -107,7 +103,7 @@ def write_view(rows: Rows, vectors: Float32Array, path: Path) -> str:
             schema=schema,
         )
 
-    return _write_blocks(map(table, blocks(len(rows), ROWS_AT_ONCE)), schema, path)
+    return write_table(path, map(table, blocks(len(rows), ROWS_AT_ONCE)), schema)
 
 
 def _excerpt(text: str) -> str:
@@ -166,20 +162,6 @@ def principal_plane(vectors: Float32Array) -> Callable[[Float32Array], tuple[Flo
     return place
 
 
-def _write_blocks(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> str:
-    with one_line_errors(path), pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for table in tables:
-            writer.write_table(table)
-    return file_sha256(path)
-
-
-def write_table(table: pa.Table, path: Path) -> str:
-    """Writes a Parquet file and returns its SHA-256."""
-    with one_line_errors(path):
-        pq.write_table(table, path, compression="zstd")
-    return file_sha256(path)
-
-
 def check_folder(folder: Path) -> None:
     """Refuses a place for a selection folder that holds something else.
 
@@ -190,25 +172,6 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"{folder} holds other files; the record of the selection goes there: move it")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; the record of the selection goes there: move it")
-
-
-@contextmanager
-def replaced_folder(folder: Path) -> Iterator[Path]:
-    """A new folder that takes the place of ``folder`` once everything in it is written; else nothing changes."""
-    clear_leftovers(folder)
-    check_folder(folder)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    with one_line_errors(folder):
-        try:
-            temporary.mkdir(parents=True)
-            yield temporary
-            if folder.exists():
-                folder.replace(old)
-            temporary.replace(folder)
-        finally:
-            for left in (temporary, old):
-                shutil.rmtree(left, ignore_errors=True)
 
 
 def read_measures(path: Path) -> dict[str, Any]:

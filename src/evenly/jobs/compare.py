@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from evenly.checks import check_keep
 from evenly.errors import InputError
+from evenly.files import write_table
 from evenly.folder.manifest import MANIFEST_FILE, ORDER_FILE, read_manifest
 from evenly.jobs.arms import ArmMaker, TestParts, set_tests_aside
 from evenly.rows.rows import Rows
@@ -129,10 +130,8 @@ def _arms(
     maker = _maker(request, prepared, tests, vectors, seconds)
     arms = maker.make(request.arms, request.seeds)
     arms += [arm for named in request.saved for arm in _saved_arms(named, request, pool, tests.candidates)]
-    pq.write_table(
-        pa.table({"row": np.arange(len(pool.members)), "source_row": pool.members}),
-        prepared.folder / "pool.parquet",
-    )
+    members = pa.table({"row": np.arange(len(pool.members)), "source_row": pool.members})
+    write_table(prepared.folder / "pool.parquet", members)
     _save_tests(tests, tests_path)
     save_arms(arms, arms_path)
     return arms, tests
@@ -194,7 +193,7 @@ def _save_tests(tests: TestParts, path: Path) -> None:
         "row": np.concatenate(list(named.values())),
         "part": np.concatenate([np.full(len(rows), name, dtype=object) for name, rows in named.items()]),
     }
-    pq.write_table(pa.table(columns), path)
+    write_table(path, pa.table(columns))
 
 
 def _load_tests(path: Path, pool_rows: int) -> TestParts:

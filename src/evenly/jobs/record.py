@@ -13,7 +13,7 @@ import numpy as np
 
 from evenly import __version__
 from evenly.controls.request import ALL
-from evenly.files import file_sha256, write_atomically
+from evenly.files import file_sha256, new_files, write_atomically, write_table
 from evenly.folder.manifest import (
     MEASURES_FILE,
     ORDER_FILE,
@@ -22,7 +22,7 @@ from evenly.folder.manifest import (
     Manifest,
     write_manifest,
 )
-from evenly.folder.writing import replaced_folder, write_order, write_table, write_view
+from evenly.folder.writing import check_folder, write_order, write_view
 from evenly.jobs.picking import MAXMIN
 from evenly.jobs.request import Made, SelectRequest, Stopwatch, selection_folder
 from evenly.opened import PoolVectors
@@ -44,12 +44,14 @@ def write_record(
     parts: Int64Array,
     watch: Stopwatch,
 ) -> Manifest:
-    """Fills the folder under a temporary name, writes the kept rows, then puts the folder in its place.
+    """Fills the folder and writes the kept rows under temporary names, then puts both in their places.
 
-    The disk is most likely to fill, and the user to press Ctrl-C, before anything has its own name.
+    The record goes first: a run that is killed in between leaves no kept file that nothing tells of.
     """
     started = time.perf_counter()
-    with replaced_folder(selection_folder(request.out)) as folder:
+    check_folder(selection_folder(request.out))
+    with new_files(make_folders=True) as new:
+        folder = new.folder(selection_folder(request.out))
         order_sha256 = write_order(made.selection, rows.ids, parts, folder / ORDER_FILE)
         write_atomically(folder / MEASURES_FILE, json.dumps(measures, indent=1, allow_nan=False) + "\n")
         files = {
@@ -57,8 +59,8 @@ def write_record(
             MEASURES_FILE: file_sha256(folder / MEASURES_FILE),
         }
         if made.set_aside is not None:
-            files[SET_ASIDE_FILE] = write_table(made.set_aside, folder / SET_ASIDE_FILE)
-        outputs = write_rows(rows, made.selection.sorted_rows(), request.out)
+            files[SET_ASIDE_FILE] = write_table(folder / SET_ASIDE_FILE, made.set_aside)
+        outputs = write_rows(rows, made.selection.sorted_rows(), request.out, new)
         watch.seconds["write"] = round(time.perf_counter() - started, 3)
         manifest = _manifest(request, rows, found, made, order_sha256, files, outputs, watch)
         write_manifest(manifest, folder)

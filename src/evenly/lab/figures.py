@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evenly.files import new_files
 from evenly.lab.result import Result
 
 if TYPE_CHECKING:
@@ -71,10 +72,11 @@ def render(draw: Callable[[Result], Figure], result: Result, folder: Path) -> tu
     """Draws the result in the house style and writes NAME.png and NAME.svg, the same bytes every time."""
     import matplotlib
 
-    folder.mkdir(parents=True, exist_ok=True)
     png, svg = folder / f"{result.name}.png", folder / f"{result.name}.svg"
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE), new_files(make_folders=True) as files:
         figure = draw(result)
-        figure.savefig(png, dpi=110, metadata={"Software": None})
-        figure.savefig(svg, metadata={"Date": None})
+        with files.open(png) as stream:
+            figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})
+        with files.open(svg) as stream:
+            figure.savefig(stream, format="svg", metadata={"Date": None})
     return png, svg

@@ -10,15 +10,14 @@ the keeper, so that "nearest neighbours" of a dropped row show what stands for i
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from evenly.errors import InputError
+from evenly.files import OWN_MARK, write_table
 from evenly.folder.saved import SavedSelection, read_selection
 
 NEIGHBOURS = pa.struct([("ids", pa.list_(pa.int64())), ("distances", pa.list_(pa.float64()))])
@@ -41,16 +40,8 @@ def write_atlas(folder: Path, out: Path) -> Path:
     """
     if out.suffix != ".parquet":
         raise InputError(f"{out} must end in .parquet, the form that Embedding Atlas reads")
-    table = atlas_table(read_selection(folder))
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        pq.write_table(table, temporary, compression="zstd")
-        temporary.replace(out)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise InputError(f"{out} cannot be written: {reason}; make room or name another place") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    table = atlas_table(read_selection(folder)).replace_schema_metadata({OWN_MARK: b"atlas"})
+    write_table(out, table)
     return out
 
 

@@ -1,9 +1,8 @@
-"""What compressed files hold, and the way back; the hash of a file."""
+"""What compressed files hold, and the way back."""
 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import lzma
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +14,6 @@ import zstandard
 from evenly.errors import InputError
 from evenly.rows.formats import Compression
 
-BLOCK_BYTES = 1 << 20
 _BROKEN = (EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
@@ -73,12 +71,3 @@ def compressor(stream: BinaryIO, compression: Compression) -> AbstractContextMan
     if compression == "zst":
         return zstandard.ZstdCompressor().stream_writer(stream, closefd=False)
     return nullcontext(stream)
-
-
-def sha256_of(stream: BinaryIO) -> str:
-    """The sha256 of a whole file that is open for reading."""
-    digest = hashlib.sha256()
-    stream.seek(0)
-    while block := stream.read(BLOCK_BYTES):
-        digest.update(block)
-    return digest.hexdigest()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import mmap
 import re
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import IO, TypeAlias
 import numpy as np
 
 from evenly.errors import InputError
-from evenly.rows.compression import BLOCK_BYTES, decompressed
+from evenly.files import BLOCK_BYTES, scratch_file
+from evenly.rows.compression import decompressed
 from evenly.rows.formats import Compression
 from evenly.types import Int64Array
 
@@ -78,30 +78,6 @@ def _spooled(blocks: Iterator[bytes], scratch: Path | None) -> Contents:
     else:
         return b"".join(held)
     return scratch_file(lambda file: file.writelines(chain(held, blocks)), scratch)
-
-
-def scratch_file(write: Callable[[IO[bytes]], object], scratch: Path | None) -> mmap.mmap:
-    """What ``write`` writes to a file without a name, which vanishes with the process, mapped.
-
-    Args:
-        write: called with the file.
-        scratch: its folder; None takes that of the system.
-
-    Raises:
-        InputError: the folder cannot be written to.
-    """
-    try:
-        if scratch is not None:
-            scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=scratch) as file:
-            write(file)
-            file.flush()
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise InputError(
-            f"scratch files in {scratch or tempfile.gettempdir()} cannot be written: {error.strerror or error}; "
-            "make room there, or name another folder with EVENLY_CACHE"
-        ) from None
 
 
 def release(data: Contents) -> None:

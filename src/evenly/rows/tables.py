@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evenly.errors import InputError
+from evenly.files import scratch_file
 from evenly.rows import contents
-from evenly.rows.contents import Contents, release, scratch_file
+from evenly.rows.contents import Contents, release
 from evenly.types import Int64Array
 
 Record = dict[str, Any]

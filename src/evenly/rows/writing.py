@@ -16,21 +16,20 @@ Any compression may be put on top by the ending. Files appear whole or not at al
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO
 
 import numpy as np
 
 from evenly.errors import InputError
-from evenly.files import clear_leftovers
+from evenly.files import NewFiles, new_files, refuse_inputs, sha256_of
 from evenly.records import OutputRecord
-from evenly.rows.compression import compressor, sha256_of
+from evenly.rows.compression import compressor
 from evenly.rows.formats import Format, Kind, check_kind
 from evenly.rows.rows import Rows, Source
 from evenly.rows.tables import Table, write_tables
@@ -45,7 +44,6 @@ WRITTEN_AS: dict[str, tuple[Format, ...]] = {
     "arrow": ("arrow",),
     "dataset": ("parquet", "arrow"),
 }
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # A line break cannot stand inside a JSON string, so white space from one on is between tokens.
 _LINE_BREAK = re.compile(rb"(,?)[\r\n]\s*")
 
@@ -73,13 +71,16 @@ def check_output(rows: Rows, out: str | Path) -> None:
     _targets(rows, out)
 
 
-def write_rows(rows: Rows, kept: Sequence[int] | Int64Array, out: str | Path) -> list[OutputRecord]:
+def write_rows(
+    rows: Rows, kept: Sequence[int] | Int64Array, out: str | Path, files: NewFiles | None = None
+) -> list[OutputRecord]:
     """Writes kept rows to a file, or to a folder with one file per source.
 
     Args:
         rows: the pool.
         kept: rising row numbers.
         out: as for `check_output`. A missing folder that ends in "/" is made.
+        files: takes them to their places together with others; None puts them there at once.
 
     Returns:
         Name (from the folder above ``out``), hash and rows of every file, in the order of the sources.
@@ -92,9 +93,9 @@ def write_rows(rows: Rows, kept: Sequence[int] | Int64Array, out: str | Path) ->
     targets = _targets(rows, out)
     folder = Path(out).resolve().name
     records = []
-    with _Replacing() as files:
+    with nullcontext(files) if files else new_files(make_folders=True) as new:
         for target in targets:
-            with files.open(target.path) as stream:
+            with new.open(target.path) as stream:
                 with compressor(stream, target.kind.compression) as plain:
                     count = _write_sources(rows, target, numbers, plain)
                 sha256 = sha256_of(stream)
@@ -179,8 +180,9 @@ def _targets(rows: Rows, out: str | Path) -> list[_Target]:
         targets = [_Target(path, check_kind(str(out)), tuple(range(len(rows.opened))))]
         _check_one_file(rows.opened, targets[0])
         folder = path.parent
+    inputs = [(source.name, source.path) for source in rows.opened if source.path is not None]
     for target in targets:
-        _check_no_input(rows.opened, target.path)
+        refuse_inputs(target.path, inputs)
     if not folder.is_dir():
         raise InputError(f"the folder {folder} of the output {out} does not exist; make it first")
     if not os.access(folder, os.W_OK):
@@ -236,62 +238,3 @@ def _check_same_columns(first: Source, source: Source) -> None:
             f"one file takes rows with the same columns and types: those of {source.name} differ from "
             f"{first.name}; name a folder (--out kept/) to get one file per source"
         )
-
-
-def _check_no_input(sources: Sequence[Source], path: Path) -> None:
-    place = path.resolve()
-    for source in sources:
-        if source.path is None:
-            continue
-        held = source.path.resolve()
-        if place == held or held in place.parents or (place.exists() and place.samefile(held)):
-            raise InputError(
-                f"the output {path} is the input {source.name}, or inside it; name another output"
-            )
-
-
-class _Replacing:
-    """Files that are written under temporary names and take their own names together, once all are whole."""
-
-    def __init__(self) -> None:
-        self._pending: list[tuple[Path, Path]] = []
-        self._made: Path | None = None
-
-    def __enter__(self) -> _Replacing:
-        return self
-
-    @contextmanager
-    def open(self, path: Path) -> Iterator[BinaryIO]:
-        if not path.parent.exists():
-            path.parent.mkdir()
-            self._made = path.parent
-        clear_leftovers(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        self._pending.append((temporary, path))
-        with temporary.open("w+b") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        try:
-            if error is None:
-                for temporary, path in self._pending:
-                    temporary.replace(path)
-        except OSError as failed:
-            error = failed
-        finally:
-            for temporary, _ in self._pending:
-                temporary.unlink(missing_ok=True)
-        if error is not None and self._made is not None:
-            with suppress(OSError):
-                self._made.rmdir()
-        if isinstance(error, OSError):
-            raise InputError(_not_written(self._pending, error)) from None
-
-
-def _not_written(pending: Sequence[tuple[Path, Path]], error: OSError) -> str:
-    name = pending[-1][1] if pending else error.filename
-    if error.errno in _FULL:
-        return f"the disk is full: {name} was not written; make room or name an output elsewhere"
-    return f"{name} cannot be written: {error.strerror or error}; name an output elsewhere"

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evenly.errors import InputError
+from evenly.files import write_table
 from evenly.types import Int64Array
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -65,9 +66,7 @@ def save_arms(arms: Sequence[Arm], path: Path) -> None:
     }
     costs = {f"cost_seconds:{arm.key}": repr(arm.cost_seconds) for arm in arms}
     table = pa.table(columns, schema=ARM_SCHEMA).replace_schema_metadata(costs)
-    temporary = path.with_name(f".{path.name}.tmp")
-    pq.write_table(table, temporary)
-    temporary.replace(path)
+    write_table(path, table)
 
 
 def load_arms(path: Path) -> list[Arm]:

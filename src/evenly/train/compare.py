@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import torch
 
 from evenly.errors import InputError
-from evenly.files import write_atomically
+from evenly.files import write_atomically, write_table
 from evenly.train.examples import Examples, Messages, encode
 from evenly.train.models import (
     choose_precision,
@@ -199,9 +199,7 @@ def _save_losses(losses: RowLosses, path: Path) -> None:
         "correct": losses.correct,
         "tokens": losses.tokens,
     }
-    temporary = path.with_name(f".{path.name}.tmp")
-    pq.write_table(pa.table(columns), temporary)
-    temporary.replace(path)
+    write_table(path, pa.table(columns))
 
 
 def _load_losses(path: Path) -> RowLosses:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from evenly.files import write_table
 from evenly.train.row_losses import RowLosses
 
 CURVE_SCHEMA = pa.schema(
@@ -110,9 +111,7 @@ class CurveWriter:
             (self._curve, self.curve_path, CURVE_SCHEMA),
             (self._rows, self.rows_path, ROW_SCHEMA),
         ):
-            temporary = path.with_name(f".{path.name}.tmp")
-            pq.write_table(pa.concat_tables([schema.empty_table(), *tables]), temporary)
-            temporary.replace(path)
+            write_table(path, pa.concat_tables([schema.empty_table(), *tables]))
 
     def _take_batches(self) -> None:
         if self._batches:

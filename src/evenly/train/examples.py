@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evenly.errors import InputError
+from evenly.files import write_table
 from evenly.train.losses import IGNORED
 from evenly.types import Int64Array, Progress, silent
 
@@ -54,9 +55,7 @@ class Examples:
             "labels": pa.array([targets.astype(np.int32) for targets in self.labels], pa.list_(pa.int32())),
             "truncated": self.truncated,
         }
-        temporary = path.with_name(f".{path.name}.tmp")
-        pq.write_table(pa.table(columns).replace_schema_metadata({"window": str(self.window)}), temporary)
-        temporary.replace(path)
+        write_table(path, pa.table(columns).replace_schema_metadata({"window": str(self.window)}))
 
     @classmethod
     def load(cls, path: Path) -> Examples:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from evenly.files import write_table
 from evenly.records import Frozen
 from evenly.types import Float64Array, Int64Array
 
@@ -148,9 +149,7 @@ def write_curves(outcomes: Sequence[Outcome], path: Path) -> None:
             columns: dict[str, Any] = {name: [value] * len(curve.steps) for name, value in named.items()}
             columns |= {axis: curve.axis(axis, record.cost_seconds) for axis in AXES}
             tables.append(pa.table({**columns, "loss": curve.loss}))
-    temporary = path.with_name(f".{path.name}.tmp")
-    pq.write_table(pa.concat_tables(tables), temporary)
-    temporary.replace(path)
+    write_table(path, pa.concat_tables(tables))
 
 
 def read_outcomes(folder: Path) -> list[Outcome]:

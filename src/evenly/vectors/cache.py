@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evenly.errors import InputError
+from evenly.files import ANOTHER_CACHE, new_files
 from evenly.rows.index import KeyArray, key_array, text_key
 from evenly.types import Float32Array, Int64Array, Progress, silent
 
@@ -229,24 +230,14 @@ def _write_shard(
     index_sum = _index_sum(shelf, rows.shape[1], key_bytes, token_bytes)
     vectors_sum = hashlib.sha256(rows.data).digest()
     header = _Header(shelf, len(rows), rows.shape[1], index_sum, vectors_sum)
-    final = folder / f"{uuid.uuid4().hex}{_SUFFIX}"
-    temporary = final.with_suffix(_TEMPORARY)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
-            stream.write(_HEADER.pack(_MAGIC, shelf, len(rows), rows.shape[1], index_sum, vectors_sum))
-            stream.write(key_bytes + token_bytes)
-            stream.write(b"\0" * (header.vectors_start - stream.tell()))
-            stream.write(rows.data)
-        temporary.replace(final)
-    except OSError as error:
-        raise InputError(
-            f"the cache {folder.parent} cannot be written ({error.strerror}); free space there, "
-            "set EVENLY_CACHE to another folder, or use --no-cache"
-        ) from error
-    finally:
-        with suppress(OSError):  # gone after the rename; a folder that cannot be written was said above
-            temporary.unlink()
+    path = folder / f"{uuid.uuid4().hex}{_SUFFIX}"
+    name = f"the cache {folder.parent}"
+    new = new_files(name=name, advice=ANOTHER_CACHE, durable=False, make_folders=True)
+    with new as files, files.open(path) as stream:
+        stream.write(_HEADER.pack(_MAGIC, shelf, len(rows), rows.shape[1], index_sum, vectors_sum))
+        stream.write(key_bytes + token_bytes)
+        stream.write(b"\0" * (header.vectors_start - stream.tell()))
+        stream.write(rows.data)
 
 
 class Shelf:
