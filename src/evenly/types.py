@@ -42,12 +42,6 @@ def squared_euclidean(distance: Float64Array | float, metric: Metric) -> Float64
     return given**2 if metric == "euclidean" else given * 2.0
 
 
-def in_figures(value: float, decimals: int, sign: str = "") -> str:
-    """A number to some decimals, or to two figures where these would leave nothing of it."""
-    small = value != 0 and abs(value) < 10.0 ** (1 - decimals)
-    return f"{value:{sign},.2g}" if small else f"{value:{sign},.{decimals}f}"
-
-
 @dataclass(frozen=True, eq=False)
 class Selection:
     """An order of picks over a pool, and what it covers. Distances are in the metric's own unit.

@@ -11,11 +11,12 @@ import pytest
 from evenly.engine.disk import Budget, DiskPool, least_memory, share_out
 from evenly.errors import InputError
 from evenly.jobs import plan as planning
-from evenly.jobs.plan import duration, pairs_per_second, plan_sources, predicted_seconds
+from evenly.jobs.plan import pairs_per_second, plan_sources, predicted_seconds
 from evenly.jobs.request import SelectRequest
 from evenly.jobs.select import embed_rows
 from evenly.rows.sources import read_rows
 from evenly.vectors import Cache
+from evenly.words import rough_duration
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_a_cluster_address_needs_its_engine(source: Path) -> None:
     ("seconds", "said"), [(0.0, "0 s"), (7.46, "7.5 s"), (119.0, "119 s"), (600.0, "10 min"), (1e6, "278 h")]
 )
 def test_durations_are_rounded(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
+    assert rough_duration(seconds) == said
 
 
 @pytest.mark.parametrize(("fixed", "each", "rate"), [(0.2, 3e-6, 1e9), (0.0, 1e-6, 1e8), (0.5, 0.0, 1e9)])

@@ -12,8 +12,9 @@ from evenly.engine.tiles import steady_torch
 from evenly.errors import InputError
 from evenly.lab import experiments, figures
 from evenly.lab.page import page
-from evenly.lab.result import Result, Table, show
+from evenly.lab.result import Result, Table
 from evenly.lab.running import check_device, run_one
+from evenly.words import show
 
 RESULT = Result(
     name="law",

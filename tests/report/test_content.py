@@ -19,6 +19,7 @@ from evenly.folder.manifest import SET_ASIDE_FILE, SET_ASIDE_SCHEMA
 from evenly.folder.saved import SavedSelection, SavedTexts, read_selection
 from evenly.report import content, figures, points
 from evenly.report import page as page_module
+from evenly.words import duration, percent, quantity
 from tests.report.folders import small_folder, write_folder
 
 
@@ -99,17 +100,17 @@ def test_random_sets_that_hold_copies_give_words_instead_of_a_ratio(saved: Saved
     ],
 )
 def test_quantities_read_as_people_write_them(value: float | None, said: str) -> None:
-    assert content.quantity(value) == said
+    assert quantity(value) == said
 
 
 def test_durations_and_percentages() -> None:
-    assert [content.duration(s) for s in (0.42, 31.4, 250, 7500)] == [
+    assert [duration(s) for s in (0.42, 31.4, 250, 7500)] == [
         "0.42 s",
         "31 s",
         "4 min 10 s",
         "2 h 5 min",
     ]
-    assert [content.percent(p) for p in (0.5, 0.004, 0.9999, 1.0)] == ["50 %", "0.4 %", "99.9 %", "100 %"]
+    assert [percent(p) for p in (0.5, 0.004, 0.9999, 1.0)] == ["50 %", "0.4 %", "99.9 %", "100 %"]
 
 
 # --- untrusted text ---

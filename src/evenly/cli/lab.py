@@ -125,7 +125,7 @@ def _print(results: list[Result], out: Path, *, whole: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from evenly.lab.result import show
+    from evenly.words import show
 
     console = Console()
     for result in results:

@@ -29,8 +29,9 @@ def measure(
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Say how even a file is, or a part of it beside random parts of the same size."""
-    from evenly.cli.screen import print_json, quantity, shown_progress
+    from evenly.cli.screen import print_json, shown_progress
     from evenly.jobs.measure import measure_sources, table_of
+    from evenly.words import decimals
 
     with shown_progress(json_output=json_output) as progress:
         found = measure_sources(
@@ -60,8 +61,8 @@ def measure(
     for column in table.columns[1:-1]:
         column.justify = "right"
     for name, meaning, value, random in table_of(found):
-        shown = f"{value:,}" if isinstance(value, int) else quantity(value)
-        table.add_row(name, shown, *([quantity(random)] if found.random else []), meaning)
+        shown = f"{value:,}" if isinstance(value, int) else decimals(value)
+        table.add_row(name, shown, *([decimals(random)] if found.random else []), meaning)
     console.print(table)
     if found.random:
         console.print(f"random: mean of {found.random.draws} random subsets of the same size")

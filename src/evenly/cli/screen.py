@@ -69,10 +69,3 @@ def printable(text: str, most: int = 160) -> str:
     line = " ".join(text.split())
     line = line if len(line) <= most else line[: most - 1] + "…"
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
-
-
-def quantity(value: float | None, digits: int = 4) -> str:
-    """A number as tables show it."""
-    if value is None:
-        return "-"
-    return f"{value:.{digits}f}" if abs(value) >= 10 ** (1 - digits) or value == 0 else f"{value:.2e}"

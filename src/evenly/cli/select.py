@@ -295,7 +295,8 @@ def print_summary(outcome: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from evenly.cli.screen import printable, quantity
+    from evenly.cli.screen import printable
+    from evenly.words import decimals
 
     manifest, measures = outcome.manifest, outcome.measures
     console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -309,21 +310,21 @@ def print_summary(outcome: Any) -> None:
     kept, pool, random = measures["kept"], measures["pool"], measures.get("random")
     for name, of in (("kept", kept), ("pool", pool)):
         mesh = (
-            quantity(of["mesh_ratio"], 3) if isinstance(of["mesh_ratio"], float) and name == "kept" else "-"
+            decimals(of["mesh_ratio"], 3) if isinstance(of["mesh_ratio"], float) and name == "kept" else "-"
         )
         table.add_row(
             name,
             f"{of['rows']:,}",
-            quantity(of["h_min"]) if isinstance(of["h_min"], float) else "-",
-            quantity(of["fill"]) if name == "kept" else "-",
+            decimals(of["h_min"]) if isinstance(of["h_min"], float) else "-",
+            decimals(of["fill"]) if name == "kept" else "-",
             mesh,
             f"{of['copies']:,}",
         )
         if name == "kept" and random:
             h_min, fill = random["h_min"]["median"], random["fill"]["median"]
-            ratio = quantity(fill / h_min, 3) if h_min > 0 else "-"
+            ratio = decimals(fill / h_min, 3) if h_min > 0 else "-"
             label = f"random (median of {random['draws']})"
-            table.add_row(label, f"{of['rows']:,}", quantity(h_min), quantity(fill), ratio, "-")
+            table.add_row(label, f"{of['rows']:,}", decimals(h_min), decimals(fill), ratio, "-")
     console.print(table)
     unit = "1 - cos" if manifest.metric == "cosine" else "euclidean"
     console.print(
@@ -337,7 +338,7 @@ def print_summary(outcome: Any) -> None:
     console.print(f"certificate: {measures['certificate']['text']}")
     for name, (distance, first, second) in outcome.pairs.items():
         of = "kept rows" if name == "kept" else "sampled rows of the pool" if sampled else "pool"
-        console.print(f"closest pair of the {of}, {quantity(distance)} apart:")
+        console.print(f"closest pair of the {of}, {decimals(distance)} apart:")
         console.print(f"  {printable(first)}\n  {printable(second)}", style="dim")
     seconds = "  ".join(f"{stage} {spent:.1f} s" for stage, spent in manifest.seconds.items())
     console.print(f"took {seconds}")

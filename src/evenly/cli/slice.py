@@ -22,9 +22,10 @@ def slice_order(
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Cut another size from a saved order, without embedding (where vectors are cached) or picking again."""
-    from evenly.cli.screen import print_json, quantity, shown_progress
+    from evenly.cli.screen import print_json, shown_progress
     from evenly.jobs.request import selection_folder
     from evenly.jobs.slice import slice_selection
+    from evenly.words import decimals
 
     with shown_progress(json_output=json_output) as progress:
         found = slice_selection(
@@ -33,7 +34,7 @@ def slice_order(
     if json_output:
         print_json(found.to_dict())
         return
-    typer.echo(f"the first {found.kept:,} of {found.saved:,} picks, h_min {quantity(found.h_min)}")
+    typer.echo(f"the first {found.kept:,} of {found.saved:,} picks, h_min {decimals(found.h_min)}")
     for output in found.outputs:
         typer.echo(f"wrote {output.name} ({output.rows:,} rows)")
     typer.echo(f"record and page: {selection_folder(out)}/")

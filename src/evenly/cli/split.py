@@ -32,8 +32,9 @@ def split(
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Make a test part that covers the pool, without near-copies in the train part, or folds."""
-    from evenly.cli.screen import print_json, quantity, shown_progress
+    from evenly.cli.screen import print_json, shown_progress
     from evenly.jobs.split import SplitRequest, split_sources
+    from evenly.words import decimals
 
     request = SplitRequest(
         sources=sources,
@@ -55,10 +56,10 @@ def split(
         return
     for name, count in found.rows.items():
         typer.echo(
-            f"{name}: {count:,} rows; no row of the pool is farther than {quantity(found.fill[name])} from it"
+            f"{name}: {count:,} rows; no row of the pool is farther than {decimals(found.fill[name])} from it"
         )
     if found.gap is not None:
-        typer.echo(f"train and test rows are at least {quantity(found.gap)} apart")
+        typer.echo(f"train and test rows are at least {decimals(found.gap)} apart")
     if found.left_out:
         typer.echo(f"left out: {found.left_out:,} rows within the gap of a test row, listed in split.json")
     for output in found.outputs:

@@ -30,6 +30,7 @@ from evenly.engine.pool import Pool
 from evenly.engine.tiles import card_room
 from evenly.errors import InputError
 from evenly.types import Float32Array, Metric
+from evenly.words import size
 
 Where = Literal["memory", "disk", "ray"]
 
@@ -97,23 +98,23 @@ class Engine:
         free = free_memory()
         products = "" if self.device.type == "cpu" else f", products on {self.device}"
         if self.memory is None and (free is None or whole <= SHARE_OF_FREE * free):
-            return Placement("memory", f"{_size(whole)} fit into memory{products}", whole, 0)
+            return Placement("memory", f"{size(whole)} fit into memory{products}", whole, 0)
         if self.memory is not None and whole <= self.memory:
-            fit = f"{_size(whole)} fit into --memory {_size(self.memory)}{products}"
+            fit = f"{size(whole)} fit into --memory {size(self.memory)}{products}"
             return Placement("memory", fit, whole, 0)
         budget = self.memory or int(SHARE_OF_FREE * (free or 0))
         share_out(rows, dimension, budget)  # says where even the disk does not help
         scratch = vectors + rows * code_bytes(dimension)
         self._check_disk(scratch)
-        limit = f"--memory {_size(budget)}" if self.memory else f"the {_size(budget)} that are free"
-        return Placement("disk", f"{_size(whole)} do not fit into {limit}{products}", budget, scratch)
+        limit = f"--memory {size(budget)}" if self.memory else f"the {size(budget)} that are free"
+        return Placement("disk", f"{size(whole)} do not fit into {limit}{products}", budget, scratch)
 
     def _check_disk(self, scratch: int) -> None:
         folder = next(place for place in (self.scratch, *self.scratch.parents) if place.exists())
         free = shutil.disk_usage(folder).free
         if scratch > free:
             raise InputError(
-                f"selection needs {_size(scratch)} of scratch files in {self.scratch}, where {_size(free)} are "
+                f"selection needs {size(scratch)} of scratch files in {self.scratch}, where {size(free)} are "
                 "free; make room there, name another folder with EVENLY_CACHE, or raise --memory"
             )
 
@@ -213,7 +214,3 @@ def free_memory() -> int | None:
     except (OSError, ValueError):
         pass  # no control group, or one without a limit
     return min(limits) if limits else None
-
-
-def _size(number: float) -> str:
-    return f"{number / 1e9:,.1f} GB" if number >= 1e9 else f"{number / 1e6:,.0f} MB"

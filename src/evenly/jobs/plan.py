@@ -34,6 +34,7 @@ from evenly.rows.sources import read_rows
 from evenly.types import Float32Array, Int64Array, Metric, Progress, silent
 from evenly.vectors import Cache, Encoder, embed_texts, load_encoder
 from evenly.vectors.encoders import Long
+from evenly.words import rough_duration, size
 
 MEASURED_SECONDS = 1.0
 FIRST_TEXTS = 64
@@ -85,28 +86,18 @@ class Plan:
         first = f"{self.rows:,} rows of {self.dimension} numbers"
         if self.cached or self.to_embed:
             first += f"; {self.to_embed:,} distinct texts to embed, {self.cached:,} in the cache"
-        scratch = f", {self.scratch / 1e9:,.2f} GB of scratch files" if self.scratch else ""
+        scratch = f", {size(self.scratch)} of scratch files" if self.scratch else ""
         return [
             first,
             f"selection works {PLACES[self.where]}: {self.why}",
-            f"it will hold up to {self.memory / 1e9:,.2f} GB{scratch}",
-            f"embedding about {duration(self.seconds['embed'])}, selecting {self.keep:,} about "
-            f"{duration(self.seconds['select'])} (measured on {self.measured_on['texts']:,} texts and "
+            f"it will hold up to {size(self.memory)}{scratch}",
+            f"embedding about {rough_duration(self.seconds['embed'])}, selecting {self.keep:,} about "
+            f"{rough_duration(self.seconds['select'])} (measured on {self.measured_on['texts']:,} texts and "
             f"{self.measured_on['rows']:,} rows)",
         ]
 
 
 PLACES = {"memory": "in memory", "disk": "from disk", "ray": "on Ray"}
-
-
-_UNITS = (("h", 3600.0), ("min", 60.0))
-
-
-def duration(seconds: float) -> str:
-    """Seconds, minutes or hours, in two figures."""
-    unit, size = next(((unit, size) for unit, size in _UNITS if seconds >= 2 * size), ("s", 1.0))
-    amount = seconds / size
-    return f"{amount:.2g} {unit}" if amount < 10 else f"{amount:,.0f} {unit}"
 
 
 def plan_sources(request: SelectRequest, *, progress: Progress = silent) -> Plan:

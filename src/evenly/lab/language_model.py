@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenly import words
 from evenly.errors import InputError
 from evenly.lab import designs, kernel
 from evenly.lab.figures import COLOURS, panels, render
-from evenly.lab.result import Cell, Result, Table
+from evenly.lab.result import Result, Table
 from evenly.types import Float64Array, Int64Array, Progress, silent
+from evenly.words import Cell
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,12 +77,12 @@ def spectrum_of_model(
         raise InputError(f"{data[0]} gives {len(examples)} examples of 2 to {LONGEST} tokens; two are needed")
     if last_blocks is not None and not _fit(len(examples), size):
         raise InputError(
-            f"{len(examples)} exact gradients of {size:,} parameters need {len(examples) * size * 8 / 1e9:.1f} GB, "
-            f"more than {WHOLE_BYTES / 1e9:.1f}; lower --last-blocks or --rows, or leave --last-blocks out for a "
+            f"{len(examples)} exact gradients of {size:,} parameters need {words.size(len(examples) * size * 8)}, "
+            f"more than {words.size(WHOLE_BYTES)}; lower --last-blocks or --rows, or leave --last-blocks out for a "
             "random projection"
         )
     note = f"{len(examples)} of {len(read):,} rows drawn with seed 0; {long} drawn rows above {LONGEST} tokens left out"
-    part = "" if last_blocks is None else f" of the last {last_blocks} block{'s' * (last_blocks > 1)}"
+    part = "" if last_blocks is None else f" of the last {words.counted(last_blocks, 'block')}"
     result = measure_model(network, examples, part=part, note=note, progress=progress)
     result.save(out)
     render(draw, result, out)
@@ -266,8 +268,8 @@ def _refuse_too_large(parameters: int, model: str) -> None:
     needed = 3 * 8 * parameters  # one gradient, its signs and places, in float64
     if needed > free:
         raise InputError(
-            f"a gradient of {model} ({parameters:,} parameters, float64) needs {needed / 1e9:.1f} GB, "
-            f"{free / 1e9:.1f} GB are free; use a smaller model"
+            f"a gradient of {model} ({parameters:,} parameters, float64) needs {words.size(needed)}, "
+            f"{words.size(free)} are free; use a smaller model"
         )
 
 

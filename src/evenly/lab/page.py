@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evenly.files import write_atomically
-from evenly.lab.result import Result, show
+from evenly.lab.result import Result
+from evenly.words import show
 
 PAGE_FILE = "index.html"
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 
 from evenly.files import write_atomically
 from evenly.types import Float64Array
+from evenly.words import Cell
 
 Outcome = Literal["holds", "holds in part", "fails"]
-Cell: TypeAlias = str | float | int | None
 
 
 @dataclass(frozen=True)
@@ -75,29 +75,6 @@ class Result:
         path = folder / f"{self.name}.json"
         write_atomically(path, self.as_json() + "\n")
         return path
-
-
-def show(cell: Cell) -> str:
-    """A cell as a person reads it: three significant digits, thousands apart, a dash for no number."""
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return "–"
-    if isinstance(cell, str):
-        return cell
-    if isinstance(cell, int):
-        return f"{cell:,}"
-    if not math.isfinite(cell):
-        return "∞" if cell > 0 else "−∞"
-    size = abs(cell)
-    if size != 0 and (size < 1e-3 or size >= 1e6):
-        return f"{cell:.1e}"
-    return f"{cell:,.0f}" if size >= 100 else f"{cell:.3g}"
-
-
-def span(values: Iterable[float], form: str = ".2f") -> str:
-    """The range of the values as a sentence says it: "0.85–0.91", or one number where they read the same."""
-    given = list(values)
-    low, high = f"{min(given):{form}}", f"{max(given):{form}}"
-    return low if low == high else f"{low}–{high}"
 
 
 def _plain(value: Any) -> Any:

@@ -13,8 +13,9 @@ from evenly.errors import InputError
 from evenly.lab import designs, geometry, labels
 from evenly.lab.experiments import forecast
 from evenly.lab.figures import ARM_COLOURS, COLOURS, INK, panels, render
-from evenly.lab.result import Cell, Result, Table, span
+from evenly.lab.result import Result, Table
 from evenly.types import Float64Array, Progress, silent
+from evenly.words import Cell, span
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -40,6 +40,7 @@ from evenly.types import (
     silent,
     squared_euclidean,
 )
+from evenly.words import percent_proven
 
 PAIRS_PER_ROUND = 20_000_000
 _WORST_AT_MOST = 512
@@ -87,10 +88,10 @@ class Certificate:
         unit = " (1 - cos)" if self.metric == "cosine" else ""
         line = (
             f"h_min {self.h_min:.6g}{unit}; no selection of {self.rows:,} rows can exceed "
-            f"{self.upper_bound:.6g}; at least {_percent(self.share_of_best)} of the best"
+            f"{self.upper_bound:.6g}; at least {percent_proven(self.share_of_best)} of the best"
         )
         if self.metric == "cosine":
-            line += f" ({_percent(self.euclidean_share)} in Euclidean distance)"
+            line += f" ({percent_proven(self.euclidean_share)} in Euclidean distance)"
         if self.restricted_by:
             line += f", measured against a free choice without {', '.join(self.restricted_by)}"
         return line
@@ -98,11 +99,6 @@ class Certificate:
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it, with the line as ``text``; infinite numbers as "inf"."""
         return {**plain(self), "text": str(self)}
-
-
-def _percent(share: float) -> str:
-    """Rounded down: a proof must not promise more than it has."""
-    return f"{np.floor(share * 1000) / 10:g} %"
 
 
 @steady_torch()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from evenly.types import in_figures
+from evenly.words import in_figures
 
 Variant = dict[str, Any]
 """One entry of ``variants`` in ``comparison.json``."""

@@ -12,6 +12,7 @@ from evenly.folder.saved import SavedSelection
 from evenly.report.points import excerpt, visible
 from evenly.rows.noise import noise_reasons, usual_rows
 from evenly.types import Int64Array
+from evenly.words import duration, percent, quantity
 
 FIRST_PICKS = 20
 PAIRS = 5
@@ -90,37 +91,6 @@ class SetAside:
     reason: str
     count: int
     rows: list[tuple[Row, str]]
-
-
-def quantity(value: float | None, digits: int = 3) -> str:
-    """A number as people write it: 0.0412, 3.2 × 10⁻⁷, "–" for none."""
-    if value is None or not np.isfinite(value):
-        return "–"
-    if value and not 1e-4 <= abs(value) < 1e6:
-        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-        return f"{mantissa} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
-    if value == 0:
-        return "0"
-    text = f"{value:#.{digits}g}"
-    return f"{value:,.0f}" if abs(value) >= 10 ** (digits - 1) else text.rstrip(".")
-
-
-def duration(seconds: float) -> str:
-    """0.42 s, 31 s, 4 min 10 s, 2 h 5 min."""
-    if seconds < 10:
-        return f"{seconds:.2g} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def percent(share: float) -> str:
-    """50 %, 0.4 %; never rounded up to 100 %."""
-    value = 100.0 * share
-    if 99.5 <= value < 100.0:
-        return f"{np.floor(value * 10) / 10:.1f} %"
-    return f"{value:.0f} %" if value >= 1 or value == 0 else f"{value:.2g} %"
 
 
 def lead(saved: SavedSelection) -> list[Words]:

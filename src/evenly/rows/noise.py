@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evenly.types import Int64Array
+from evenly.words import counted
 
 USUAL_SAMPLE = 2000  # texts of the pool that are read to learn what is usual
 READ_CHARACTERS = 4000  # of each text; noise shows early, and a row may hold a megabyte
@@ -83,7 +84,7 @@ def _own_reasons(text: str, answer: str | None) -> list[str]:
     found = []
     replaced = head.count("\ufffd")
     if replaced:
-        found.append(f"{replaced} replacement character{'s' * (replaced > 1)} (a broken encoding)")
+        found.append(f"{counted(replaced, 'replacement character')} (a broken encoding)")
     if _CONTROLS.search(head):
         found.append("control characters (a broken encoding, or binary)")
     if _MOJIBAKE.search(head):

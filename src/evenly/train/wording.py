@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evenly.train.result import Answer, Pair, VariantResult
-from evenly.types import in_figures
+from evenly.words import in_figures, millions
 
 SPEED = "steps to equal own loss"
 COMMON = "random test at equal steps"
@@ -164,7 +164,7 @@ def _speed_name(pair: Pair) -> str:
 
 
 def _caution(proxy: bool, parameters: int, model: str) -> str:
-    size = f"{parameters / 1e9:.1f} billion" if parameters >= 1e9 else f"{parameters / 1e6:.2g} million"
+    size = millions(parameters)
     if not proxy:
         return f"Measured with {model} ({size} parameters); another model may answer differently."
     return (

@@ -10,8 +10,9 @@ import torch
 from evenly.lab import descent, designs, labels, networks
 from evenly.lab.figures import COLOURS, MARKERS, panels, plain_ticks
 from evenly.lab.geometry import fill_distance, rank_correlation, separation
-from evenly.lab.result import Cell, Result, Table
+from evenly.lab.result import Result, Table
 from evenly.types import Float64Array, Progress, silent
+from evenly.words import Cell
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

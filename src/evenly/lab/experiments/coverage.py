@@ -13,8 +13,9 @@ from evenly.lab import descent, designs, labels, networks
 from evenly.lab.experiments.law import Density, ball_volume, expected_h_min
 from evenly.lab.figures import COLOURS, MARKERS, panels, plain_ticks
 from evenly.lab.geometry import fill_distance, nearest_distances, separation
-from evenly.lab.result import Cell, Result, Table
+from evenly.lab.result import Result, Table
 from evenly.types import Float64Array, Int64Array, Progress, silent
+from evenly.words import Cell
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

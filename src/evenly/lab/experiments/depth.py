@@ -12,8 +12,9 @@ from evenly.lab import designs, kernel, networks
 from evenly.lab.figures import COLOURS, INK, MARKERS, NOTE, panels
 from evenly.lab.geometry import separation
 from evenly.lab.networks import Network
-from evenly.lab.result import Cell, Result, Table, show
+from evenly.lab.result import Result, Table
 from evenly.types import Float64Array, Progress, silent
+from evenly.words import Cell, show
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,8 +14,9 @@ from evenly.lab import descent, designs, geometry, labels, networks
 from evenly.lab.figures import COLOURS, INK, MARKERS, panels, plain_ticks
 from evenly.lab.geometry import rank_correlation
 from evenly.lab.networks import Network
-from evenly.lab.result import Cell, Result, Table, span
+from evenly.lab.result import Result, Table
 from evenly.types import Float64Array, Progress, silent
+from evenly.words import Cell, span
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

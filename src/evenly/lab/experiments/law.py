@@ -10,8 +10,9 @@ import numpy as np
 
 from evenly.lab.designs import Generator, check_distinct, check_points, generator
 from evenly.lab.figures import COLOURS, INK, MARKERS, panels, plain_ticks
-from evenly.lab.result import Cell, Result, Table, span
+from evenly.lab.result import Result, Table
 from evenly.types import Float64Array, Progress, silent
+from evenly.words import Cell, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,8 +13,9 @@ from evenly.lab import descent, designs, labels, networks
 from evenly.lab.figures import ARM_COLOURS, COLOURS, INK, MARKERS, panels, plain_ticks
 from evenly.lab.labels import LABEL_MODELS
 from evenly.lab.networks import Network
-from evenly.lab.result import Cell, Result, Table, show, span
+from evenly.lab.result import Result, Table
 from evenly.types import Float64Array, Int64Array, Progress, silent
+from evenly.words import Cell, show, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,8 +13,9 @@ from torch import Tensor
 from evenly.lab import descent, designs, kernel, labels, networks
 from evenly.lab.figures import COLOURS, INK, MARKERS, panels, plain_ticks
 from evenly.lab.networks import Network
-from evenly.lab.result import Cell, Result, Table, show
+from evenly.lab.result import Result, Table
 from evenly.types import Float64Array, Progress, silent
+from evenly.words import Cell, show
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from evenly.lab import descent, designs, labels, networks
 from evenly.lab.figures import COLOURS, NOTE, panels
-from evenly.lab.result import Cell, Result, Table
+from evenly.lab.result import Result, Table
 from evenly.types import Float64Array, Progress, silent
+from evenly.words import Cell
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
