@@ -15,13 +15,11 @@ from typing import Any
 
 from common import CLOCKS, Clock, command_seconds, in_turns, machine, median_ratio, report, save, seconds
 
+from evenly.controls.prepare import prepare_controls
 from evenly.controls.request import ControlRequest
-from evenly.jobs.request import SelectRequest
-from evenly.jobs.select import embed_rows, selection_parts
-from evenly.opened import PoolVectors
-from evenly.rows.rows import Rows
-from evenly.rows.sources import read_rows
-from evenly.vectors import Cache
+from evenly.opened import OpenedPool, open_pool
+from evenly.request import PoolRequest
+from evenly.selecting.picking import Picker
 
 REPEATS = 5
 COMMAND_REPEATS = 3
@@ -40,31 +38,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", default="../shared/data/alpaca_data.json.gz")
     source = parser.parse_args().source
-    rows = read_rows([source])
-    request = SelectRequest(sources=[source], keep="50%", out="", use_cache=False)
-    vectors = embed_rows(request, rows, Cache.open())
+    with open_pool(PoolRequest([source])) as pool:
+        run_cases(source, pool)
+
+
+def run_cases(source: str, pool: OpenedPool) -> None:
     found: dict[str, Any] = {
         "machine": machine(),
         "source": Path(source).name,
-        "rows": len(rows),
-        "cases": measured(source, rows, vectors),
+        "rows": len(pool),
+        "cases": measured(source, pool),
     }
     save("controls", found)
-    note = f"{found['source']}, {len(rows):,} rows; aim at most {AIM} times plain; {found['machine']}"
+    note = f"{found['source']}, {len(pool):,} rows; aim at most {AIM} times plain; {found['machine']}"
     report("controls", found["cases"], note)
 
 
-def measured(source: str, rows: Rows, vectors: PoolVectors) -> list[dict[str, Any]]:
+def measured(source: str, pool: OpenedPool) -> list[dict[str, Any]]:
     """Every case in turn, several times by each clock; medians, and the medians of the ratios to the plain one."""
     kept: dict[str, int] = {}
 
     def spent(name: str, clock: Clock) -> float:
         keep, controls, _ = CASES[name]
-        request = SelectRequest(sources=[source], keep=keep, out="", use_cache=False, controls=controls)
 
         def work() -> None:
-            _, prepared, picker = selection_parts(request, rows, vectors, "cosine", None)
-            kept[name] = len(picker.pick(prepared))
+            picker = Picker(pool, use_saved=False)
+            kept[name] = len(picker.pick(prepare_controls(controls, keep, pool)).selection)
 
         return seconds(work, clock)
 

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evenly.engine import select as select
+    from evenly.engine.greedy import select as select
     from evenly.errors import EvenlyError as EvenlyError
     from evenly.jobs.select_rows import select_rows as select_rows
     from evenly.measures import Measures as Measures
@@ -30,7 +30,7 @@ _HOMES = {
     "Selection": "evenly.types",
     "measure": "evenly.measures",
     "plot": "evenly.report.notebook",
-    "select": "evenly.engine",
+    "select": "evenly.engine.greedy",
     "select_rows": "evenly.jobs.select_rows",
 }
 

@@ -1,160 +1,197 @@
-"""From what the user calls the encoder to the vectors of a pool."""
+"""An opened pool: the rows that one may choose from, their vectors, and where work on them is done.
+
+Every command that reads rows opens them here, and takes nothing apart again.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO
 
-import numpy as np
-
-from evenly.checks import check_finite_rows
-from evenly.engine.distance import unit_rows
-from evenly.engine.mapped import release, tensor_of
-from evenly.engine.placing import Engine
+from evenly.checks import check_metric
+from evenly.engine.placing import PROCESSOR, Backend, read_memory
+from evenly.engine.points import Points
+from evenly.errors import InputError
+from evenly.folder.manifest import MANIFEST_FILE, read_manifest
 from evenly.records import EncoderRecord
+from evenly.request import PoolRequest
 from evenly.rows.rows import Rows
-from evenly.rows.vector_field import Room
+from evenly.rows.sources import read_rows
 from evenly.types import Float32Array, Metric, Progress, silent
-from evenly.vectors import Cache, embed_texts, load_encoder, load_vectors
-from evenly.vectors.cluster import on_cluster
-from evenly.vectors.folders import find_folder
-from evenly.vectors.given import open_vectors
-
-FILE = "vectors:"
-COLUMN = "column:"
-
-ROWS_AT_ONCE = 16384
-"""Rows of a mapped file that are in memory at a time."""
+from evenly.vectors import Cache
+from evenly.vectors.given import load_array
+from evenly.vectors.registry import COLUMN, FILE, PoolVectors, check_encoder, pool_vectors
+from evenly.vectors.running import choose_device
 
 
 @dataclass(frozen=True, eq=False)
-class PoolVectors:
-    """The vectors of a pool as they came from the encoder, and where they came from.
+class OpenedPool:
+    """N rows and everything that is known of all of them.
 
     Attributes:
-        vectors: (N, d) float32; writeable where they are this run's own.
-        record: for the manifest.
-        note: one line on what was embedded and what was cached, or empty where vectors were given.
+        request: what was asked for.
+        rows: their records.
+        points: their vectors, as distances take them, and what is derived from these.
+        encoder: what made the vectors, for the manifest.
+        note: one line on what was embedded and what was cached; empty where vectors were given.
     """
 
-    vectors: Float32Array
-    record: EncoderRecord
+    request: PoolRequest
+    rows: Rows
+    points: Points
+    encoder: EncoderRecord
     note: str
 
+    def __len__(self) -> int:
+        return len(self.rows)
 
-def check_encoder(encoder: str) -> None:
-    """Refuses, before rows are read, which may take minutes, an encoder or a file of vectors that is not there.
+    @property
+    def metric(self) -> Metric:
+        return self.points.metric
 
-    Args:
-        encoder: as for `pool_vectors`.
+    @cached_property
+    def cache(self) -> Cache | None:
+        """Where vectors and orders are kept between runs, or None."""
+        return cache_of(self.request)
+
+    def outside(self, name: str, what: str, progress: Progress = silent) -> Points:
+        """Rows from outside the pool, embedded and prepared as the pool's rows are.
+
+        Args:
+            name: a file, a selection folder (its kept rows), or a .npy file of vectors.
+            what: what they are to the user, for messages.
+
+        Raises:
+            InputError: unreadable, another encoder or another dimension.
+        """
+        path = Path(name)
+        if name.endswith(".npy"):
+            found = load_array(path, what)
+        elif (path / MANIFEST_FILE).is_file():
+            found = self._embedded(self._kept_files(path), name, progress)
+        else:
+            found = self._embedded([name], name, progress)
+        if found.shape[1] != self.points.dimension:
+            raise InputError(
+                f"the {what} {name} have {found.shape[1]} dimensions and the pool has {self.points.dimension}; "
+                "use vectors of the same encoder"
+            )
+        return Points.of(found, self.metric)
+
+    def _embedded(self, names: Sequence[str], name: str, progress: Progress) -> Float32Array:
+        if self.request.encoder.startswith(FILE):
+            raise InputError(
+                f"{self.request.encoder} gives vectors of the pool alone; give those of {name} as a .npy file instead"
+            )
+        request = replace(self.request, sources=names, split=None)
+        return embedded_rows(request, read_pool(request), progress=progress).vectors
+
+    def _kept_files(self, folder: Path) -> list[str]:
+        manifest = read_manifest(folder)
+        own = self.request.encoder.startswith(COLUMN)
+        same = (
+            manifest.encoder.name == self.request.encoder
+            if own
+            else manifest.encoder.identity == self.encoder.identity
+        )
+        if not same:
+            raise InputError(
+                f"{folder} was selected with the encoder {manifest.encoder.name}, the pool is embedded with "
+                f"{self.request.encoder}; distances between the two mean nothing: use one encoder"
+            )
+        files = [str(folder.resolve().parent / output.name) for output in manifest.outputs if output.rows]
+        missing = [file for file in files if not Path(file).is_file()]
+        if missing:
+            raise InputError(
+                f"{missing[0]}, the kept rows of {folder}, is not there; put it beside the folder"
+            )
+        return files
+
+
+def check_request(request: PoolRequest) -> None:
+    """Refuses what cannot be used, before rows are read, which may take minutes.
 
     Raises:
-        InputError: it is not there.
+        InputError: an unknown metric, an encoder or a file of vectors that is not there, a size that is none, a
+            cluster address without the engine for it, no such device.
     """
-    if encoder.startswith(FILE):
-        open_vectors(encoder.removeprefix(FILE))
-    elif not encoder.startswith(COLUMN):
-        find_folder(encoder)
+    check_metric(request.metric)
+    check_encoder(request.encoder)
+    backend_of(request)
 
 
-def pool_vectors(
-    rows: Rows,
-    encoder: str,
-    *,
-    long: Literal["cut", "mean"] = "cut",
-    cache: Cache | None,
-    device: str | None = None,
-    precision: Literal["auto", "float32", "bfloat16"] = "auto",
-    trust_remote_code: bool = False,
-    ray: bool = False,
-    room: Room = lambda dimension: None,
-    progress: Progress = silent,
+def cache_of(request: PoolRequest) -> Cache | None:
+    """The cache that a request may use."""
+    return Cache.open() if request.use_cache else None
+
+
+def backend_of(request: PoolRequest) -> Backend:
+    """Where selection works: its products on the card that embeds, if there is one.
+
+    Raises:
+        InputError: a size that is none, a cluster address without the engine for it, or no such device.
+    """
+    if request.ray_address and request.engine != "ray":
+        raise InputError("--ray-address is for --engine ray; add it, or leave the address out")
+    memory = read_memory(request.memory) if request.memory else None
+    device = choose_device(request.device)
+    products = device if device.type == "cuda" else PROCESSOR  # others lack the float64 of exact distances
+    return Backend(Cache.open().scratch, memory, request.engine == "ray", request.ray_address, products)
+
+
+def read_pool(request: PoolRequest, *, stdin: BinaryIO | None = None, progress: Progress = silent) -> Rows:
+    """The rows of a request, read and checked; see `evenly.rows.sources.read_rows`."""
+    return read_rows(
+        list(request.sources),
+        text=request.text,
+        part=request.part,
+        split=request.split,
+        stdin=stdin,
+        scratch=Cache.open().scratch,
+        progress=progress,
+    )
+
+
+def embedded_rows(
+    request: PoolRequest, rows: Rows, *, backend: Backend | None = None, progress: Progress = silent
 ) -> PoolVectors:
-    """Embeds the rows, or reads the vectors that the user brings.
+    """The vectors of rows as the encoder gives them, where the backend has room for them."""
+    metric = check_metric(request.metric)
+    return pool_vectors(
+        rows,
+        request.encoder,
+        long=request.long,
+        cache=cache_of(request),
+        device=request.device,
+        precision=request.precision,
+        trust_remote_code=request.trust_remote_code,
+        ray=backend is not None and backend.ray,
+        room=lambda dimension: backend.room(len(rows), dimension, metric) if backend else None,
+        progress=progress,
+    )
+
+
+@contextmanager
+def open_pool(
+    request: PoolRequest, rows: Rows | None = None, *, progress: Progress = silent
+) -> Iterator[OpenedPool]:
+    """Reads (unless the rows are given), embeds and prepares; a member of the Ray cluster until the block ends.
 
     Args:
-        rows: the pool.
-        encoder: ``minilm``, a folder or hub id, ``vectors:FILE.npy`` or ``column:NAME``.
-        long: what happens to texts beyond the encoder's window.
-        cache: where vectors are kept between runs, or None.
-        device: as torch names it; None for what there is.
-        precision: of the encoder; ``auto`` takes what the device multiplies fast.
-        trust_remote_code: lets an encoder folder's own code run.
-        ray: embed on the Ray cluster that this program has joined.
-        room: where (N, d) vectors go, once d is known; None for an array in memory.
-        progress: called as texts are embedded.
-    """
-    if encoder.startswith(FILE):
-        return _given(load_vectors(encoder.removeprefix(FILE), len(rows)), encoder)
-    if encoder.startswith(COLUMN):
-        vectors = rows.vectors(encoder.removeprefix(COLUMN), room)
-        check_finite_rows(vectors, name=encoder)
-        return _given(vectors, encoder)
-    model = load_encoder(
-        encoder, device=device, precision=precision, trust_remote_code=trust_remote_code, cache=cache
-    )
-    if ray:
-        model = on_cluster(model)
-    target = room(model.dimension)
-
-    def after_some(stage: str, done: int, total: int) -> None:
-        if target is not None:
-            release(target)
-        progress(stage, done, total)
-
-    embedded = embed_texts(
-        rows.texts(), model, cache=cache, keys=rows.keys, long=long, progress=after_some, out=target
-    )
-    record = EncoderRecord(
-        name=encoder,
-        identity=model.identity,
-        dimension=model.dimension,
-        long_rows=embedded.long_rows,
-        long=long,
-        precision=model.precision,
-    )
-    note = f"{embedded.embedded:,} texts embedded in {model.precision} on {model.device}"
-    if embedded.cached:
-        note += f", {embedded.cached:,} from the cache"
-    if embedded.long_rows:
-        done = "cut to it" if long == "cut" else "averaged over their windows"
-        note += f"; {embedded.long_rows:,} rows longer than {model.window} tokens were {done}"
-    return PoolVectors(embedded.vectors, record, note if not model.note else f"{note}; {model.note}")
-
-
-def _given(vectors: Float32Array, name: str) -> PoolVectors:
-    return PoolVectors(
-        vectors, EncoderRecord(name=name, identity=vectors_sha256(vectors), dimension=vectors.shape[1]), ""
-    )
-
-
-def prepared_rows(vectors: Float32Array, metric: Metric, engine: Engine) -> Float32Array:
-    """The rows that distances are taken of.
-
-    Args:
-        vectors: (N, d) float32. Where they are writeable, they are this run's own and are normalised in place, for
-            a second copy would be most of what a selection holds.
-        metric: ``cosine`` normalises rows.
-        engine: makes room for the normalised copy of vectors that belong to others, such as a mapped file.
+        request: passed `check_request`.
+        rows: as `read_pool` gives them, where they were wanted before.
+        progress: called as rows are read and texts embedded.
 
     Raises:
-        InputError: a zero row under cosine.
+        InputError: something cannot be read or embedded.
     """
-    if metric == "euclidean" or not vectors.flags.writeable:
-        return engine.prepare(vectors, metric)
-    rows = tensor_of(vectors)
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        block = rows[start : start + ROWS_AT_ONCE]
-        block.copy_(unit_rows(block, first_row=start))
-        release(vectors)
-    return vectors
-
-
-def vectors_sha256(vectors: Float32Array) -> str:
-    """Hash of (N, d) float32 rows, little-endian and row-major."""
-    digest = hashlib.sha256()
-    for start in range(0, len(vectors), ROWS_AT_ONCE):
-        digest.update(np.ascontiguousarray(vectors[start : start + ROWS_AT_ONCE], dtype="<f4").data)
-        release(vectors)
-    return digest.hexdigest()
+    backend = backend_of(request)
+    found = read_pool(request, progress=progress) if rows is None else rows
+    with backend.joined():
+        embedded = embedded_rows(request, found, backend=backend, progress=progress)
+        points = Points.prepared(embedded.vectors, check_metric(request.metric), backend)
+        yield OpenedPool(request, found, points, embedded.record, embedded.note)

@@ -15,7 +15,7 @@ from evenly.engine.disk import DiskPool, least_memory, share_out
 from evenly.engine.greedy import select, select_prepared
 from evenly.engine.loop import central_row
 from evenly.engine.memory import MemoryPool
-from evenly.engine.placing import Engine
+from evenly.engine.placing import Backend
 from evenly.engine.pool import Pool
 from evenly.engine.tiles import Tiles
 from evenly.errors import InputError
@@ -70,7 +70,7 @@ class TestDiskPoolWithCard(PoolInvariants):
 def test_the_engine_takes_of_the_card_what_it_has_room_for(tmp_path: Path, room: int) -> None:
     rows = np.random.default_rng(0).standard_normal((2000, 384)).astype(np.float32)
     plain = select_prepared(torch.from_numpy(rows), 700, "euclidean")
-    engine = Engine(tmp_path, device=CARD)
+    engine = Backend(tmp_path, device=CARD)
     assert engine.place(2000, 384, "euclidean").why.endswith("fit into memory, products on cuda:0")
     with pretend_card(room), engine.open(rows, "euclidean") as pool:
         assert isinstance(pool, MemoryPool)

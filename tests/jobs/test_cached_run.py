@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evenly.jobs.request import SelectRequest
 from evenly.jobs.select import select_sources
+from evenly.request import PoolRequest
+from evenly.selecting.request import SelectRequest
 from tests.vectors.models import WORDS, save_tiny_model, write_sentence_settings
 
 ROWS = 60
@@ -38,11 +39,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def request(place: Path, out: str) -> SelectRequest:
     return SelectRequest(
-        sources=[str(place / "rows.jsonl")],
+        PoolRequest([str(place / "rows.jsonl")], encoder=str(place), device="cpu"),
         keep="50%",
         out=str(place / out),
-        encoder=str(place),
-        device="cpu",
     )
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from evenly.jobs.request import SelectRequest
 from evenly.jobs.select import select_sources
+from evenly.request import PoolRequest
+from evenly.selecting.request import SelectRequest
 from evenly.vectors import embed_texts, load_encoder
 from evenly.vectors.cluster import TEXTS_PER_TASK, on_cluster
 from tests.vectors.models import WORDS, save_tiny_model, write_sentence_settings
@@ -47,13 +48,15 @@ def test_embedding_and_selecting_share_one_cluster_and_change_nothing(
     found = {}
     for engine in ("local", "ray"):
         request = SelectRequest(
-            sources=[str(folder / "rows.jsonl")],
+            PoolRequest(
+                [str(folder / "rows.jsonl")],
+                encoder=str(folder),
+                device="cpu",
+                use_cache=False,
+                engine=engine,  # type: ignore[arg-type]
+            ),
             keep="10%",
             out=str(tmp_path / f"{engine}.jsonl"),
-            encoder=str(folder),
-            device="cpu",
-            use_cache=False,
-            engine=engine,  # type: ignore[arg-type]
         )
         outcome = select_sources(request)
         found[engine] = (

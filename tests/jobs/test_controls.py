@@ -16,12 +16,14 @@ from evenly.engine.constraints import Controls
 from evenly.engine.greedy import pool_tensor, select_prepared
 from evenly.errors import InputError
 from evenly.jobs.extend import extend_selection
-from evenly.jobs.picking import check_strategy
-from evenly.jobs.request import SelectRequest
-from evenly.jobs.select import SelectOutcome, select_sources
+from evenly.jobs.select import select_sources
 from evenly.jobs.slice import slice_selection
 from evenly.jobs.split import SplitRequest, split_sources
 from evenly.jobs.verify import verify_folder
+from evenly.request import PoolRequest
+from evenly.selecting.picking import check_strategy
+from evenly.selecting.request import SelectRequest
+from evenly.selecting.run import Recorded
 from tests.jobs.files import read_lines, records, write_lines
 
 
@@ -34,14 +36,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(files: Path, out: Path, keep: str | None, **controls: Any) -> SelectOutcome:
-    options = {name: controls.pop(name) for name in ("strategy", "refine", "metric") if name in controls}
+def run(files: Path, out: Path, keep: str | None, **controls: Any) -> Recorded:
+    options = {name: controls.pop(name) for name in ("strategy", "refine") if name in controls}
+    reading = {name: controls.pop(name) for name in ("metric",) if name in controls}
     request = SelectRequest(
-        sources=[str(files / "pool.jsonl")],
+        pool=PoolRequest([str(files / "pool.jsonl")], encoder="column:vec", use_cache=False, **reading),
         keep=keep,
         out=str(out / "kept.jsonl"),
-        encoder="column:vec",
-        use_cache=False,
         random_draws=0,
         controls=ControlRequest(**controls),
         **options,
@@ -174,10 +175,10 @@ def test_scores_as_floor_tie_break_and_weight(files: Path, tmp_path: Path) -> No
     assert min(row["score"] for row in read_lines(tmp_path / "kept.jsonl")) >= 3
     plain = run(files, tmp_path, "30%").manifest.h_min
     for control in ({"within": 0.05}, {"weight": 1.0}):
-        found = run(files, tmp_path, "30%", quality="score", **control).measures["controls"]["quality"]
+        outcome = run(files, tmp_path, "30%", quality="score", **control)
+        found = outcome.measures["controls"]["quality"]
         assert found["kept_mean"] > found["dropped_mean"]
-        assert found["h_min_without"] == plain
-        assert found["h_min"] <= found["h_min_without"]
+        assert outcome.manifest.h_min <= plain
 
 
 def test_the_dial_goes_from_spread_to_density(files: Path, tmp_path: Path) -> None:
@@ -279,10 +280,8 @@ class TestSlice:
 class TestSplit:
     def split(self, files: Path, out: Path, **options: Any) -> Any:
         request = SplitRequest(
-            sources=[str(files / "pool.jsonl")],
+            PoolRequest([str(files / "pool.jsonl")], encoder="column:vec", use_cache=False),
             out=f"{out}/",
-            encoder="column:vec",
-            use_cache=False,
             **options,
         )
         return split_sources(request)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from evenly.engine import select
+from evenly.engine.greedy import select
 from evenly.folder import writing as folder
 from evenly.folder.writing import write_order, write_view
 from evenly.rows.rows import Rows

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evenly import planning
 from evenly.engine.disk import Budget, DiskPool, least_memory, share_out
 from evenly.errors import InputError
-from evenly.jobs import plan as planning
-from evenly.jobs.plan import pairs_per_second, plan_sources, predicted_seconds
-from evenly.jobs.request import SelectRequest
-from evenly.jobs.select import embed_rows
-from evenly.rows.sources import read_rows
-from evenly.vectors import Cache
+from evenly.jobs.plan import plan_sources
+from evenly.opened import embedded_rows, read_pool
+from evenly.planning import pairs_per_second, predicted_seconds
+from evenly.request import PoolRequest
 from evenly.words import rough_duration
 
 
@@ -29,13 +28,13 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def request(source: Path, **options: object) -> SelectRequest:
+def request(source: Path, **options: object) -> PoolRequest:
     encoder = f"vectors:{source.with_name('vectors.npy')}"
-    return SelectRequest(sources=[str(source)], keep="50%", out="", encoder=encoder, **options)  # type: ignore[arg-type]
+    return PoolRequest([str(source)], encoder=encoder, **options)  # type: ignore[arg-type]
 
 
 def test_rows_places_and_picks_are_said(source: Path) -> None:
-    plan = plan_sources(request(source))
+    plan = plan_sources(request(source), "50%")
     assert (plan.rows, plan.dimension, plan.keep, plan.where) == (600, 8, 300, "memory")
     assert (plan.cached, plan.to_embed, plan.seconds["embed"], plan.scratch) == (0, 0, 0.0, 0)
     assert 0 < plan.seconds["select"] < 60
@@ -48,15 +47,15 @@ def test_what_fits_nowhere_is_refused_before_anything_is_measured(
 ) -> None:
     monkeypatch.setattr(planning, "_measure_selection", None)
     with pytest.raises(InputError, match="600 rows of 8 numbers need at least"):
-        plan_sources(request(source, memory="1MB"))
+        plan_sources(request(source, memory="1MB"), "50%")
 
 
 def test_vectors_in_the_cache_are_measured_on(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = SelectRequest(sources=[str(source)], keep="50%", out="")
-    embed_rows(asked, read_rows([str(source)]), Cache.open())
+    asked = PoolRequest([str(source)])
+    embedded_rows(asked, read_pool(asked))
     monkeypatch.setattr(planning, "FIRST_ROWS", 100)
     monkeypatch.setattr(planning, "curved_rows", None)
-    plan = plan_sources(asked)
+    plan = plan_sources(asked, "50%")
     assert (plan.cached, plan.to_embed, plan.seconds["embed"]) == (600, 0, 0.0)
     assert plan.measured_on == {"texts": 0, "rows": 600}
 
@@ -68,7 +67,7 @@ def test_a_pool_on_disk_is_measured_on_disk(source: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(planning, "MOST_ROWS", 3000)
     opened: list[Budget] = []
     monkeypatch.setattr(planning, "DiskPool", lambda *given: opened.append(given[1]) or DiskPool(*given))
-    plan = plan_sources(request(source, memory=str(least_memory(count, dimension))))
+    plan = plan_sources(request(source, memory=str(least_memory(count, dimension))), "50%")
     assert (plan.where, plan.rows) == ("disk", count)
     assert plan.seconds["select"] > 0
     whole = share_out(count, dimension, least_memory(count, dimension))
@@ -79,7 +78,7 @@ def test_a_pool_on_disk_is_measured_on_disk(source: Path, monkeypatch: pytest.Mo
 
 def test_a_cluster_address_needs_its_engine(source: Path) -> None:
     with pytest.raises(InputError, match="--ray-address is for --engine ray"):
-        plan_sources(request(source, ray_address="auto"))
+        plan_sources(request(source, ray_address="auto"), "50%")
 
 
 @pytest.mark.parametrize(

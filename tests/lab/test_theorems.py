@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenly.engine import select
+from evenly.engine.greedy import select
 from evenly.lab import descent, designs, kernel, labels, networks
 
 NETWORKS = {

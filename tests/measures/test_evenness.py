@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from evenly.engine import select
 from evenly.engine.copies import first_equal_rows
+from evenly.engine.greedy import select
 from evenly.measures import certificate, verify_bound
 from evenly.measures.evenness import evenness, measured
 from evenly.measures.exact import RowSet, nearest_within

@@ -105,7 +105,7 @@ def test_random_subsets_are_measured_exactly() -> None:
 
 
 def test_an_even_set_stands_above_random_ones() -> None:
-    from evenly.engine import select
+    from evenly.engine.greedy import select
 
     vectors = np.random.default_rng(0).normal(size=(600, 5))
     selection = select(vectors, 150, metric="euclidean")

@@ -65,7 +65,7 @@ def test_ratios_do_not_depend_on_size_or_scale() -> None:
 
 
 def test_dimension_is_that_of_the_pool_for_an_even_set() -> None:
-    from evenly.engine import select
+    from evenly.engine.greedy import select
 
     rows = np.random.default_rng(5).uniform(size=(1500, 2))
     selection = select(rows, 200, metric="euclidean")

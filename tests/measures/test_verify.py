@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evenly.engine import select
+from evenly.engine.greedy import select
 from evenly.errors import InputError
 from evenly.measures import Check, Rule, verify_bound, verify_order
 from evenly.types import Metric, Selection

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from evenly.cli.options import takes
+from evenly.request import PoolRequest
 
+
+@takes(pool=PoolRequest)
 def measure(
-    sources: Annotated[list[str], typer.Argument(help="The pool: files, globs, datasets folders or ids.")],
+    pool: PoolRequest,
     subset: Annotated[
         str | None, typer.Option(help="A file of rows from the pool: measure these, and how they cover it.")
     ] = None,
-    text: Annotated[str | None, typer.Option(help="Fields or Jinja template that hold the text.")] = None,
-    part: Annotated[
-        Literal["all", "prompt", "response"], typer.Option(help="Which part is embedded.")
-    ] = "all",
-    split: Annotated[str | None, typer.Option(help="Split of a dataset.")] = None,
-    metric: Annotated[Literal["cosine", "euclidean"], typer.Option(help="cosine is 1 - cos.")] = "cosine",
-    encoder: Annotated[
-        str, typer.Option(help="minilm, a model folder or hub id, vectors:FILE.npy, or column:NAME.")
-    ] = "minilm",
-    long: Annotated[Literal["cut", "mean"], typer.Option(help="Texts beyond the encoder's window.")] = "cut",
     within: Annotated[list[float] | None, typer.Option(help="Count pairs at most this far apart.")] = None,
     draws: Annotated[int, typer.Option(help="Random subsets of the same size to compare with.")] = 20,
     seed: Annotated[int, typer.Option(help="For the random subsets and samples.")] = 0,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Neither read nor keep vectors.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Say how even a file is, or a part of it beside random parts of the same size."""
@@ -35,19 +28,7 @@ def measure(
 
     with shown_progress(json_output=json_output) as progress:
         found = measure_sources(
-            sources,
-            subset=subset,
-            text=text,
-            part=part,
-            split=split,
-            metric=metric,
-            encoder=encoder,
-            long=long,
-            thresholds=within,
-            random_draws=draws,
-            seed=seed,
-            use_cache=not no_cache,
-            progress=progress,
+            pool, subset=subset, thresholds=within, random_draws=draws, seed=seed, progress=progress
         )
     if json_output:
         print_json(found.to_dict())

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-KEPT, ASIDE, GROUPS, SCORES, RIVALS = (
-    "Rows kept already",
-    "Rows set aside",
-    "Groups and lengths",
-    "Scores and tokens",
-    "Other strategies",
-)
+from evenly.cli.options import takes
+from evenly.controls.request import ControlRequest
+from evenly.request import PoolRequest
+
+RIVALS = "Other strategies"
 
 
+@takes(pool=PoolRequest, controls=ControlRequest)
 def select(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            help="Files (.json .jsonl .csv .parquet .arrow, plain or .gz .xz .zst), globs, saved datasets folders, "
-            "Hugging Face dataset ids, or - for JSON Lines on standard input. All of them are one pool."
-        ),
-    ],
+    pool: PoolRequest,
+    controls: ControlRequest,
     out: Annotated[
         str,
         typer.Option(
@@ -36,142 +30,14 @@ def select(
             "lie so far apart) or knee. May be left out where --dedup, --floor, --guard, --avoid or --quota say it."
         ),
     ] = None,
-    text: Annotated[
-        str | None,
-        typer.Option(
-            help="Fields that hold the text (FIELD or FIELD,FIELD; the last is the response), or a Jinja template."
-        ),
-    ] = None,
-    part: Annotated[
-        Literal["all", "prompt", "response"], typer.Option(help="Which part of a row is embedded.")
-    ] = "all",
-    split: Annotated[str | None, typer.Option(help="Split of a dataset.")] = None,
-    metric: Annotated[
-        Literal["cosine", "euclidean"], typer.Option(help="cosine is 1 - cos of the vectors.")
-    ] = "cosine",
     start: Annotated[
         str | None,
         typer.Option(help="First pick: a row number from 0, or random. Default: the row nearest the mean."),
     ] = None,
     seed: Annotated[int, typer.Option(help="For --start random and the random sets of the summary.")] = 0,
-    encoder: Annotated[
-        str, typer.Option(help="minilm, a model folder or hub id, vectors:FILE.npy, or column:NAME.")
-    ] = "minilm",
-    long: Annotated[
-        Literal["cut", "mean"],
-        typer.Option(help="Texts beyond the encoder's window: cut them to it, or average all their windows."),
-    ] = "cut",
     allow_copies: Annotated[
         bool, typer.Option("--allow-copies", help="Go on with exact copies once distinct rows run out.")
     ] = False,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Neither read nor keep vectors and picks.")
-    ] = False,
-    device: Annotated[
-        str | None, typer.Option(help="Device to embed and select on, as torch names it.")
-    ] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            help="Memory that selection may hold (2GB, 512MiB); what does not fit goes to scratch files."
-        ),
-    ] = None,
-    engine: Annotated[
-        Literal["local", "ray"], typer.Option(help="Where selection works: this machine, or a Ray cluster.")
-    ] = "local",
-    ray_address: Annotated[
-        str | None,
-        typer.Option(help="Ray cluster to join (host:port or auto). Default: one on this machine."),
-    ] = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Let the encoder folder's own Python code run.")
-    ] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    anchors: Annotated[
-        str | None,
-        typer.Option(
-            help="Rows that count as kept already: a file, a selection folder, or vectors.npy.",
-            rich_help_panel=KEPT,
-        ),
-    ] = None,
-    must: Annotated[
-        list[str] | None,
-        typer.Option(help="FIELD=VALUE: rows that are kept first. May be repeated.", rich_help_panel=KEPT),
-    ] = None,
-    avoid: Annotated[
-        str | None,
-        typer.Option(
-            help="Rows to stay away from, such as a test set, by --distance.", rich_help_panel=ASIDE
-        ),
-    ] = None,
-    distance: Annotated[
-        float | None,
-        typer.Option(help="No kept row lies this near to a row of --avoid.", rich_help_panel=ASIDE),
-    ] = None,
-    dedup: Annotated[
-        float | None,
-        typer.Option(help="Drop rows nearer than this to a kept row.", rich_help_panel=ASIDE),
-    ] = None,
-    guard: Annotated[
-        str | None,
-        typer.Option(
-            help="Set the loneliest share of rows (5%) aside, by the distance to their 10th neighbour.",
-            rich_help_panel=ASIDE,
-        ),
-    ] = None,
-    density: Annotated[
-        float,
-        typer.Option(
-            help="A dial from 0, as far apart as possible, to 1, as dense as the pool.", rich_help_panel=ASIDE
-        ),
-    ] = 0.0,
-    by: Annotated[
-        str | None, typer.Option(help="Field that names each row's group.", rich_help_panel=GROUPS)
-    ] = None,
-    quota: Annotated[
-        str | None,
-        typer.Option(
-            help="Rows from each group: equal, proportional, a number for each, or a JSON file by group.",
-            rich_help_panel=GROUPS,
-        ),
-    ] = None,
-    at_least: Annotated[
-        int, typer.Option(help="At least this many rows from each group.", rich_help_panel=GROUPS)
-    ] = 0,
-    match_length: Annotated[
-        bool,
-        typer.Option(
-            "--match-length",
-            help="Keep the pool's histogram of lengths (by deciles).",
-            rich_help_panel=GROUPS,
-        ),
-    ] = False,
-    quality: Annotated[
-        str | None, typer.Option(help="Field that holds a score for each row.", rich_help_panel=SCORES)
-    ] = None,
-    floor: Annotated[
-        float | None, typer.Option(help="Rows below this score are set aside.", rich_help_panel=SCORES)
-    ] = None,
-    within: Annotated[
-        float | None,
-        typer.Option(
-            help="Distances in the same step of this width count as equal, and the better score decides.",
-            rich_help_panel=SCORES,
-        ),
-    ] = None,
-    weight: Annotated[
-        float | None,
-        typer.Option(
-            help="Pick by distance times score to this power; scores must be above 0.", rich_help_panel=SCORES
-        ),
-    ] = None,
-    tokenizer: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder or hub id that counts the tokens of --keep tokens:…; default: the encoder's.",
-            rich_help_panel=SCORES,
-        ),
-    ] = None,
     strategy: Annotated[
         str,
         typer.Option(
@@ -185,54 +51,23 @@ def select(
             "--refine", help="Spend more time for a larger h_min than greedy reaches.", rich_help_panel=RIVALS
         ),
     ] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Keep the rows that lie as far apart as possible."""
     from evenly.cli.screen import print_json, shown_progress
-    from evenly.controls.request import ControlRequest
-    from evenly.jobs.request import SelectRequest
     from evenly.jobs.select import select_sources
-
-    controls = ControlRequest(
-        anchors=anchors,
-        avoid=avoid,
-        distance=distance,
-        must=tuple(must or ()),
-        by=by,
-        quota=quota,
-        at_least=at_least,
-        guard=guard,
-        density=density,
-        quality=quality,
-        floor=floor,
-        within=within,
-        weight=weight,
-        dedup=dedup,
-        match_length=match_length,
-        tokenizer=tokenizer,
-    )
+    from evenly.selecting.request import SelectRequest
 
     request = SelectRequest(
-        sources=sources,
+        pool=pool,
         keep=keep,
         out=out,
-        text=text,
-        part=part,
-        split=split,
-        metric=metric,
         start=parse_start(start),
         seed=seed,
-        encoder=encoder,
-        long=long,
         allow_copies=allow_copies,
-        use_cache=not no_cache,
-        device=device,
-        trust_remote_code=trust_remote_code,
         controls=controls,
         strategy=strategy,
         refine=refine,
-        memory=memory,
-        engine=engine,
-        ray_address=ray_address,
     )
     if strategy == "all":
         _select_all(request, json_output)
@@ -300,7 +135,7 @@ def print_summary(outcome: Any) -> None:
 
     manifest, measures = outcome.manifest, outcome.measures
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    for note in outcome.notes:
+    for note in outcome.notes():
         console.print(printable(note, 400))
     share = 100.0 * manifest.kept / manifest.pool_rows
     console.print(f"kept {manifest.kept:,} of {manifest.pool_rows:,} rows ({share:.1f} %)", style="bold")
@@ -336,7 +171,7 @@ def print_summary(outcome: Any) -> None:
             "their fill larger"
         )
     console.print(f"certificate: {measures['certificate']['text']}")
-    for name, (distance, first, second) in outcome.pairs.items():
+    for name, (distance, first, second) in outcome.closest_pairs().items():
         of = "kept rows" if name == "kept" else "sampled rows of the pool" if sampled else "pool"
         console.print(f"closest pair of the {of}, {decimals(distance)} apart:")
         console.print(f"  {printable(first)}\n  {printable(second)}", style="dim")

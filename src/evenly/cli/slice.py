@@ -23,8 +23,8 @@ def slice_order(
 ) -> None:
     """Cut another size from a saved order, without embedding (where vectors are cached) or picking again."""
     from evenly.cli.screen import print_json, shown_progress
-    from evenly.jobs.request import selection_folder
     from evenly.jobs.slice import slice_selection
+    from evenly.selecting.request import selection_folder
     from evenly.words import decimals
 
     with shown_progress(json_output=json_output) as progress:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from evenly.cli.options import takes
+from evenly.request import PoolRequest
 
+
+@takes(pool=PoolRequest)
 def split(
-    sources: Annotated[list[str], typer.Argument(help="Files, as for select. All of them are one pool.")],
+    pool: PoolRequest,
     out: Annotated[str, typer.Option(help="Folder for the parts, e.g. parts/.")],
     test: Annotated[str | None, typer.Option(help="Rows of the test part: a share (10%) or a count.")] = None,
     folds: Annotated[int | None, typer.Option(help="Deal the rows out to so many folds instead.")] = None,
@@ -18,17 +22,6 @@ def split(
     gap: Annotated[
         float | None, typer.Option(help="Leave rows nearer than this to a test row out of the train part.")
     ] = None,
-    text: Annotated[str | None, typer.Option(help="Fields that hold the text, as for select.")] = None,
-    part: Annotated[
-        Literal["all", "prompt", "response"], typer.Option(help="Which part of a row is embedded.")
-    ] = "all",
-    metric: Annotated[
-        Literal["cosine", "euclidean"], typer.Option(help="cosine is 1 - cos of the vectors.")
-    ] = "cosine",
-    encoder: Annotated[
-        str, typer.Option(help="minilm, a model folder or hub id, vectors:FILE.npy, or column:NAME.")
-    ] = "minilm",
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Neither read nor keep vectors.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Make a test part that covers the pool, without near-copies in the train part, or folds."""
@@ -36,19 +29,7 @@ def split(
     from evenly.jobs.split import SplitRequest, split_sources
     from evenly.words import decimals
 
-    request = SplitRequest(
-        sources=sources,
-        out=out,
-        test=test,
-        folds=folds,
-        both=both,
-        gap=gap,
-        text=text,
-        part=part,
-        metric=metric,
-        encoder=encoder,
-        use_cache=not no_cache,
-    )
+    request = SplitRequest(pool, out, test=test, folds=folds, both=both, gap=gap)
     with shown_progress(json_output=json_output) as progress:
         found = split_sources(request, progress)
     if json_output:

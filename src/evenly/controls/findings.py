@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from evenly.controls.lengths import length_shift
 from evenly.controls.prepare import Prepared, SetAside
 from evenly.controls.request import ControlRequest
 from evenly.folder.manifest import SET_ASIDE_SCHEMA
-from evenly.jobs.picking import MAXMIN, Picker
 from evenly.rows.noise import noise_reasons, usual_rows
 from evenly.rows.rows import Rows
 from evenly.types import Float64Array, Selection
@@ -22,9 +20,7 @@ NOISY_PICKS = 3
 """So many noisy rows among the first picks are worth a warning."""
 
 
-def findings(
-    asked: ControlRequest, prepared: Prepared, selection: Selection, rows: Rows, picker: Picker
-) -> dict[str, Any]:
+def findings(asked: ControlRequest, prepared: Prepared, selection: Selection, rows: Rows) -> dict[str, Any]:
     """What each control did: counts, the length shift, quality kept and dropped, groups, noise among first picks."""
     controls = prepared.controls
     found: dict[str, Any] = dict(prepared.facts)
@@ -50,11 +46,8 @@ def findings(
             "amount": prepared.budget.amount,
             "spent": int(controls.costs[selection.rows].sum()),
         }
-    if picker.refine:
-        greedy = replace(picker, refine=False).pick(prepared)
-        found["refine"] = {"greedy_h_min": float(greedy.h_min), "h_min": float(selection.h_min)}
     if prepared.quality is not None:
-        found["quality"] = _quality(asked, prepared, prepared.quality, selection, picker)
+        found["quality"] = _quality(asked, prepared.quality, selection)
     return found
 
 
@@ -64,17 +57,12 @@ def _dropped(selection: Selection) -> Any:
     return dropped
 
 
-def _quality(
-    asked: ControlRequest, prepared: Prepared, scores: Float64Array, selection: Selection, picker: Picker
-) -> dict[str, Any]:
+def _quality(asked: ControlRequest, scores: Float64Array, selection: Selection) -> dict[str, Any]:
     dropped = _dropped(selection)
-    plain = picker.without_quality(prepared) if picker.strategy == MAXMIN else None
     return {
         "field": asked.quality,
         "kept_mean": float(scores[selection.rows].mean()),
         "dropped_mean": float(scores[dropped].mean()) if dropped.any() else None,
-        "h_min": selection.h_min if np.isfinite(selection.h_min) else None,
-        "h_min_without": plain.h_min if plain is not None and np.isfinite(plain.h_min) else None,
     }
 
 
@@ -177,8 +165,6 @@ def _quality_line(quality: dict[str, Any]) -> str:
     line = f"quality: mean {quality['field']} {quality['kept_mean']:.4g} of kept rows"
     if quality["dropped_mean"] is not None:
         line += f", {quality['dropped_mean']:.4g} of dropped ones"
-    if quality["h_min"] is not None and quality["h_min_without"] is not None:
-        line += f"; h_min {quality['h_min']:.4g}, without the scores {quality['h_min_without']:.4g}"
     return line
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from evenly.errors import InputError
-from evenly.opened import COLUMN, FILE
 from evenly.rows.rows import Rows
 from evenly.types import Int64Array
 from evenly.vectors.folders import find_folder
+from evenly.vectors.registry import COLUMN, FILE
 
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 BINS = 10

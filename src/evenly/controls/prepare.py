@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from evenly.controls.lengths import length_bins, token_counts
-from evenly.controls.outside import OutsideRows
-from evenly.controls.request import ALL, ControlRequest
-from evenly.engine.budgets import Budget, read_budget
+from evenly.controls.request import ControlRequest
+from evenly.engine.budgets import ALL, Budget, read_budget
 from evenly.engine.constraints import Controls
 from evenly.engine.guard import NEIGHBOURS, density_weights, lonely_rows, read_share
 from evenly.engine.orders import nearest_of
+from evenly.engine.points import Points
 from evenly.engine.quotas import Quotas, group_rows, quotas_for
 from evenly.errors import InputError
 from evenly.measures.loneliest import loneliest, neighbour_radius
+from evenly.opened import OpenedPool
 from evenly.rows.rows import Rows
-from evenly.types import BoolArray, Float64Array, Int64Array, Metric, metric_distance
+from evenly.types import BoolArray, Float64Array, Int64Array, metric_distance
 
 
 @dataclass
@@ -74,11 +74,7 @@ class Prepared:
 def prepare_controls(
     asked: ControlRequest,
     keep: str | None,
-    rows: Rows,
-    vectors: Tensor,
-    metric: Metric,
-    outside: OutsideRows,
-    encoder: str,
+    pool: OpenedPool,
     given: Int64Array | None = None,
 ) -> Prepared:
     """Turns options into what the loop takes.
@@ -86,33 +82,30 @@ def prepare_controls(
     Args:
         asked: passed `check_controls`.
         keep: as asked; None for all that the controls leave.
-        rows: the pool.
-        vectors: (N, d) float32 prepared rows.
-        metric: of all distances.
-        outside: reads and embeds other files.
-        encoder: as the user named it.
+        pool: the pool.
         given: rows kept first, of a selection that is extended.
 
     Raises:
         InputError: an unknown field, a score that is no number, a control that leaves nothing, a quota that
             cannot be met, other vectors of another dimension.
     """
+    rows, points = pool.rows, pool.points
     budget = read_budget(ALL if keep is None else keep)
     facts: dict[str, Any] = {}
     lengths = rows.characters
     must = _must_rows(asked, rows) if given is None else given
     anchors = None
     if asked.anchors is not None:
-        anchors = outside.vectors(asked.anchors, "anchors")
+        anchors = pool.outside(asked.anchors, "anchors").tensor
         facts["anchors"] = {"name": asked.anchors, "rows": len(anchors)}
     quality = _quality(rows, asked.quality) if asked.quality else None
     aside = SetAside()
     _floor(asked, quality, aside)
-    _avoid(asked, vectors, metric, outside, must, aside, facts)
-    radius = neighbour_radius(vectors, NEIGHBOURS) if asked.density else None
+    _avoid(asked, pool, must, aside, facts)
+    radius = neighbour_radius(points.tensor, NEIGHBOURS) if asked.density else None
     by_density = None if radius is None else density_weights(radius, asked.density)
     if asked.guard:
-        _guard(asked.guard, vectors, radius, metric, must, aside)
+        _guard(asked.guard, points, radius, must, aside)
     eligible = aside.eligible(len(rows))
     if not eligible.any():
         raise InputError(f"every row was set aside ({_told(aside.counts())}); loosen one of these controls")
@@ -125,7 +118,7 @@ def prepare_controls(
         raise InputError(
             f"{len(must)} rows must be kept and --keep {budget.text} gives {count}; raise --keep"
         )
-    costs = token_counts(rows, asked.tokenizer, encoder) if budget.unit == "tokens" else None
+    costs = token_counts(rows, asked.tokenizer, pool.request.encoder) if budget.unit == "tokens" else None
     controls = Controls(
         eligible=eligible if aside.reasons else None,
         anchors=anchors,
@@ -182,17 +175,15 @@ def _floor(asked: ControlRequest, quality: Float64Array | None, aside: SetAside)
 
 def _avoid(
     asked: ControlRequest,
-    vectors: Tensor,
-    metric: Metric,
-    outside: OutsideRows,
+    pool: OpenedPool,
     must: Int64Array,
     aside: SetAside,
     facts: dict[str, Any],
 ) -> None:
     if asked.avoid is None or asked.distance is None:
         return
-    others = outside.vectors(asked.avoid, "rows to avoid")
-    index, distance = nearest_of(vectors, others, metric)
+    others = pool.outside(asked.avoid, "rows to avoid")
+    index, distance = nearest_of(pool.points.tensor, others.tensor, pool.metric)
     near = np.flatnonzero(distance <= asked.distance)
     blocked = np.intersect1d(near, must)
     if len(blocked):
@@ -216,20 +207,19 @@ def _avoid(
 
 def _guard(
     asked: str,
-    vectors: Tensor,
+    points: Points,
     radius: Float64Array | None,
-    metric: Metric,
     must: Int64Array,
     aside: SetAside,
 ) -> None:
     share = read_share(asked, "--guard")
     if radius is None:
-        lonely, far = loneliest(vectors, share, NEIGHBOURS)
+        lonely, far = loneliest(points.tensor, share, NEIGHBOURS)
     else:
         lonely = lonely_rows(radius, share)
         far = radius[lonely]
     spared = np.isin(lonely, must)
-    shown = metric_distance(np.square(far[~spared]), metric)
+    shown = metric_distance(np.square(far[~spared]), points.metric)
     aside.add(
         lonely[~spared],
         "guard",

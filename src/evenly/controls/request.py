@@ -7,33 +7,62 @@ from typing import Any
 
 import numpy as np
 
-from evenly.engine.budgets import read_budget
+from evenly.engine.budgets import ALL, read_budget
 from evenly.errors import InputError
+from evenly.request import option
 
-ALL = "100%"
-"""What ``--keep`` is where it is left out: all that quotas, floors and near-copies leave."""
+KEPT, EXCLUDED, GROUPS, SCORES = (
+    "Rows kept already",
+    "Rows excluded",
+    "Groups and lengths",
+    "Scores and tokens",
+)
 
 
 @dataclass(frozen=True)
 class ControlRequest:
     """What was asked for beyond how much to keep. See the options of `evenly select` for each."""
 
-    anchors: str | None = None
-    avoid: str | None = None
-    distance: float | None = None
-    must: tuple[str, ...] = ()
-    by: str | None = None
-    quota: str | None = None
-    at_least: int = 0
-    guard: str | None = None
-    density: float = 0.0
-    quality: str | None = None
-    floor: float | None = None
-    within: float | None = None
-    weight: float | None = None
-    dedup: float | None = None
-    match_length: bool = False
-    tokenizer: str | None = None
+    anchors: str | None = option(
+        None, "Rows that count as kept already: a file, a selection folder, or vectors.npy.", group=KEPT
+    )
+    must: tuple[str, ...] = option((), "FIELD=VALUE: rows that are kept first. May be repeated.", group=KEPT)
+    avoid: str | None = option(
+        None, "Rows to stay away from, such as a test set, by --distance.", group=EXCLUDED
+    )
+    distance: float | None = option(None, "No kept row lies this near to a row of --avoid.", group=EXCLUDED)
+    dedup: float | None = option(None, "Drop rows nearer than this to a kept row.", group=EXCLUDED)
+    guard: str | None = option(
+        None,
+        "Exclude the loneliest share of rows (5%), by the distance to their 10th neighbour.",
+        group=EXCLUDED,
+    )
+    density: float = option(
+        0.0, "A dial from 0, as far apart as possible, to 1, as dense as the pool.", group=EXCLUDED
+    )
+    by: str | None = option(None, "Field that names each row's group.", group=GROUPS)
+    quota: str | None = option(
+        None,
+        "Rows from each group: equal, proportional, a number for each, or a JSON file by group.",
+        group=GROUPS,
+    )
+    at_least: int = option(0, "At least this many rows from each group.", group=GROUPS)
+    match_length: bool = option(False, "Keep the pool's histogram of lengths (by deciles).", group=GROUPS)
+    quality: str | None = option(None, "Field that holds a score for each row.", group=SCORES)
+    floor: float | None = option(None, "Rows below this score are excluded.", group=SCORES)
+    within: float | None = option(
+        None,
+        "Distances in the same step of this width count as equal, and the better score decides.",
+        group=SCORES,
+    )
+    weight: float | None = option(
+        None, "Pick by distance times score to this power; scores must be above 0.", group=SCORES
+    )
+    tokenizer: str | None = option(
+        None,
+        "Folder or hub id that counts the tokens of --keep tokens:…; default: the encoder's.",
+        group=SCORES,
+    )
 
     def asked(self) -> dict[str, Any]:
         """The options that were used, by name, as JSON holds them."""

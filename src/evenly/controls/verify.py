@@ -3,53 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
-from evenly.controls.outside import OutsideRows
 from evenly.controls.prepare import Prepared, prepare_controls
 from evenly.controls.request import ControlRequest
 from evenly.errors import InputError
 from evenly.folder.manifest import SET_ASIDE_FILE, Manifest
 from evenly.measures.verify import Check, Rule
-from evenly.opened import pool_vectors
-from evenly.rows.forms import Part
-from evenly.rows.rows import Rows
-from evenly.types import Float32Array, Float64Array, Int64Array, Metric
-from evenly.vectors import Cache
+from evenly.opened import OpenedPool
+from evenly.types import Float64Array, Int64Array
 
 
-def prepare_again(
-    manifest: Manifest,
-    rows: Rows,
-    vectors: Float32Array,
-    encoder: str,
-    picks: Int64Array,
-    cache: Cache | None,
-) -> Prepared:
+def prepare_again(manifest: Manifest, pool: OpenedPool, picks: Int64Array) -> Prepared:
     """The controls of a manifest over the same rows, made as select made them.
 
     Raises:
         InputError: a file of anchors or rows to avoid is missing or another one.
     """
     asked = ControlRequest.read(manifest.options.get("controls", {}))
-    metric = cast(Metric, manifest.metric)
-    outside = OutsideRows(
-        encoder,
-        manifest.encoder.identity,
-        vectors.shape[1],
-        metric,
-        manifest.text,
-        cast(Part, manifest.part),
-        lambda others: pool_vectors(others, encoder, long=cast(Any, manifest.encoder.long), cache=cache),
-    )
     given = None if asked.must else picks[: manifest.options.get("given", 0)]
     keep = None if manifest.options.get("keep_left_out") else manifest.keep
-    return prepare_controls(asked, keep, rows, torch.from_numpy(vectors), metric, outside, encoder, given)
+    return prepare_controls(asked, keep, pool, given)
 
 
 def rule_of(manifest: Manifest, prepared: Prepared, picks: Int64Array) -> Rule:

@@ -1,5 +1,1 @@
-"""Choosing rows by their vectors: the exact greedy max-min order over any pool."""
-
-from evenly.engine.greedy import select
-
-__all__ = ["select"]
+"""Vectors to orders: distances, quantised codes, pools, the greedy loop, and the search for neighbours."""

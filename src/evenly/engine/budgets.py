@@ -15,6 +15,9 @@ from evenly.types import Float64Array, Int64Array
 
 Unit = Literal["rows", "tokens", "chars", "distance", "knee"]
 
+ALL = "100%"
+"""What keep is where it is left out: all that quotas, floors and near-copies leave."""
+
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)([kmb]?)", re.IGNORECASE)
 

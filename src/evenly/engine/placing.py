@@ -61,7 +61,7 @@ class Placement:
 
 
 @dataclass(frozen=True)
-class Engine:
+class Backend:
     """What the user says of where selection works.
 
     Attributes:

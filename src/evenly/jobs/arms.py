@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenly.engine import select
 from evenly.engine.constraints import Controls
-from evenly.engine.greedy import pool_tensor, select_prepared
+from evenly.engine.greedy import pool_tensor, select, select_prepared
 from evenly.engine.quotas import Quotas, quotas_for
 from evenly.errors import InputError
 from evenly.train.arms import Arm

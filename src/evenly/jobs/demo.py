@@ -6,16 +6,17 @@ import json
 from pathlib import Path
 
 from evenly.files import one_line_errors, write_atomically
-from evenly.jobs.request import SelectRequest
-from evenly.jobs.select import SelectOutcome, select_sources
+from evenly.request import PoolRequest
 from evenly.rows.documentation import documentation_rows
+from evenly.selecting.request import SelectRequest
+from evenly.selecting.run import Recorded, run_selection
 from evenly.types import Progress, silent
 
 POOL_FILE = "documentation.jsonl"
 KEPT_FILE = "kept.jsonl"
 
 
-def run_demo(folder: Path, *, limit: int, progress: Progress = silent) -> SelectOutcome:
+def run_demo(folder: Path, *, limit: int, progress: Progress = silent) -> Recorded:
     """Writes documentation strings as instruction rows and keeps the even half of them.
 
     Args:
@@ -27,5 +28,5 @@ def run_demo(folder: Path, *, limit: int, progress: Progress = silent) -> Select
     with one_line_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / POOL_FILE, "".join(json.dumps(row) + "\n" for row in rows))
-    request = SelectRequest(sources=[str(folder / POOL_FILE)], keep="50%", out=str(folder / KEPT_FILE))
-    return select_sources(request, progress=progress)
+    request = SelectRequest(PoolRequest([str(folder / POOL_FILE)]), "50%", str(folder / KEPT_FILE))
+    return run_selection(request, progress=progress)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,10 +13,8 @@ import pyarrow.parquet as pq
 from evenly.controls.request import ControlRequest
 from evenly.errors import InputError
 from evenly.folder.manifest import ORDER_FILE, Manifest, read_manifest
-from evenly.jobs.request import SelectRequest
-from evenly.jobs.select import SelectOutcome, select_sources
-from evenly.jobs.verify import kept_in_order, source_places
-from evenly.rows.forms import Part
+from evenly.selecting.reopened import kept_in_order, saved_request
+from evenly.selecting.run import Recorded, Saved, run_selection
 from evenly.types import Int64Array, Progress, silent
 
 
@@ -31,7 +29,7 @@ class Extension:
         added_new: rows added from the new ones.
     """
 
-    outcome: SelectOutcome
+    outcome: Recorded
     before: dict[str, Any]
     added_old: int
     added_new: int
@@ -83,31 +81,11 @@ def extend_selection(
     manifest = read_manifest(folder)
     _check_extendable(manifest)
     picks = kept_in_order(pq.read_table(folder / ORDER_FILE))
-    request = replace(
-        saved_request(manifest, folder, keep, out, use_cache=use_cache), controls=_carried(manifest)
-    )
-    request = replace(request, sources=[*request.sources, *new_sources])
-    outcome = select_sources(request, progress=progress, given=picks, given_sources=manifest.sources)
+    request = saved_request(manifest, folder, keep, out, use_cache=use_cache)
+    both = replace(request.pool, sources=[*request.pool.sources, *new_sources])
+    request = replace(request, pool=both, controls=_carried(manifest))
+    outcome = run_selection(request, saved=Saved(picks, manifest.sources), progress=progress)
     return _extension(manifest, outcome, picks)
-
-
-def saved_request(manifest: Manifest, folder: Path, keep: str, out: str, *, use_cache: bool) -> SelectRequest:
-    """What a saved selection was asked for, with another size and place."""
-    return SelectRequest(
-        sources=source_places(manifest, folder),
-        keep=keep,
-        out=out,
-        text=manifest.text,
-        part=cast(Part, manifest.part),
-        split=manifest.options.get("split"),
-        metric=manifest.metric,
-        seed=manifest.seed,
-        encoder=manifest.encoder.name,
-        long=cast(Any, manifest.encoder.long),
-        allow_copies=manifest.allow_copies,
-        use_cache=use_cache,
-        controls=ControlRequest.read(manifest.options.get("controls", {})),
-    )
 
 
 def _check_extendable(manifest: Manifest) -> None:
@@ -126,7 +104,7 @@ def _carried(manifest: Manifest) -> ControlRequest:
     return replace(ControlRequest.read(manifest.options.get("controls", {})), must=())
 
 
-def _extension(manifest: Manifest, outcome: SelectOutcome, picks: Int64Array) -> Extension:
+def _extension(manifest: Manifest, outcome: Recorded, picks: Int64Array) -> Extension:
     order = pq.read_table(outcome.folder / ORDER_FILE, columns=["rank"])
     added = kept_in_order(order)[len(picks) :]
     new = int(np.count_nonzero(added >= manifest.pool_rows))

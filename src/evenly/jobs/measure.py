@@ -4,63 +4,57 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from evenly.errors import InputError
 from evenly.measures import Measures, measure
-from evenly.opened import check_encoder, pool_vectors
-from evenly.rows.forms import Part
+from evenly.opened import check_request, open_pool, read_pool
+from evenly.request import PoolRequest
 from evenly.rows.rows import Rows
-from evenly.rows.sources import read_rows
 from evenly.types import Int64Array, Progress, silent
-from evenly.vectors import Cache
 
 
 def measure_sources(
-    sources: Sequence[str],
+    request: PoolRequest,
     *,
     subset: str | None = None,
-    text: str | None = None,
-    part: Part = "all",
-    split: str | None = None,
-    metric: str = "cosine",
-    encoder: str = "minilm",
-    long: Literal["cut", "mean"] = "cut",
     thresholds: Sequence[float] | None = None,
     random_draws: int = 20,
     seed: int = 0,
-    use_cache: bool = True,
     progress: Progress = silent,
 ) -> Measures:
     """Reads, embeds and measures a pool, or the rows of it that ``subset`` holds.
 
     Args:
-        sources: as `evenly.rows.sources.read_rows`.
+        request: the pool.
         subset: a file whose records are all among the pool's; None measures the pool itself.
         thresholds: distances to count pairs within.
         random_draws: random subsets of the same size to compare with.
+        seed: of samples and draws.
+        progress: called as each stage goes on.
 
     Raises:
         InputError: something cannot be used, or the subset holds a record that the pool does not.
     """
-    check_encoder(encoder)
-    rows = read_rows(list(sources), text=text, part=part, split=split, progress=progress)
+    check_request(request)
+    rows = read_pool(request, progress=progress)
     chosen = None
     if subset is not None:
-        chosen = rows_of_subset(rows, read_rows([subset], text=text, progress=progress), subset)
-    cache = Cache.open() if use_cache else None
-    found = pool_vectors(rows, encoder, long=long, cache=cache, progress=progress)
-    return measure(
-        found.vectors,
-        chosen,
-        metric=metric,
-        random_draws=random_draws,
-        seed=seed,
-        thresholds=thresholds,
-        progress=progress,
-    )
+        own = replace(request, sources=[subset], part="all", split=None)
+        chosen = rows_of_subset(rows, read_pool(own, progress=progress), subset)
+    with open_pool(request, rows, progress=progress) as pool:
+        return measure(
+            pool.points.vectors,
+            chosen,
+            metric=request.metric,
+            random_draws=random_draws,
+            seed=seed,
+            thresholds=thresholds,
+            progress=progress,
+        )
 
 
 def rows_of_subset(pool: Rows, subset: Rows, name: str) -> Int64Array:

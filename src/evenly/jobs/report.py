@@ -7,9 +7,10 @@ from typing import Literal
 
 from evenly.errors import MissingExtraError
 from evenly.folder.manifest import read_manifest
-from evenly.jobs.verify import read_vectors
+from evenly.opened import open_pool
 from evenly.report.page import write_report
 from evenly.report.points import LIMIT_POINTS
+from evenly.selecting.reopened import saved_pool
 from evenly.types import Float32Array, Progress, silent
 
 UMAP_SEED = 0
@@ -35,7 +36,8 @@ def report_folder(
     """
     coordinates = None
     if map == "umap":
-        coordinates = _umap(read_vectors(read_manifest(folder), folder, progress=progress))
+        with open_pool(saved_pool(read_manifest(folder), folder), progress=progress) as pool:
+            coordinates = _umap(pool.points.vectors)
     return write_report(folder, limit_points=limit_points or LIMIT_POINTS, map=map, coordinates=coordinates)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from evenly.engine import select
-from evenly.opened import pool_vectors
+from evenly.engine.greedy import select
 from evenly.rows.forms import Part
 from evenly.rows.sources import rows_of
 from evenly.types import Progress, Selection, silent
 from evenly.vectors import Cache
+from evenly.vectors.registry import pool_vectors
 
 if TYPE_CHECKING:
     import datasets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,32 +10,24 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from evenly.checks import check_metric
 from evenly.controls.findings import findings, set_aside_table
 from evenly.controls.lengths import token_counts
 from evenly.controls.verify import prepare_again
 from evenly.engine.budgets import Budget, affordable, far_enough, read_budget
 from evenly.engine.greedy import Start
 from evenly.engine.knee import knee
-from evenly.engine.mapped import tensor_of
 from evenly.engine.orders import selection_of
 from evenly.errors import InputError
 from evenly.folder.manifest import ORDER_FILE, Manifest, read_manifest
 from evenly.folder.writing import check_folder
-from evenly.jobs.extend import saved_request
-from evenly.jobs.picking import Picker
-from evenly.jobs.record import write_record
-from evenly.jobs.request import Made, SelectRequest, Stopwatch, selection_folder
-from evenly.jobs.select import embed_rows
-from evenly.jobs.verify import kept_in_order, read_sources
-from evenly.jobs.where import engine_of
-from evenly.measures.evenness import measured
-from evenly.opened import prepared_rows, vectors_sha256
+from evenly.opened import open_pool, read_pool
 from evenly.records import OutputRecord
 from evenly.rows.rows import Rows
 from evenly.rows.writing import check_output
+from evenly.selecting.reopened import kept_in_order, saved_request
+from evenly.selecting.request import Made, SelectRequest, Stopwatch, selection_folder
+from evenly.selecting.run import record
 from evenly.types import Float64Array, Int64Array, Progress, silent
-from evenly.vectors import Cache
 
 
 @dataclass(frozen=True)
@@ -89,8 +82,9 @@ def slice_selection(
         raise InputError(f"{out} has its record in {folder}, the order that is cut; name another file")
     check_folder(selection_folder(out))
     watch = Stopwatch()
+    request = saved_request(manifest, folder, keep, out, use_cache=use_cache)
     with watch.time("read"):
-        rows = read_sources(manifest, folder, None)
+        rows = read_pool(request.pool, progress=progress)
     for expected, found in zip(manifest.sources, rows.sources, strict=True):
         if expected.sha256 != found.sha256:
             raise InputError(f"{found.name} was changed since {folder} was made; select again")
@@ -102,10 +96,9 @@ def slice_selection(
     count = _prefix(manifest, budget, rows, picks, radii, tokenizer)
     if count < max(1, manifest.options.get("given", 0)):
         raise InputError(f"keep {budget.text} is fewer rows than the order must begin with; raise --keep")
-    request = saved_request(manifest, folder, keep, out, use_cache=use_cache)
     controls = replace(request.controls, tokenizer=tokenizer if budget.unit == "tokens" else None)
     request = replace(request, start=_start(manifest), controls=controls)
-    written = _record(request, manifest, rows, picks[:count], watch, progress)
+    written = _record(request, manifest, picks[:count], rows, watch, progress)
     return Slice(count, len(picks), written.h_min, written.outputs)
 
 
@@ -119,37 +112,25 @@ def _start(manifest: Manifest) -> Start:
 def _record(
     request: SelectRequest,
     manifest: Manifest,
-    rows: Rows,
     picks: Int64Array,
+    rows: Rows,
     watch: Stopwatch,
     progress: Progress,
 ) -> Manifest:
     """Measures what was cut and writes it as select does."""
-    metric = check_metric(request.metric)
-    cache = Cache.open() if request.use_cache else None
-    with watch.time("embed"):
-        found = embed_rows(request, rows, cache, progress)
-    with watch.time("select"):
-        vectors = prepared_rows(found.vectors, metric, engine_of(request))
-        tensor, hashed = tensor_of(vectors), vectors_sha256(vectors)
-        options = {**manifest.options, "controls": request.controls.asked(), "keep_left_out": False}
-        shorter = manifest.model_copy(update={"keep": request.keep, "options": options})
-        prepared = prepare_again(shorter, rows, vectors, request.encoder, picks, cache)
-        selection = selection_of(tensor, picks, metric, anchors=prepared.controls.anchors)
-        facts = findings(request.controls, prepared, selection, rows, Picker(tensor, hashed, metric))
-        aside = set_aside_table(prepared.set_aside, selection, rows, request.controls.dedup)
-    made = Made(selection, vectors, hashed, facts, aside)
-    with watch.time("measure"):
-        measures, proof = measured(
-            made.vectors,
-            selection,
-            draws=request.random_draws,
-            seed=request.seed,
-            restricted_by=request.controls.restricting("given" in manifest.options),
-            progress=progress,
-        )
-        measures["controls"] = facts
-    return write_record(request, rows, found, made, measures, proof.parts, watch)
+    with ExitStack() as opened:
+        with watch.time("embed"):
+            pool = opened.enter_context(open_pool(request.pool, rows, progress=progress))
+        with watch.time("select"):
+            options = {**manifest.options, "controls": request.controls.asked(), "keep_left_out": False}
+            shorter = manifest.model_copy(update={"keep": request.keep, "options": options})
+            prepared = prepare_again(shorter, pool, picks)
+            anchors = prepared.controls.anchors
+            selection = selection_of(pool.points.tensor, picks, pool.metric, anchors=anchors)
+            facts = findings(request.controls, prepared, selection, rows)
+            aside = set_aside_table(prepared.set_aside, selection, rows, request.controls.dedup)
+    made = Made(pool, selection, facts, aside)
+    return record(request, made, "given" in manifest.options, watch, progress).manifest
 
 
 def _check_nested(manifest: Manifest) -> None:

@@ -3,48 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from evenly.checks import check_int, check_keep, check_metric
-from evenly.engine.greedy import pool_tensor
+from evenly.checks import check_int, check_keep
 from evenly.engine.orders import nearest_of
 from evenly.engine.splits import covering_test, duplex, folds, near_parts
 from evenly.errors import InputError
 from evenly.files import one_line_errors, write_atomically
-from evenly.opened import check_encoder, pool_vectors
+from evenly.opened import check_request, open_pool, read_pool
 from evenly.records import OutputRecord
-from evenly.rows.forms import Part
-from evenly.rows.rows import Rows
-from evenly.rows.sources import read_rows
+from evenly.request import PoolRequest
+from evenly.rows.parts import part_place
 from evenly.rows.writing import check_output, write_rows
 from evenly.types import Int64Array, Metric, Progress, silent
-from evenly.vectors import Cache
 
 RECORD_FILE = "split.json"
-_ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".arrow")
 
 
 @dataclass(frozen=True)
 class SplitRequest:
     """What `evenly split` was asked for. See the command's help for each."""
 
-    sources: Sequence[str]
+    pool: PoolRequest
     out: str
     test: str | None = None
     folds: int | None = None
     both: bool = False
     gap: float | None = None
-    text: str | None = None
-    part: Part = "all"
-    metric: str = "cosine"
-    encoder: str = "minilm"
-    long: Literal["cut", "mean"] = "cut"
-    use_cache: bool = True
 
 
 @dataclass(frozen=True)
@@ -83,31 +72,26 @@ def split_sources(request: SplitRequest, progress: Progress = silent) -> SplitOu
     Raises:
         InputError: neither or both of test and folds, a gap that leaves no train row, or what cannot be read.
     """
-    metric = check_metric(request.metric)
+    check_request(request.pool)
     _check(request)
-    check_encoder(request.encoder)
-    rows = read_rows(list(request.sources), text=request.text, part=request.part, progress=progress)
+    rows = read_pool(request.pool, progress=progress)
     places = {name: part_place(request.out, name, rows) for name in _names(request)}
     with one_line_errors(Path(request.out)):
         Path(request.out).mkdir(parents=True, exist_ok=True)
     for place in places.values():
         check_output(rows, place)
-    found = pool_vectors(
-        rows,
-        request.encoder,
-        long=request.long,
-        cache=Cache.open() if request.use_cache else None,
-        progress=progress,
-    )
-    vectors = pool_tensor(found.vectors, metric)
-    parts = _parts(request, vectors, metric, progress)
+    with open_pool(request.pool, rows, progress=progress) as pool:
+        vectors, metric = pool.points.tensor, pool.metric
+        parts = _parts(request, vectors, metric, progress)
+        fill = {name: _fill(vectors, part, metric) for name, part in parts.items()}
+        gap = None if request.test is None else _gap(vectors, parts, metric)
     left = np.setdiff1d(np.arange(len(rows)), np.concatenate(list(parts.values())))
     outputs = [record for name, part in parts.items() for record in write_rows(rows, part, places[name])]
     outcome = SplitOutcome(
         {name: len(part) for name, part in parts.items()},
         len(left),
-        {name: _fill(vectors, part, metric) for name, part in parts.items()},
-        None if request.test is None else _gap(vectors, parts, metric),
+        fill,
+        gap,
         outputs,
     )
     record = {**outcome.to_dict(), "left_out_ids": [rows.ids[row] for row in left.tolist()]}
@@ -132,16 +116,6 @@ def _names(request: SplitRequest) -> list[str]:
     if request.folds is None:
         return ["train", "test"]
     return [f"fold{number}" for number in range(1, request.folds + 1)]
-
-
-def part_place(out: str, name: str, rows: Rows) -> str:
-    """One file per part for a single file, else a folder per part with one file per source."""
-    if len(rows.opened) == 1 and rows.opened[0].path is not None and rows.opened[0].path.is_file():
-        suffixes = "".join(rows.opened[0].path.suffixes[-2:])
-        known = [ending for ending in _ENDINGS if ending in suffixes]
-        if known:
-            return str(Path(out) / f"{name}{suffixes[suffixes.index(known[0]) :]}")
-    return str(Path(out) / name) + "/"
 
 
 def _parts(request: SplitRequest, vectors: Any, metric: Metric, progress: Progress) -> dict[str, Int64Array]:

@@ -11,22 +11,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from evenly.checks import check_int, check_metric
-from evenly.controls.request import check_controls
+from evenly.controls.prepare import Prepared, prepare_controls
 from evenly.errors import InputError, MissingExtraError
 from evenly.files import one_line_errors, write_atomically
-from evenly.jobs.picking import check_strategy
-from evenly.jobs.request import SelectRequest
-from evenly.jobs.select import embed_rows, selection_parts
-from evenly.jobs.split import part_place
 from evenly.measures.diversity import vendi_score
-from evenly.opened import check_encoder
+from evenly.opened import OpenedPool, open_pool, read_pool
 from evenly.records import OutputRecord
-from evenly.rows.sources import read_rows
+from evenly.rows.parts import part_place
 from evenly.rows.writing import check_output, write_rows
+from evenly.selecting.picking import ALL_STRATEGIES
+from evenly.selecting.request import SelectRequest
+from evenly.selecting.run import check_selecting, picker_of
 from evenly.strategies import STRATEGIES
-from evenly.types import Int64Array, Progress, silent
-from evenly.vectors import Cache
+from evenly.types import Int64Array, Progress, Selection, silent
 
 RECORD_FILE = "strategies.json"
 
@@ -79,49 +76,35 @@ def select_all(request: SelectRequest, progress: Progress = silent) -> AllStrate
     Raises:
         InputError: as for one strategy, or ``out`` is no folder.
     """
-    metric = check_metric(request.metric)
-    check_int(request.seed, "--seed", at_least=0)
-    controls = request.controls
-    check_controls(controls, request.keep, request.start, request.allow_copies, scores_alone=True)
-    check_strategy("all", controls, request.keep, request.start, request.refine)
+    if request.strategy != ALL_STRATEGIES:
+        raise InputError(f"every strategy is asked for by strategy all; got {request.strategy}")
+    check_selecting(request)
     if not request.out.endswith("/") and not Path(request.out).is_dir():
         raise InputError("--strategy all writes one arm per strategy: give --out a folder, e.g. arms/")
-    check_encoder(request.encoder)
-    rows = read_rows(
-        list(request.sources), text=request.text, part=request.part, split=request.split, progress=progress
-    )
+    rows = read_pool(request.pool, progress=progress)
     places = {name: part_place(request.out, name, rows) for name in STRATEGIES}
     with one_line_errors(Path(request.out)):
         Path(request.out).mkdir(parents=True, exist_ok=True)
     for place in places.values():
         check_output(rows, place)
-    cache = Cache.open() if request.use_cache else None
-    found = embed_rows(request, rows, cache, progress)
-    _, prepared, picker = selection_parts(request, rows, found, metric, cache, progress)
     picks: dict[str, Int64Array] = {}
     measured: dict[str, dict[str, Any]] = {}
     missing: dict[str, str] = {}
     outputs: list[OutputRecord] = []
-    for name in STRATEGIES:
-        started = time.perf_counter()
-        try:
-            selection = replace(picker, strategy=name, cache=None, allow_copies=True).pick(prepared, progress)
-        except MissingExtraError as error:
-            missing[name] = str(error)
-            continue
-        seconds = time.perf_counter() - started
-        picks[name] = selection.rows
-        outputs += write_rows(rows, selection.sorted_rows(), places[name])
-        kept = picker.vectors[torch.from_numpy(selection.rows)]
-        measured[name] = {
-            "rows": len(selection),
-            "h_min": selection.h_min if np.isfinite(selection.h_min) else None,
-            "fill": selection.fill,
-            "mesh_ratio": selection.mesh_ratio if np.isfinite(selection.mesh_ratio) else None,
-            "vendi": vendi_score(kept),
-            "mean_length": float(prepared.lengths[selection.rows].mean()),
-            "seconds": round(seconds, 2),
-        }
+    with open_pool(request.pool, rows, progress=progress) as pool:
+        prepared = prepare_controls(request.controls, request.keep, pool)
+        picker = replace(picker_of(request, pool), use_saved=False, allow_copies=True)
+        for name in STRATEGIES:
+            started = time.perf_counter()
+            try:
+                selection = replace(picker, strategy=name).pick(prepared, progress).selection
+            except MissingExtraError as error:
+                missing[name] = str(error)
+                continue
+            seconds = time.perf_counter() - started
+            picks[name] = selection.rows
+            outputs += write_rows(rows, selection.sorted_rows(), places[name])
+            measured[name] = _measured(selection, pool, prepared, seconds)
     arms = [
         ArmMeasures(strategy=name, overlap=_overlap(name, picks), **values)
         for name, values in measured.items()
@@ -130,6 +113,18 @@ def select_all(request: SelectRequest, progress: Progress = silent) -> AllStrate
     text = json.dumps(result.to_dict(), indent=1, allow_nan=False) + "\n"
     write_atomically(Path(request.out) / RECORD_FILE, text)
     return result
+
+
+def _measured(selection: Selection, pool: OpenedPool, prepared: Prepared, seconds: float) -> dict[str, Any]:
+    return {
+        "rows": len(selection),
+        "h_min": selection.h_min if np.isfinite(selection.h_min) else None,
+        "fill": selection.fill,
+        "mesh_ratio": selection.mesh_ratio if np.isfinite(selection.mesh_ratio) else None,
+        "vendi": vendi_score(pool.points.tensor[torch.from_numpy(selection.rows)]),
+        "mean_length": float(prepared.lengths[selection.rows].mean()),
+        "seconds": round(seconds, 2),
+    }
 
 
 def _overlap(name: str, picks: dict[str, Int64Array]) -> dict[str, float]:

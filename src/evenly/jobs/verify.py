@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evenly.controls.verify import prepare_again, promise_checks, rule_of
-from evenly.engine.greedy import pool_tensor
 from evenly.errors import InputError
 from evenly.files import file_sha256
 from evenly.folder.manifest import MEASURES_FILE, ORDER_FILE, ORDER_SCHEMA, Manifest, read_manifest
 from evenly.folder.writing import read_measures
 from evenly.measures.verify import Check, verify_bound, verify_order
-from evenly.opened import pool_vectors, vectors_sha256
-from evenly.rows.forms import Part
+from evenly.opened import OpenedPool, open_pool, read_pool
 from evenly.rows.rows import Rows
-from evenly.rows.sources import read_rows
-from evenly.types import Float32Array, Int64Array, Metric, Progress, silent
-from evenly.vectors import Cache
+from evenly.selecting.reopened import kept_in_order, saved_pool
+from evenly.types import Float32Array, Progress, silent
 
 OTHER_MACHINE = 2e-2
 """Tolerance, as a share of the largest radius, where vectors are not bit for bit those of the manifest: another
@@ -75,18 +72,21 @@ def verify_folder(
         _hash_check(f"output {output.name}", folder.resolve().parent / output.name, output.sha256)
         for output in manifest.outputs
     ]
-    rows = read_sources(manifest, folder, sources)
+    asked = saved_pool(manifest, folder, use_cache=use_cache)
+    asked = replace(
+        asked, sources=list(sources) if sources else asked.sources, encoder=encoder or asked.encoder
+    )
+    if "-" in asked.sources:
+        raise InputError("the rows came from standard input; save them to a file and name it with --source")
+    rows = read_pool(asked, progress=progress)
     checks += _source_checks(manifest, rows)
     if len(rows) != manifest.pool_rows:
         return Verification(checks, same_vectors=False)
-    vectors = read_vectors(
-        manifest, folder, rows=rows, encoder=encoder, use_cache=use_cache, progress=progress
-    )
-    same = vectors_sha256(vectors) == manifest.vectors_sha256
-    checks.append(_vectors_check(same))
-    cache = Cache.open() if use_cache else None
-    checks += _order_checks(folder, manifest, order, rows, vectors, encoder, same, cache)
-    checks += _certificate_checks(folder, manifest, order, vectors, same)
+    with open_pool(asked, rows, progress=progress) as pool:
+        same = pool.points.sha256 == manifest.vectors_sha256
+        checks.append(_vectors_check(same))
+        checks += _order_checks(folder, manifest, order, pool, same)
+        checks += _certificate_checks(folder, manifest, order, pool.points.vectors, same)
     return Verification(checks, same)
 
 
@@ -118,25 +118,6 @@ def _read_order(path: Path, manifest: Manifest) -> pa.Table:
     return table
 
 
-def read_sources(manifest: Manifest, folder: Path, sources: Sequence[str] | None) -> Rows:
-    names = list(sources) if sources else source_places(manifest, folder)
-    if "-" in names:
-        raise InputError("the rows came from standard input; save them to a file and name it with --source")
-    return read_rows(
-        names, text=manifest.text, part=cast(Part, manifest.part), split=manifest.options.get("split")
-    )
-
-
-def source_places(manifest: Manifest, folder: Path) -> list[str]:
-    """Where the sources of a selection are: where the manifest says, else beside the folder."""
-    return [_find(source.name, folder) for source in manifest.sources]
-
-
-def _find(name: str, folder: Path) -> str:
-    beside = folder.resolve().parent / Path(name).name
-    return str(beside) if not Path(name).exists() and beside.exists() else name
-
-
 def _source_checks(manifest: Manifest, rows: Rows) -> list[Check]:
     checks = []
     found = rows.sources
@@ -155,27 +136,6 @@ def _source_checks(manifest: Manifest, rows: Rows) -> list[Check]:
     return checks
 
 
-def read_vectors(
-    manifest: Manifest,
-    folder: Path,
-    *,
-    rows: Rows | None = None,
-    encoder: str | None = None,
-    use_cache: bool = True,
-    progress: Progress = silent,
-) -> Float32Array:
-    """The rows that a selection was made on, from the cache or embedded anew, as its metric takes them."""
-    found = pool_vectors(
-        rows or read_sources(manifest, folder, None),
-        encoder or manifest.encoder.name,
-        long=cast(Any, manifest.encoder.long),
-        precision=cast(Any, manifest.encoder.precision),
-        cache=Cache.open() if use_cache else None,
-        progress=progress,
-    )
-    return cast(Float32Array, pool_tensor(found.vectors, cast(Metric, manifest.metric)).numpy())
-
-
 def _vectors_check(same: bool) -> Check:
     if same:
         return Check("vectors", True, "bit for bit those that the order was made on")
@@ -186,31 +146,21 @@ def _vectors_check(same: bool) -> Check:
     return Check("vectors", True, detail)
 
 
-def kept_in_order(order: pa.Table) -> Int64Array:
-    """The kept row numbers of an order table in the order of picking, (k,) int64."""
-    rank = order["rank"].to_numpy(zero_copy_only=False).astype(np.float64)
-    kept = np.flatnonzero(~np.isnan(rank))
-    return kept[np.argsort(rank[kept], kind="stable")]
-
-
 def _order_checks(
     folder: Path,
     manifest: Manifest,
     order: pa.Table,
-    rows: Rows,
-    vectors: Float32Array,
-    encoder: str | None,
+    pool: OpenedPool,
     same: bool,
-    cache: Cache | None,
 ) -> list[Check]:
     picks = kept_in_order(order)
     if len(picks) != manifest.kept:
         return [Check("rows kept", False, f"the order has {len(picks)}, the manifest says {manifest.kept}")]
     radius = order["radius"].to_numpy(zero_copy_only=False).astype(np.float64)[picks]
-    prepared = prepare_again(manifest, rows, vectors, encoder or manifest.encoder.name, picks, cache)
+    prepared = prepare_again(manifest, pool, picks)
     anchors = prepared.controls.anchors
     checks = verify_order(
-        vectors,
+        pool.points.vectors,
         picks,
         radius,
         start=manifest.start,

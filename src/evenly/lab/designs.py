@@ -97,7 +97,7 @@ def corner_lattice(count: int, dimension: int, side: float) -> Float64Array:
 
 def max_min(pool: Float64Array, keep: int) -> Int64Array:
     """The rows of the greedy max-min order of ``keep`` picks over the pool."""
-    from evenly.engine import select
+    from evenly.engine.greedy import select
 
     rows: Int64Array = select(pool, keep=keep, metric="euclidean").rows
     return rows

@@ -255,7 +255,7 @@ def _scores(quality: dict[str, Any]) -> str:
     value = f"{quantity(_number(quality['kept_mean']))} of kept rows"
     if quality["dropped_mean"] is not None:
         value += f", {quantity(_number(quality['dropped_mean']))} of dropped ones"
-    if quality["h_min"] is not None and quality["h_min_without"] is not None:
+    if quality.get("h_min") is not None and quality.get("h_min_without") is not None:  # of version 0.1.0
         value += (
             f"; h_min {quantity(quality['h_min'])}, without the scores {quantity(quality['h_min_without'])}"
         )

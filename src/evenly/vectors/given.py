@@ -60,3 +60,29 @@ def open_vectors(path: Path | str, name: str = "") -> npt.NDArray[Any]:
     if array.ndim != 2 or array.shape[1] == 0:
         raise InputError(f"{called} must have shape (rows, dimensions), both at least 1; got {array.shape}")
     return array
+
+
+def load_array(path: Path, what: str) -> Float32Array:
+    """The (A, d) numbers of a .npy file as float32.
+
+    Args:
+        path: of the file.
+        what: what its rows are to the user, for messages.
+
+    Raises:
+        InputError: unreadable, no such array, or numbers that are not finite.
+    """
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"the {what} {path} cannot be read as a .npy file: {error}") from None
+    if (
+        not isinstance(found, np.ndarray)
+        or found.ndim != 2
+        or found.dtype.kind not in "fiu"
+        or not found.size
+    ):
+        raise InputError(f"the {what} {path} must hold one array of numbers of shape (rows, dimensions)")
+    vectors = np.ascontiguousarray(found, dtype=np.float32)
+    check_finite_rows(vectors, name=str(path))
+    return vectors

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from evenly.controls.prepare import Prepared
 from evenly.controls.request import ControlRequest
@@ -22,9 +19,9 @@ from evenly.engine.pool import Pool
 from evenly.engine.refine import refine
 from evenly.engine.saved_order import SavedOrder
 from evenly.errors import InputError
+from evenly.opened import OpenedPool
 from evenly.strategies import Task, strategy_named
-from evenly.types import Int64Array, Metric, Progress, Selection, silent
-from evenly.vectors import Cache
+from evenly.types import Int64Array, Progress, Selection, silent
 
 MAXMIN = "maxmin"
 ALL_STRATEGIES = "all"
@@ -59,48 +56,50 @@ def check_strategy(
 
 
 @dataclass(frozen=True, eq=False)
+class Picked:
+    """A selection, and what was seen while it was made."""
+
+    selection: Selection
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
 class Picker:
     """Picks from one pool.
 
     Attributes:
-        vectors: (N, d) float32 prepared rows.
-        hashed: their hash.
-        metric: of all distances.
+        pool: the pool.
         start, seed, allow_copies: as asked.
-        cache: where orders are saved, or None.
-        open_pool: makes a pool of the rows; None for one in memory.
+        use_saved: whether an order that an earlier run saved may be gone on from.
         strategy: maxmin or a rival.
         refine: whether to look for a larger h_min than greedy reaches.
     """
 
-    vectors: Tensor
-    hashed: str
-    metric: Metric
+    pool: OpenedPool
     start: Start = None
     seed: int = 0
     allow_copies: bool = False
-    cache: Cache | None = None
-    open_pool: Callable[[], AbstractContextManager[Pool]] | None = None
+    use_saved: bool = True
     strategy: str = MAXMIN
     refine: bool = False
 
-    def pick(self, prepared: Prepared, progress: Progress = silent) -> Selection:
+    def pick(self, prepared: Prepared, progress: Progress = silent) -> Picked:
         """Picks by the strategy asked for; max-min under the controls unless another is named."""
         if self.strategy != MAXMIN:
-            return self._by_strategy(prepared, progress)
-        if self.open_pool is None:
-            found = self._greedy(prepared, None, progress)
-        else:
-            with self.open_pool() as pool:
-                found = self._greedy(prepared, pool, progress)
-        return self._refined(prepared, found, progress) if self.refine else found
+            return Picked(self._by_strategy(prepared, progress))
+        with self.pool.points.open() as pool:
+            found = self._greedy(prepared, pool, progress)
+        if not self.refine:
+            return Picked(found)
+        better = self._refined(prepared, found, progress)
+        return Picked(better, {"refine": {"greedy_h_min": found.h_min, "h_min": better.h_min}})
 
     def _by_strategy(self, prepared: Prepared, progress: Progress) -> Selection:
         eligible = _eligible_rows(prepared)
         task = Task(
-            self.vectors[torch.from_numpy(eligible)],
+            self.pool.points.tensor[torch.from_numpy(eligible)],
             min(prepared.count, len(eligible)),
-            self.metric,
+            self.pool.metric,
             prepared.lengths[eligible],
             None if prepared.quality is None else prepared.quality[eligible],
             self.seed,
@@ -108,23 +107,27 @@ class Picker:
         )
         picks = eligible[strategy_named(self.strategy).order(task)]
         short = prepared.count > len(eligible)
-        return selection_of(self.vectors, picks, self.metric, asked=prepared.count, exhausted=short)
+        return selection_of(
+            self.pool.points.tensor, picks, self.pool.metric, asked=prepared.count, exhausted=short
+        )
 
     def _refined(self, prepared: Prepared, found: Selection, progress: Progress) -> Selection:
         eligible = _eligible_rows(prepared)
-        some = self.vectors[torch.from_numpy(eligible)]
+        some = self.pool.points.tensor[torch.from_numpy(eligible)]
         better = refine(
-            some, selection_of(some, np.searchsorted(eligible, found.rows), self.metric), progress
+            some, selection_of(some, np.searchsorted(eligible, found.rows), self.pool.metric), progress
         )
         if better.h_min <= found.h_min:
             return found
-        return selection_of(self.vectors, eligible[better.rows], self.metric, asked=found.asked)
+        return selection_of(
+            self.pool.points.tensor, eligible[better.rows], self.pool.metric, asked=found.asked
+        )
 
-    def _greedy(self, prepared: Prepared, pool: Pool | None, progress: Progress) -> Selection:
+    def _greedy(self, prepared: Prepared, pool: Pool, progress: Progress) -> Selection:
         found = select_prepared(
-            self.vectors,
+            self.pool.points.tensor,
             prepared.count,
-            self.metric,
+            self.pool.metric,
             prepared.controls,
             start=self.start,
             seed=self.seed,
@@ -137,7 +140,11 @@ class Picker:
             return found
         kept = max(knee(np.minimum.accumulate(found.radii)), self._fewest(prepared, found.rows))
         return selection_of(
-            self.vectors, found.rows[:kept], self.metric, anchors=prepared.controls.anchors, asked=kept
+            self.pool.points.tensor,
+            found.rows[:kept],
+            self.pool.metric,
+            anchors=prepared.controls.anchors,
+            asked=kept,
         )
 
     @staticmethod
@@ -146,24 +153,12 @@ class Picker:
         given, quotas = len(prepared.controls.given), prepared.controls.quotas
         return given if quotas is None else quotas.fewest(picks, given)
 
-    def without_quality(self, prepared: Prepared, progress: Progress = silent) -> Selection | None:
-        """The order that the scores were left out of, for what they cost; None where it cannot be made."""
-        controls = replace(prepared.controls, quality=None, within=0.0, weights=prepared.plain_weights)
-        if "floor" in prepared.set_aside.counts():
-            aside = {row for row, (control, _) in prepared.set_aside.reasons.items() if control != "floor"}
-            eligible = np.ones(len(prepared.lengths), dtype=bool)
-            eligible[list(aside)] = False
-            controls = replace(controls, eligible=eligible)
-        try:
-            return replace(self, cache=None).pick(replace(prepared, controls=controls), progress)
-        except InputError:
-            return None
-
     def _saved(self, key: str) -> SavedOrder | None:
-        if self.cache is None:
+        cache = self.pool.cache
+        if cache is None or not self.use_saved:
             return None
-        parts = (self.hashed, f"{self.start}", f"{self.seed}", *([key] if key else []))
-        return SavedOrder(self.cache.orders, *parts)
+        parts = (self.pool.points.sha256, f"{self.start}", f"{self.seed}", *([key] if key else []))
+        return SavedOrder(cache.orders, *parts)
 
 
 def _eligible_rows(prepared: Prepared) -> Int64Array:

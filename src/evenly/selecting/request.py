@@ -3,48 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 
 from evenly.controls.request import ControlRequest
 from evenly.engine.greedy import Start
-from evenly.jobs.picking import MAXMIN
 from evenly.measures.evenness import RANDOM_DRAWS
-from evenly.rows.forms import Part
-from evenly.types import Float32Array, Selection
+from evenly.opened import OpenedPool
+from evenly.request import PoolRequest
+from evenly.selecting.picking import MAXMIN
+from evenly.types import Selection
 
 
 @dataclass(frozen=True)
 class SelectRequest:
     """What `evenly select` was asked for. See the command's help for each."""
 
-    sources: Sequence[str]
+    pool: PoolRequest
     keep: str | None
     out: str
-    text: str | None = None
-    part: Part = "all"
-    split: str | None = None
-    metric: str = "cosine"
     start: Start = None
     seed: int = 0
-    encoder: str = "minilm"
-    long: Literal["cut", "mean"] = "cut"
     allow_copies: bool = False
-    use_cache: bool = True
-    device: str | None = None
-    trust_remote_code: bool = False
     random_draws: int = RANDOM_DRAWS
     controls: ControlRequest = field(default_factory=ControlRequest)
     strategy: str = MAXMIN
     refine: bool = False
-    memory: str | None = None
-    engine: Literal["local", "ray"] = "local"
-    ray_address: str | None = None
 
 
 @dataclass
@@ -78,15 +67,13 @@ class Made:
     """A selection with what it was made on.
 
     Attributes:
+        pool: what it was made on.
         selection: the order.
-        vectors: (N, d) float32, the rows it was made on.
-        hashed: their hash.
         findings: what the controls did.
         set_aside: the table of rows set aside, or None.
     """
 
+    pool: OpenedPool
     selection: Selection
-    vectors: Float32Array
-    hashed: str
     findings: dict[str, Any]
     set_aside: pa.Table | None

@@ -1,0 +1,90 @@
+"""What the commands that read rows are asked for, and how an option is declared: once, with its help.
+
+An option is a field of a frozen dataclass. The command line, the records and Python read the same declaration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Part = Literal["all", "prompt", "response"]
+Long = Literal["cut", "mean"]
+
+
+@dataclass(frozen=True)
+class Option:
+    """How an option shows itself.
+
+    Attributes:
+        help: one sentence.
+        group: the heading it stands under in help; empty for the general ones.
+        flag: its name on the command line where that is not the field's name; ``--no-…`` turns the field off.
+        argument: whether it is given by place and not by name.
+    """
+
+    help: str
+    group: str = ""
+    flag: str = ""
+    argument: bool = False
+
+
+def option(default: Any, help: str, *, group: str = "", flag: str = "") -> Any:
+    """A field of a dataclass that is an option."""
+    return field(default=default, metadata={"option": Option(help, group, flag)})
+
+
+READING, EMBEDDING, PLACING = "Reading rows", "Embedding", "Where it works"
+
+
+@dataclass(frozen=True)
+class PoolRequest:
+    """Which rows to open and how: the options of every command that reads rows."""
+
+    sources: Sequence[str] = field(
+        metadata={
+            "option": Option(
+                "Files (.json .jsonl .csv .parquet .arrow, plain or .gz .xz .zst), globs, saved datasets folders, "
+                "Hugging Face dataset ids, or - for JSON Lines on standard input. All of them are one pool.",
+                argument=True,
+            )
+        }
+    )
+    text: str | None = option(
+        None,
+        "Fields that hold the text (FIELD or FIELD,FIELD; the last is the response), or a Jinja template.",
+        group=READING,
+    )
+    part: Part = option("all", "Which part of a row is embedded.", group=READING)
+    split: str | None = option(None, "Split of a dataset.", group=READING)
+    metric: Literal["cosine", "euclidean"] = option(
+        "cosine", "cosine is 1 - cos of the vectors.", group=EMBEDDING
+    )
+    encoder: str = option(
+        "minilm", "minilm, a model folder or hub id, vectors:FILE.npy, or column:NAME.", group=EMBEDDING
+    )
+    long: Long = option(
+        "cut",
+        "Texts beyond the encoder's window: cut them to it, or average all their windows.",
+        group=EMBEDDING,
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = option(
+        "auto", "Precision of the encoder; auto takes what the device multiplies fast.", group=EMBEDDING
+    )
+    device: str | None = option(None, "Device to embed and select on, as torch names it.", group=EMBEDDING)
+    trust_remote_code: bool = option(False, "Let the encoder folder's own Python code run.", group=EMBEDDING)
+    use_cache: bool = option(
+        True, "Neither read nor keep vectors and picks.", group=EMBEDDING, flag="--no-cache"
+    )
+    memory: str | None = option(
+        None,
+        "Memory that selection may hold (2GB, 512MiB); what does not fit goes to scratch files.",
+        group=PLACING,
+    )
+    engine: Literal["local", "ray"] = option(
+        "local", "Where selection works: this machine, or a Ray cluster.", group=PLACING
+    )
+    ray_address: str | None = option(
+        None, "Ray cluster to join (host:port or auto). Default: one on this machine.", group=PLACING
+    )
