@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 
-def main() -> None:
-    """Runs the command line; a failure the user can mend is one line on standard error and exit status 2."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line; a failure the user can mend is one line on standard error and exit status 2.
+
+    Args:
+        arguments: what follows ``evenly``; default: what this process was started with.
+    """
     from evenly.cli.app import app
     from evenly.errors import EvenlyError
 
     try:
-        app()
+        app(None if arguments is None else list(arguments))
     except EvenlyError as error:
         print(f"evenly: {error}", file=sys.stderr)
         sys.exit(2)
