@@ -1,4 +1,4 @@
-"""evenly: choose the part of a training set that trains fastest, prove how even it is, measure whether it paid.
+"""evenly: keep fewer training rows without losing coverage, prove it, and measure whether it helps your model.
 
     from evenly import select, measure, plot
     selection = select(vectors, keep=0.5)

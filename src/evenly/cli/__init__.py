@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+INTERRUPTED = 130
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; a failure the user can mend is one line on standard error and exit status 2.
@@ -16,12 +18,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from evenly.errors import EvenlyError
 
     try:
-        app(None if arguments is None else list(arguments))
+        given = None if arguments is None else list(arguments)
+        status = app(given, prog_name="evenly", standalone_mode=False)
     except EvenlyError as error:
-        print(f"evenly: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("evenly: stopped; what was embedded and picked so far is in the cache", file=sys.stderr)
-        sys.exit(130)
+        _fail(str(error))
     except BrokenPipeError:
         sys.exit(1)
+    except Exception as error:
+        # What the parser of the command line refuses; the library it comes from was renamed between versions.
+        if not hasattr(error, "format_message"):
+            raise
+        path = getattr(getattr(error, "ctx", None), "command_path", "evenly")
+        _fail(f"{error.format_message().rstrip('.')}; see {path} --help")
+    if status == INTERRUPTED:  # the parser turns Ctrl-C into this
+        print(
+            "evenly: stopped; what was embedded and picked so far is in the cache, and the same command goes on",
+            file=sys.stderr,
+        )
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(line: str) -> None:
+    print(f"evenly: {line}", file=sys.stderr)
+    sys.exit(2)

@@ -13,12 +13,12 @@ from typer.main import get_command
 
 def reference() -> str:
     """Markdown with one section per command: what it does, its arguments and options with defaults."""
-    from evenly.cli.app import app
+    from evenly.cli.app import COMMANDS, app
 
     root: Any = get_command(app)
     lines = ["# Commands", "", "Made by `python -m evenly.cli.reference`; edit the commands, not this file."]
-    for name in sorted(root.commands):
-        lines += ["", *_section(f"evenly {name}", root.commands[name])]
+    for name in sorted(COMMANDS):
+        lines += ["", *_section(f"evenly {name}", root.get_command(None, name))]
     return "\n".join(lines) + "\n"
 
 
