@@ -11,10 +11,11 @@ import pytest
 
 from evenly.errors import InputError
 from evenly.train.arms import Arm
-from evenly.train.outcome import read_outcomes
-from evenly.train.plan import EVEN_TEST, RANDOM_TEST, Planned, Prepared, Request, plan_runs
+from evenly.train.curves import EVEN_TEST, RANDOM_TEST, read_outcomes
+from evenly.train.plan import ArmRun, Prepared, plan_runs
 from evenly.train.recipes import SHIPPED, make_request, read_recipe, shipped_recipes
 from evenly.train.result import ComparisonResult, read_result
+from evenly.train.settings import Request
 from evenly.train.verdict import MAIN_QUESTIONS, judge_variant
 
 SMALL = {"window": 64, "batch": 12, "micro_batch": 6, "epochs": 3, "rate": 8e-3, "precision": "fp32"}
@@ -29,7 +30,7 @@ def scrambled_rows(rows: list) -> list:
 
 def judged(
     folder: Path, model: Path, rows: list, arms: dict[str, list[np.ndarray]], **named: object
-) -> tuple[ComparisonResult, list[Planned], Prepared]:
+) -> tuple[ComparisonResult, list[ArmRun], Prepared]:
     """Trains arms given by hand, one list of row numbers per seed, and judges them."""
     from evenly.train.compare import conclude, prepare, run_all
 
@@ -62,12 +63,12 @@ def test_equal_arms_planted_difference_and_going_on(
     assert all(question in found for question in MAIN_QUESTIONS)
 
     # Asked again, nothing is trained again; a run whose record is lost is, with the same curve.
-    before = {each.run.key: (each.run.folder / "curve.parquet").stat().st_mtime_ns for each in planned}
-    (planned[0].run.folder / "run.json").unlink()
+    before = {each.key: (each.folder / "curve.parquet").stat().st_mtime_ns for each in planned}
+    (planned[0].folder / "run.json").unlink()
     curve = [answer.model_dump() for answer in pairs["scrambled"].answers if "seconds" not in answer.question]
     again, _, _ = judged(tmp_path / "c", model_folder, scrambled_rows, arms)
-    after = {each.run.key: (each.run.folder / "curve.parquet").stat().st_mtime_ns for each in planned}
-    assert [key for key in before if before[key] != after[key]] == [planned[0].run.key]
+    after = {each.key: (each.folder / "curve.parquet").stat().st_mtime_ns for each in planned}
+    assert [key for key in before if before[key] != after[key]] == [planned[0].key]
     repeated = {pair.first: pair for pair in again.variants[0].pairs}["scrambled"].answers
     assert [
         a.model_dump() for a in repeated if "seconds" not in a.question and "total" not in a.question
@@ -136,6 +137,7 @@ def test_runs_that_fail_say_why_and_the_others_go_on(
 ) -> None:
     from evenly.train import trainer
     from evenly.train.compare import prepare, run_all
+    from evenly.train.plan import Run
 
     failures = {
         "full": RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
@@ -143,7 +145,7 @@ def test_runs_that_fail_say_why_and_the_others_go_on(
         "clumped": RuntimeError("the disk is full\nand more"),
     }
 
-    def train_run(run: trainer.Run, *_: object, **__: object) -> None:
+    def train_run(run: Run, *_: object, **__: object) -> None:
         if error := failures.get(run.key.split("-")[0]):
             raise error
 
@@ -164,19 +166,15 @@ def test_runs_that_fail_say_why_and_the_others_go_on(
 
 
 @pytest.mark.slow
-def test_from_source_to_verdict(
-    model_folder: Path, rows: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_from_source_to_verdict(model_folder: Path, rows: list, tmp_path: Path) -> None:
     from evenly.jobs import compare as pipeline
     from evenly.jobs.dry_run import dry_run
     from evenly.train.compare import open_folder
 
-    source = tmp_path / "rows.jsonl"
-    source.write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows * 2))
-    vectors = np.random.default_rng(0).normal(size=(180, 12)).astype(np.float32)
-    monkeypatch.setattr(pipeline, "_embed", lambda request, pool, progress: (vectors, 3.0))
+    source = with_vectors(tmp_path, rows * 2)
     arms = ("full", "random", "uniform", "clumped", "matched")
     named = {"sources": (str(source),), "model": str(model_folder), "arms": arms, "seeds": 1, "test": 12}
+    named["encoder"] = "column:v"
     request = make_request({}, **named, **SMALL, schedules=("shuffled", "growing"), save_models=True)
     planned = dry_run(request)
     assert len(planned.runs) == 10
@@ -191,13 +189,93 @@ def test_from_source_to_verdict(
         ("uniform", "full"),
     }
     uniform = next(arm for arm in result.variants[0].arms if arm.arm == "uniform")
-    assert uniform.cost_seconds[0] > 2.0
+    assert uniform.cost_seconds[0] > 0.0
     assert len(list((tmp_path / "out").glob("runs/*/model/model.safetensors"))) == 10
     assert pipeline.compare(request, tmp_path / "out").verdict == result.verdict
     with pytest.raises(InputError, match="holds a comparison with other options"):
         pipeline.compare(request.model_copy(update={"seeds": 2}), tmp_path / "out")
     with pytest.raises(InputError, match="holds other files"):
         open_folder(tmp_path, request)
+
+
+def with_vectors(folder: Path, rows: list) -> Path:
+    """A file of the rows, each with twelve numbers in its field v; the same numbers in v.npy beside it."""
+    vectors = np.random.default_rng(0).normal(size=(len(rows), 12)).astype(np.float32)
+    np.save(folder / "v.npy", vectors)
+    lines = [json.dumps({"messages": row, "v": v.tolist()}) for row, v in zip(rows, vectors, strict=True)]
+    (folder / "rows.jsonl").write_text("\n".join(lines) + "\n")
+    return folder / "rows.jsonl"
+
+
+@pytest.mark.parametrize("encoder", ["column:v", "vectors:v.npy"])
+def test_vectors_that_the_user_brings_are_those_of_the_drawn_rows(
+    encoder: str, rows: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evenly.jobs.compare import draw_pool
+
+    monkeypatch.chdir(tmp_path)
+    source = with_vectors(tmp_path, rows)
+    pool = draw_pool(make_request({}, sources=(str(source),), pool=40, encoder=encoder))
+    vectors, seconds = pool.vectors()
+    assert len(pool.members) == 40
+    np.testing.assert_array_equal(vectors, np.load("v.npy")[pool.members])
+    assert seconds > 0.0
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ({"encoder": "column:w"}, "no record has a field 'w'"),
+        ({"encoder": "vectors:w.npy"}, "w.npy"),
+        ({"encoder": "no/such/folder"}, "no/such/folder"),
+        ({"arms": ("full", "lucky")}, "arm 'lucky' is not known"),
+        ({"saved": ("knn=rows.jsonl",)}, r"rows.evenly holds no manifest.json"),
+        ({"saved": ("knn",)}, "must read NAME=FOLDER"),
+        ({"saved": ("full=rows.jsonl",)}, "another arm is called full"),
+        ({"saved": ("Knn=rows.jsonl",)}, "small letters"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_before_anything_is_done(
+    named: dict, message: str, rows: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a model the proxy would be warmed up first."""
+    from evenly.jobs.compare import compare
+
+    monkeypatch.chdir(tmp_path)
+    with_vectors(tmp_path, rows)
+    stages: list[str] = []
+    with pytest.raises(InputError, match=message):
+        compare(
+            make_request({}, sources=("rows.jsonl",), test=8, **named),
+            tmp_path / "out",
+            progress=lambda stage, done, total: stages.append(stage),
+        )
+    assert set(stages) <= {"read"}
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_kept_file_stands_for_the_selection_beside_it(
+    rows: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evenly.folder.manifest import read_manifest
+    from evenly.jobs.compare import saved_selections
+    from evenly.jobs.select import select_sources
+    from evenly.request import PoolRequest
+    from evenly.selecting.request import SelectRequest
+
+    monkeypatch.chdir(tmp_path)
+    source = with_vectors(tmp_path, rows)
+    pool = PoolRequest((str(source),), encoder="column:v", use_cache=False)
+    select_sources(SelectRequest(pool=pool, keep="20", out="kept.jsonl"))
+    by_file, by_folder = saved_selections(make_request({}, saved=("a=kept.jsonl", "b=kept.evenly")))
+    assert by_file.folder == Path("kept.evenly")
+    assert by_file.picks.tolist() == by_folder.picks.tolist()
+    assert by_file.sources == [source.sha256 for source in read_manifest(by_folder.folder).sources]
+    lines = Path("kept.jsonl").read_text().splitlines()
+    everything = source.read_text().splitlines()
+    assert {everything[row] for row in by_file.picks} == set(lines)
+    wanted, missing = np.arange(0, 90, 2), by_file.rows_among(np.arange(90), np.arange(0, 90, 2))
+    assert set(missing) == set(by_file.picks) & set(wanted)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 
 from evenly.errors import InputError
 from evenly.jobs.arms import ArmMaker, nearest_cosine_distance, set_tests_aside
-from evenly.train.plan import EVEN_TEST, RANDOM_TEST
+from evenly.train.curves import EVEN_TEST, RANDOM_TEST
 
 
 @pytest.fixture(scope="module")

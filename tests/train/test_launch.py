@@ -16,7 +16,7 @@ import pytest
 PROGRAM = """
 import sys
 from pathlib import Path
-from evenly.train.processes import processes
+from evenly.train.models import processes
 from evenly.train.settings import Training
 from evenly.train.single import train_rows
 

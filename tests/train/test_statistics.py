@@ -60,7 +60,7 @@ def simulated(random: np.random.Generator, seeds: int, shift: float) -> list[Ans
     """All questions about two arms whose values share a part by seed and differ by noise and a shift."""
     common = random.normal(size=seeds)
     answers = []
-    for question in QUESTIONS:
+    for question in (each.name for each in QUESTIONS):
         first = 2.0 + 0.1 * (common + random.normal(size=seeds)) + shift
         second = 2.0 + 0.1 * (common + random.normal(size=seeds))
         answers.append(ask(question, first, second, ratio=question.startswith(("steps", "tokens"))))

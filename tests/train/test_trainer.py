@@ -12,9 +12,10 @@ import pytest
 from evenly.errors import InputError
 from evenly.train.examples import Examples, encode
 from evenly.train.models import load_model, load_tokenizer, memory_remedy
+from evenly.train.plan import Run
 from evenly.train.recipes import make_request
 from evenly.train.settings import Lora, Training
-from evenly.train.trainer import DivergedError, Run, last_checkpoint, train_run
+from evenly.train.trainer import DivergedError, last_checkpoint, train_run
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +34,10 @@ def make_run(model_folder: Path, folder: Path, **training: object) -> Run:
         9,
         12,
         Training(**values),
-        (0, 5, 12),
-        (7, 12),
-        samples,
         folder,
+        measure_at=(0, 5, 12),
+        arm_at=(7, 12),
+        samples=samples,
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from evenly.train.result import Answer, ArmSummary, Called, Pair, VariantResult
+from evenly.train.result import COMMON, RARE, SPEED, Answer, ArmSummary, Called, Pair, VariantResult
 from evenly.train.verdict import MAIN_QUESTIONS
-from evenly.train.wording import COMMON, RARE, SPEED, left_out_paragraph, verdict_paragraphs
+from evenly.train.wording import left_out_paragraph, verdict_paragraphs
 
 RATIOS: dict[Called, float] = {"lower": 0.5, "higher": 2.0, "no difference": 1.1, "cannot be told": 1.1}
 

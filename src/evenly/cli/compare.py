@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
+from evenly.cli.options import takes
+from evenly.cli.training import COMPARE_OPTIONS, COMPARED_TRAINING, named, names
 
+
+@takes(comparison=COMPARE_OPTIONS, training=COMPARED_TRAINING)
 def compare(
+    comparison: Any,
+    training: Any,
     sources: Annotated[
         list[str] | None,
         typer.Argument(
@@ -21,61 +27,11 @@ def compare(
             "beside it win."
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Causal language model, a folder or hub id. Default: a small one made from the pool."
-        ),
-    ] = None,
-    keep: Annotated[str | None, typer.Option(help="Size of the arms: a share or a count. [50%]")] = None,
-    arms: Annotated[
-        str | None, typer.Option(help="Of full, random, uniform, clumped, matched. [full,random,uniform]")
-    ] = None,
     saved: Annotated[
-        list[str] | None, typer.Option(help="A further arm, NAME=FOLDER of a selection. May be repeated.")
-    ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Seeds per arm, paired between arms. [3]")] = None,
-    pool: Annotated[int | None, typer.Option(help="Draw this many rows first. Default: all.")] = None,
-    test: Annotated[int | None, typer.Option(help="Rows of the random and of the even test. [200]")] = None,
-    near_copy: Annotated[
-        float | None, typer.Option(help="Leave out rows this near (1 - cos) to a test row. [0.05]")
-    ] = None,
-    encoder: Annotated[str | None, typer.Option(help="As for select. [minilm]")] = None,
-    part: Annotated[
-        Literal["all", "prompt", "response"] | None,
-        typer.Option(help="Part of a row that is embedded. [all]"),
-    ] = None,
-    match_length: Annotated[
-        bool | None, typer.Option("--match-length", help="Give every arm the response lengths of the pool.")
-    ] = None,
-    loss: Annotated[str | None, typer.Option(help="cross-entropy, l2, l2-probabilities.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="adamw or sgd. [adamw]")] = None,
-    lr: Annotated[
-        str | None, typer.Option(help="Learning rate of all arms, or auto for a sweep. [auto]")
-    ] = None,
-    momentum: Annotated[float | None, typer.Option(help="Of sgd. [0]")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="[0]")] = None,
-    warmup_steps: Annotated[int | None, typer.Option(help="Then the rate is constant. [2]")] = None,
-    epochs: Annotated[
-        float | None, typer.Option(help="Of the largest arm; all run as many steps. [1]")
-    ] = None,
-    batch: Annotated[str | None, typer.Option(help="Rows per step; several (8,32) are an axis. [32]")] = None,
-    batch_by: Annotated[
-        str | None, typer.Option(help="tokens: the same tokens a step for all arms; or rows. [tokens]")
-    ] = None,
-    micro_batch: Annotated[int | None, typer.Option(help="Rows per pass and device. [8]")] = None,
-    window: Annotated[int | None, typer.Option(help="Most tokens of a row. [512]")] = None,
-    schedule: Annotated[
-        str | None, typer.Option(help="shuffled, order, growing; several are an axis. [shuffled]")
-    ] = None,
-    lora: Annotated[int | None, typer.Option(help="Train adapters of this rank.")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, bf16, fp16, fp32. [auto]")] = None,
-    gradient_checkpointing: Annotated[bool | None, typer.Option("--gradient-checkpointing")] = None,
-    plain_template: Annotated[
-        bool | None, typer.Option("--plain-template", help="Ignore the model's chat template.")
-    ] = None,
-    report_to: Annotated[
-        str | None, typer.Option(help="wandb, tensorboard … as the trainer knows them.")
+        list[str] | None,
+        typer.Option(
+            help="A further arm, NAME=FOLDER of a selection or NAME=FILE of its kept rows. May be repeated."
+        ),
     ] = None,
     tasks: Annotated[
         str | None, typer.Option(help="Evaluate every trained model on these, as evaluate does.")
@@ -96,8 +52,8 @@ def compare(
     from pathlib import Path
 
     from evenly.cli.screen import print_json, shown_progress
-    from evenly.train.extras import require_training
     from evenly.train.recipes import make_request, read_recipe
+    from evenly.train.settings import require_training
 
     require_training("evenly compare")
     if tasks:
@@ -107,37 +63,10 @@ def compare(
     request = make_request(
         read_recipe(recipe) if recipe else {},
         sources=tuple(sources) if sources else None,
-        model=model,
-        keep=keep,
-        arms=names(arms),
         saved=tuple(saved) if saved else None,
-        seeds=seeds,
-        pool=pool,
-        test=test,
-        near_copy=near_copy,
-        encoder=encoder,
-        part=part,
-        match_length=match_length,
         save_models=True if tasks else None,
-        **axis("batch", "batches", names(batch)),
-        **axis("schedule", "schedules", names(schedule)),
-        **training_options(
-            loss=loss,
-            optimizer=optimizer,
-            lr=lr,
-            lora=lora,
-            report_to=report_to,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            warmup_steps=warmup_steps,
-            epochs=epochs,
-            batch_by=batch_by,
-            micro_batch=micro_batch,
-            window=window,
-            precision=precision,
-            gradient_checkpointing=gradient_checkpointing,
-            plain_template=plain_template,
-        ),
+        **named(comparison),
+        **named(training),
     )
     with shown_progress(json_output=json_output) as progress:
         if dry_run:
@@ -166,30 +95,6 @@ def compare(
         for score in scored.scores:
             typer.echo(f"{name}, model {scored.identity[:12]}: {score.line()}")
     typer.echo(f"record and page: {page}")
-
-
-def names(text: str | None) -> tuple[str, ...] | None:
-    """Splits a list with commas."""
-    return tuple(part.strip() for part in text.split(",") if part.strip()) if text else None
-
-
-def axis(single: str, several: str, values: tuple[str, ...] | None) -> dict[str, Any]:
-    """One value is a setting, several are an axis of the comparison."""
-    if not values:
-        return {}
-    return {single: values[0]} if len(values) == 1 else {several: values}
-
-
-def training_options(
-    *, lr: str | None, lora: int | None, report_to: str | None, **plain: Any
-) -> dict[str, Any]:
-    """Options of a training as the fields of its record."""
-    return {
-        **plain,
-        "rate": lr,
-        "lora": {"rank": lora} if lora else None,
-        "report_to": names(report_to),
-    }
 
 
 def worker_count(asked: int | None) -> int:

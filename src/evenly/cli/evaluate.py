@@ -24,8 +24,8 @@ def evaluate(
     """Score a model on public tests, with standard errors."""
     from pathlib import Path
 
-    from evenly.cli.compare import names
     from evenly.cli.screen import print_json
+    from evenly.cli.training import names
     from evenly.train.evaluate import evaluate_model
 
     result = evaluate_model(

@@ -13,7 +13,7 @@ from evenly.engine.greedy import pool_tensor, select, select_prepared
 from evenly.engine.quotas import Quotas, quotas_for
 from evenly.errors import InputError
 from evenly.train.arms import Arm
-from evenly.train.plan import EVEN_TEST, RANDOM_TEST
+from evenly.train.curves import EVEN_TEST, RANDOM_TEST
 from evenly.types import Float32Array, Float64Array, Int64Array
 
 TEST_POOL = 4
@@ -88,6 +88,13 @@ def _unit(vectors: Float32Array) -> Float32Array:
     return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
 
 
+def check_kinds(kinds: tuple[str, ...]) -> None:
+    """Raises InputError for a kind of arm that is not known."""
+    for kind in kinds:
+        if kind not in KINDS:
+            raise InputError(f"arm {kind!r} is not known; use {', '.join(KINDS)}, or --saved NAME=FOLDER")
+
+
 @dataclass(frozen=True, eq=False)
 class ArmMaker:
     """Makes arms of ``keep`` rows out of a pool's candidates.
@@ -117,9 +124,7 @@ class ArmMaker:
         Raises:
             InputError: a kind that is not known.
         """
-        for kind in kinds:
-            if kind not in KINDS:
-                raise InputError(f"arm {kind!r} is not known; use {', '.join(KINDS)}, or --saved NAME=FOLDER")
+        check_kinds(kinds)
         return [arm for seed in range(seeds) for arm in self._of_seed(kinds, seed)]
 
     def _of_seed(self, kinds: tuple[str, ...], seed: int) -> list[Arm]:

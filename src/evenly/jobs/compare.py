@@ -15,48 +15,82 @@ from evenly.checks import check_keep
 from evenly.errors import InputError
 from evenly.files import write_table
 from evenly.folder.manifest import MANIFEST_FILE, ORDER_FILE, read_manifest
-from evenly.jobs.arms import ArmMaker, TestParts, set_tests_aside
+from evenly.jobs.arms import ArmMaker, TestParts, check_kinds, set_tests_aside
+from evenly.opened import check_request, embedded_rows, read_pool
+from evenly.request import PoolRequest
 from evenly.rows.rows import Rows
-from evenly.rows.sources import read_rows
-from evenly.train.arms import Arm, load_arms, save_arms
-from evenly.train.plan import Prepared, Request, plan_runs
+from evenly.selecting.reopened import kept_in_order
+from evenly.selecting.request import selection_folder
+from evenly.train.arms import NAME, Arm, load_arms, save_arms
+from evenly.train.plan import Prepared, plan_runs
 from evenly.train.result import ComparisonResult
+from evenly.train.settings import Request
 from evenly.types import Float32Array, Int64Array, Progress, silent
+from evenly.vectors import embed_texts, load_encoder
+from evenly.vectors.registry import COLUMN, FILE
 
 WARM_UP_ROWS = 20_000
+"""Rows outside the pool that the proxy may be warmed up on: more than it sees in its warm-up."""
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
+class DrawnPool:
     """The rows of a comparison and those outside it.
 
     Attributes:
+        request: which rows, and how they are embedded.
         rows: all rows of the sources.
         members: (P,) int64 row numbers of the sources that make the pool; pool row i is row members[i].
         outside: row numbers of the sources that are in no arm and no test, for warming up the proxy.
     """
 
+    request: PoolRequest
     rows: Rows
     members: Int64Array
     outside: Int64Array
 
     def messages(self, numbers: Int64Array) -> list[list[dict[str, str]]]:
+        """Rows of the sources as turns."""
         return [self.rows.messages(int(number)) for number in numbers]
 
+    def vectors(self, progress: Progress = silent) -> tuple[Float32Array, float]:
+        """(P, d) float32 of the members, and the seconds that they cost.
 
-def open_pool(sources: Sequence[str], pool_rows: int | None, progress: Progress = silent) -> Pool:
-    """Reads sources and draws the pool from them, always the same for the same sources and size."""
-    if not sources:
+        The cache is not used, so that the seconds are real; vectors that the user brings cost their reading.
+        """
+        request = self.request
+        started = time.perf_counter()
+        if request.encoder.startswith((FILE, COLUMN)):
+            vectors = embedded_rows(request, self.rows, progress=progress).vectors[self.members]
+        else:
+            encoder = load_encoder(
+                request.encoder, device=request.device, trust_remote_code=request.trust_remote_code
+            )
+            texts = self.rows.texts()
+            chosen = [texts[int(number)] for number in self.members]
+            vectors = embed_texts(chosen, encoder, cache=None, long=request.long, progress=progress).vectors
+        return vectors, time.perf_counter() - started
+
+
+def draw_pool(request: Request, progress: Progress = silent) -> DrawnPool:
+    """Reads sources and draws the pool from them, always the same for the same sources and size.
+
+    Raises:
+        InputError: no source, or something of it that cannot be used; an unknown arm; no such encoder.
+    """
+    if not request.sources:
         raise InputError(
             "no source was named; name a file, a folder or a dataset id, or put sources into the recipe"
         )
-    rows = read_rows(sources, progress=progress)
-    count = len(rows) if pool_rows is None else pool_rows
+    check_kinds(request.arms)
+    asked = request.pool_request()
+    check_request(asked)
+    rows = read_pool(asked, progress=progress)
+    count = len(rows) if request.pool is None else request.pool
     if not 1 <= count <= len(rows):
         raise InputError(f"--pool {count} must lie between 1 and the {len(rows)} rows of the sources")
     order = np.random.default_rng([0, 7]).permutation(len(rows))
-    members = np.sort(order[:count])
-    return Pool(rows, members, order[count : count + WARM_UP_ROWS])
+    return DrawnPool(asked, rows, np.sort(order[:count]), order[count : count + WARM_UP_ROWS])
 
 
 def compare(
@@ -75,36 +109,46 @@ def compare(
         The result, as in ``comparison.json``.
 
     Raises:
-        InputError: see `open_pool`, `evenly.train.compare.open_folder`, `set_tests_aside`, `ArmMaker.make`.
+        InputError: see `draw_pool`, `evenly.train.compare.open_folder`, `set_tests_aside`, `saved_selections`.
     """
-    from evenly.train.compare import conclude, open_folder, prepare, run_all
-    from evenly.train.processes import processes
+    saved = saved_selections(request)
+    pool = draw_pool(request, progress)
+    hashes = [source.sha256 for source in pool.rows.sources]
+    for selection in saved:
+        selection.check_sources(hashes)
+    request = request.model_copy(update={"sources_sha256": tuple(hashes)})
+
+    from evenly.train.compare import check_folder, conclude, open_folder, prepare, run_all
+    from evenly.train.models import processes
     from evenly.train.rate import find_rate
 
-    pool = open_pool(request.sources, request.pool, progress)
-    hashes = tuple(source.sha256 for source in pool.rows.sources)
-    request = request.model_copy(update={"sources_sha256": hashes})
     launched = processes()
     if launched.num_processes > 1 and request.model is None:
         raise InputError("the default proxy needs no launcher; name a --model for several processes")
     # What the first process has written to the folder the others read from it.
     with launched.main_process_first():
+        check_folder(folder, request)
+        # Before anything is made: vectors that cannot be had should say so now.
+        embedded = None if _arms_path(folder).exists() else pool.vectors(progress)
         open_folder(folder, request)
         model = request.model or str(_proxy(pool, folder, request, progress))
         prepared = prepare(folder, pool.messages(pool.members), model, request.training, progress)
-        arms, tests = _arms(request, pool, prepared, progress)
+        if embedded is not None:
+            _make_arms(request, pool, prepared, embedded, saved)
+        arms, tests = load_arms(_arms_path(folder)), _load_tests(folder, len(pool.members))
     rate = request.training.rate
     if rate == "auto":
         first = plan_runs(request, prepared, arms, tests.parts, 1.0)
-        reference = next(each for each in first if each.record.arm == request.reference)
-        unseen = np.setdiff1d(tests.candidates, reference.run.rows)
+        names = [arm.name for arm in arms]
+        reference = first[names.index(request.reference)]
+        unseen = np.setdiff1d(tests.candidates, reference.rows)
         rate = find_rate(reference, prepared, unseen, workers=workers, progress=progress)
-    planned = plan_runs(request, prepared, arms, tests.parts, rate)
-    run_all(planned, prepared, workers=workers, progress=progress)
-    return conclude(request, prepared, planned, rate=rate, tests=tests.parts, left_out=len(tests.left_out))
+    runs = plan_runs(request, prepared, arms, tests.parts, rate)
+    run_all(runs, prepared, workers=workers, progress=progress)
+    return conclude(request, prepared, runs, rate=rate, tests=tests.parts, left_out=len(tests.left_out))
 
 
-def _proxy(pool: Pool, folder: Path, request: Request, progress: Progress) -> Path:
+def _proxy(pool: DrawnPool, folder: Path, request: Request, progress: Progress) -> Path:
     from evenly.train.proxy import make_proxy
 
     texts = [turn["content"] for messages in pool.messages(pool.members) for turn in messages]
@@ -114,36 +158,24 @@ def _proxy(pool: Pool, folder: Path, request: Request, progress: Progress) -> Pa
     return make_proxy(folder / "proxy", texts, outside, window=request.training.window, progress=progress)
 
 
-def _arms(
-    request: Request, pool: Pool, prepared: Prepared, progress: Progress
-) -> tuple[list[Arm], TestParts]:
-    arms_path, tests_path = prepared.folder / "arms.parquet", prepared.folder / "tests.parquet"
-    if arms_path.exists() and tests_path.exists():
-        return load_arms(arms_path), _load_tests(tests_path, len(pool.members))
-    vectors, seconds = _embed(request, pool, progress)
+def _make_arms(
+    request: Request,
+    pool: DrawnPool,
+    prepared: Prepared,
+    embedded: tuple[Float32Array, float],
+    saved: Sequence[SavedSelection],
+) -> None:
+    """Sets the tests aside and writes the arms; the file of the arms, the last, says that all is there."""
+    vectors, seconds = embedded
     tests = set_tests_aside(vectors, request.test, request.near_copy)
     usable = ~prepared.examples.dropped
     parts = {name: rows[usable[rows]] for name, rows in tests.parts.items()}
     if not all(len(rows) for rows in parts.values()):
         raise InputError("no test row has a response inside the window; widen --window")
-    tests = TestParts(parts, tests.left_out, tests.candidates[usable[tests.candidates]])
-    maker = _maker(request, prepared, tests, vectors, seconds)
-    arms = maker.make(request.arms, request.seeds)
-    arms += [arm for named in request.saved for arm in _saved_arms(named, request, pool, tests.candidates)]
-    members = pa.table({"row": np.arange(len(pool.members)), "source_row": pool.members})
-    write_table(prepared.folder / "pool.parquet", members)
-    _save_tests(tests, tests_path)
-    save_arms(arms, arms_path)
-    return arms, tests
-
-
-def _maker(
-    request: Request, prepared: Prepared, tests: TestParts, vectors: Float32Array, seconds: float
-) -> ArmMaker:
-    candidates = tests.candidates
+    candidates = tests.candidates[usable[tests.candidates]]
     initial = prepared.initial
     place = np.searchsorted(initial.rows, candidates)
-    return ArmMaker(
+    maker = ArmMaker(
         candidates=candidates,
         vectors=vectors[candidates],
         row_loss=initial.loss_sum[place] / initial.tokens[place],
@@ -152,52 +184,89 @@ def _maker(
         embed_seconds=seconds * len(candidates) / len(vectors),
         match_length=request.match_length,
     )
+    arms = maker.make(request.arms, request.seeds)
+    for selection in saved:
+        rows = selection.rows_among(pool.members, candidates)
+        arms += [Arm(selection.name, seed, rows, selection.seconds) for seed in range(request.seeds)]
+    members = pa.table({"row": np.arange(len(pool.members)), "source_row": pool.members})
+    write_table(prepared.folder / "pool.parquet", members)
+    _save_tests(parts, tests.left_out, prepared.folder)
+    save_arms(arms, _arms_path(prepared.folder))
 
 
-def _embed(request: Request, pool: Pool, progress: Progress) -> tuple[Float32Array, float]:
-    """The pool's vectors and what they cost; the cache is not used, so that the seconds are real."""
-    from evenly.vectors import embed_texts, load_encoder
+@dataclass(frozen=True, eq=False)
+class SavedSelection:
+    """A selection that becomes an arm.
 
-    rows = pool.rows
-    texts = {"all": rows.texts, "prompt": rows.prompts, "response": rows.responses}[request.part]()
-    chosen = [texts[int(number)] for number in pool.members]
-    started = time.perf_counter()
-    embedded = embed_texts(chosen, load_encoder(request.encoder), cache=None, progress=progress)
-    return embedded.vectors, time.perf_counter() - started
+    Attributes:
+        name: of the arm.
+        folder: of the selection.
+        sources: hashes of its sources.
+        picks: (k,) int64 its rows in the order of picking.
+        seconds: what embedding and selecting took.
+    """
 
+    name: str
+    folder: Path
+    sources: list[str]
+    picks: Int64Array
+    seconds: float
 
-def _saved_arms(named: str, request: Request, pool: Pool, candidates: Int64Array) -> list[Arm]:
-    """A selection folder as an arm: its rows in the order of picks, less those that may not be trained on."""
-    name, separator, place = named.partition("=")
-    if not separator:
-        raise InputError(f"--saved {named} must read NAME=FOLDER, e.g. knn=kept.evenly/")
-    manifest = read_manifest(Path(place))
-    if [source.sha256 for source in manifest.sources] != list(request.sources_sha256):
-        raise InputError(
-            f"{Path(place) / MANIFEST_FILE} is a selection from other sources; select from these first"
-        )
-    table = pq.read_table(Path(place) / ORDER_FILE, columns=["row", "rank"]).to_pydict()
-    ranked = sorted(
-        (rank, row) for row, rank in zip(table["row"], table["rank"], strict=True) if rank is not None
-    )
-    position = {int(number): at for at, number in enumerate(pool.members)}
-    allowed = set(candidates.tolist())
-    rows = [position[row] for _, row in ranked if position.get(row) in allowed]
-    cost = sum(manifest.seconds.get(stage, 0.0) for stage in ("embed", "select"))
-    return [Arm(name, seed, np.array(rows, dtype=np.int64), cost) for seed in range(request.seeds)]
+    def check_sources(self, hashes: list[str]) -> None:
+        """Raises InputError unless it was made from sources of these hashes."""
+        if self.sources != hashes:
+            raise InputError(
+                f"{self.folder / MANIFEST_FILE} is a selection from other sources; select from these first"
+            )
 
-
-def _save_tests(tests: TestParts, path: Path) -> None:
-    named = {**tests.parts, "left out": tests.left_out}
-    columns = {
-        "row": np.concatenate(list(named.values())),
-        "part": np.concatenate([np.full(len(rows), name, dtype=object) for name, rows in named.items()]),
-    }
-    write_table(path, pa.table(columns))
+    def rows_among(self, members: Int64Array, candidates: Int64Array) -> Int64Array:
+        """Its picks as pool row numbers, less those that may not be trained on."""
+        position = {int(number): at for at, number in enumerate(members)}
+        allowed = set(candidates.tolist())
+        rows = [position[row] for row in self.picks.tolist() if position.get(row) in allowed]
+        return np.array(rows, dtype=np.int64)
 
 
-def _load_tests(path: Path, pool_rows: int) -> TestParts:
-    table = pq.read_table(path).to_pydict()
+def saved_selections(request: Request) -> list[SavedSelection]:
+    """The selections that a request names as arms; a kept file stands for the folder beside it.
+
+    Raises:
+        InputError: not NAME=FOLDER, a name that another arm has, or no selection there.
+    """
+    found = []
+    for named in request.saved:
+        name, separator, place = named.partition("=")
+        if not separator or not place:
+            raise InputError(f"--saved {named} must read NAME=FOLDER, e.g. knn=kept.evenly/")
+        if not NAME.fullmatch(name):
+            raise InputError(f"--saved {named}: the name must be small letters, digits and dashes")
+        if request.names.count(name) > 1:
+            raise InputError(f"--saved {named}: another arm is called {name}; name it differently")
+        folder = selection_folder(place) if Path(place).is_file() else Path(place)
+        manifest = read_manifest(folder)
+        picks = kept_in_order(pq.read_table(folder / ORDER_FILE, columns=["rank"]))
+        cost = sum(manifest.seconds.get(stage, 0.0) for stage in ("embed", "select"))
+        hashes = [source.sha256 for source in manifest.sources]
+        found.append(SavedSelection(name, folder, hashes, picks, cost))
+    return found
+
+
+def _arms_path(folder: Path) -> Path:
+    return folder / "arms.parquet"
+
+
+def _tests_path(folder: Path) -> Path:
+    return folder / "tests.parquet"
+
+
+def _save_tests(parts: dict[str, Int64Array], left_out: Int64Array, folder: Path) -> None:
+    named = {**parts, "left out": left_out}
+    names = np.concatenate([np.full(len(rows), name, dtype=object) for name, rows in named.items()])
+    write_table(_tests_path(folder), pa.table({"row": np.concatenate(list(named.values())), "part": names}))
+
+
+def _load_tests(folder: Path, pool_rows: int) -> TestParts:
+    table = pq.read_table(_tests_path(folder)).to_pydict()
     rows, names = np.array(table["row"], dtype=np.int64), np.array(table["part"])
     parts = {str(name): rows[names == name] for name in dict.fromkeys(table["part"]) if name != "left out"}
     return TestParts(parts, rows[names == "left out"], np.setdiff1d(np.arange(pool_rows), rows))

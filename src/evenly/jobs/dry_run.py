@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from evenly.checks import check_keep
-from evenly.jobs.compare import open_pool
+from evenly.jobs.compare import draw_pool, saved_selections
 from evenly.records import Frozen
 from evenly.train.arms import Arm
-from evenly.train.plan import EVEN_TEST, RANDOM_TEST, Prepared, Request, plan_runs, tokens_to_pass
+from evenly.train.curves import EVEN_TEST, RANDOM_TEST
+from evenly.train.plan import Prepared, plan_runs, tokens_to_pass
 from evenly.train.row_losses import RowLosses, pad_batch
+from evenly.train.settings import Request
 from evenly.types import Int64Array, Progress, silent
 
 TIMED_ROWS = 16
@@ -59,7 +61,8 @@ def dry_run(request: Request, *, workers: int = 1, progress: Progress = silent) 
     from evenly.train.models import load_tokenizer
     from evenly.train.proxy import make_cold_proxy
 
-    pool = open_pool(request.sources, request.pool, progress)
+    saved_selections(request)
+    pool = draw_pool(request, progress)
     messages = pool.messages(pool.members)
     with tempfile.TemporaryDirectory() as place:
         model = request.model
@@ -79,22 +82,13 @@ def dry_run(request: Request, *, workers: int = 1, progress: Progress = silent) 
         planned = plan_runs(request, prepared, arms, tests, 1.0)
         speed = _tokens_per_second(prepared, request, int(tokenizer.pad_token_id))
     lines, seconds = [], 0.0
-    for each in planned:
-        trained, measured = tokens_to_pass(each, examples)
+    for run in planned:
+        trained, measured = tokens_to_pass(run, examples)
         seconds += (trained + FORWARD_SHARE * measured) / speed / workers
-        record = each.record
-        lines.append(
-            PlannedRun(
-                arm=record.arm,
-                seed=record.seed,
-                variant=record.variant,
-                rows=record.rows,
-                batch=record.batch,
-                steps=record.steps,
-                tokens=round(trained),
-                measured_tokens=round(measured),
-            )
-        )
+        counts = {"rows": len(run.rows), "batch": run.batch, "steps": run.steps}
+        tokens = {"tokens": round(trained), "measured_tokens": round(measured)}
+        record = run.record
+        lines.append(PlannedRun(arm=record.arm, seed=run.seed, variant=record.variant, **counts, **tokens))
     return DryRun(
         pool_rows=len(examples),
         keep=keep,
@@ -111,7 +105,6 @@ def _stand_ins(request: Request, rows: int) -> tuple[list[Arm], dict[str, Int64A
     tests = {RANDOM_TEST: order[: request.test], EVEN_TEST: order[request.test : 2 * request.test]}
     candidates = order[2 * request.test :]
     keep = check_keep(request.keep, len(candidates))
-    names = [*request.arms, *(saved.partition("=")[0] for saved in request.saved)]
     arms = [
         Arm(
             name,
@@ -119,7 +112,7 @@ def _stand_ins(request: Request, rows: int) -> tuple[list[Arm], dict[str, Int64A
             candidates if name == "full" else np.random.default_rng(seed).permutation(candidates)[:keep],
         )
         for seed in range(request.seeds)
-        for name in names
+        for name in request.names
     ]
     return arms, tests, keep
 

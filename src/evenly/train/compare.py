@@ -14,26 +14,25 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from evenly.errors import InputError
-from evenly.files import write_atomically, write_table
+from evenly.files import write_atomically
+from evenly.train.curves import RECORD_FILE, Outcome, RunRecord, read_outcomes, write_curves
 from evenly.train.examples import Examples, Messages, encode
 from evenly.train.models import (
     choose_precision,
+    first_line,
     load_model,
     load_tokenizer,
     memory_remedy,
     model_identity,
+    processes,
 )
-from evenly.train.outcome import CURVES_FILE, Outcome, RunRecord, read_outcomes, write_curves
-from evenly.train.plan import Planned, Prepared, Request
-from evenly.train.processes import processes
+from evenly.train.plan import ArmRun, Prepared, variant_name
 from evenly.train.result import ComparisonResult, write_result
 from evenly.train.row_losses import RowLosses, row_losses
-from evenly.train.settings import Training
+from evenly.train.settings import Request, Training
 from evenly.train.verdict import judge_variant
 from evenly.train.wording import left_out_paragraph, verdict_paragraphs
 from evenly.types import Int64Array, Progress, silent
@@ -41,25 +40,31 @@ from evenly.types import Int64Array, Progress, silent
 REQUEST_FILE = "request.json"
 EXAMPLES_FILE = "examples.parquet"
 INITIAL_FILE = "initial.parquet"
-RECORD_FILE = "run.json"
+CURVES_FILE = "curves.parquet"
+
+
+def check_folder(folder: Path, request: Request) -> None:
+    """Refuses a folder that is not empty and holds no comparison of the same request.
+
+    Raises:
+        InputError: it holds another comparison, or other files.
+    """
+    path = folder / REQUEST_FILE
+    if path.exists():
+        if Request.model_validate_json(path.read_text(encoding="utf-8")) != request:
+            raise InputError(
+                f"{folder} holds a comparison with other options; name another folder with --out, or remove it"
+            )
+    elif folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder} holds other files; name an empty or new folder with --out")
 
 
 def open_folder(folder: Path, request: Request) -> None:
-    """Makes the folder of a comparison, or takes up the one that the same request has left.
-
-    Raises:
-        InputError: the folder holds another comparison.
-    """
+    """Makes the folder of a comparison, or takes up the one that the same request has left; see `check_folder`."""
+    check_folder(folder, request)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / REQUEST_FILE
-    if not path.exists():
-        if any(folder.iterdir()):
-            raise InputError(f"{folder} holds other files; name an empty or new folder with --out")
-        write_atomically(path, request.model_dump_json(indent=2) + "\n")
-    elif Request.model_validate_json(path.read_text(encoding="utf-8")) != request:
-        raise InputError(
-            f"{folder} holds a comparison with other options; name another folder with --out, or remove it"
-        )
+    if not (folder / REQUEST_FILE).exists():
+        write_atomically(folder / REQUEST_FILE, request.model_dump_json(indent=2) + "\n")
 
 
 def prepare(
@@ -83,14 +88,12 @@ def prepare(
         trainable = np.flatnonzero(~examples.dropped)
         precision = choose_precision(training.precision)
         pad_id = int(tokenizer.pad_token_id)
-        _save_losses(
-            row_losses(start, examples, trainable, training.loss, precision, pad_id, progress=progress), path
-        )
-    return Prepared(examples, _load_losses(path), model, folder)
+        row_losses(start, examples, trainable, training.loss, precision, pad_id, progress=progress).save(path)
+    return Prepared(examples, RowLosses.load(path), model, folder)
 
 
 def run_all(
-    planned: Sequence[Planned], prepared: Prepared, *, workers: int = 1, progress: Progress = silent
+    runs: Sequence[ArmRun], prepared: Prepared, *, workers: int = 1, progress: Progress = silent
 ) -> list[Outcome]:
     """Trains the runs that are not finished yet.
 
@@ -98,21 +101,21 @@ def run_all(
     its loss had diverged, which would only happen again.
 
     Args:
-        planned: the runs.
+        runs: as planned.
         prepared: the pool they train on.
         workers: processes; 1 trains in this one, which is what ``accelerate launch`` needs.
 
     Returns:
         The outcomes of all runs in the folder of the comparison.
     """
-    waiting = [each for each in planned if not _is_final(each.run.folder)]
-    total, done = len(planned), len(planned) - len(waiting)
+    waiting = [run for run in runs if not _is_final(run.folder)]
+    total, done = len(runs), len(runs) - len(waiting)
     progress("runs", done, total)
     if workers == 1:
         state = processes()
         state.wait_for_everyone()  # all processes have the same list before the first run changes it
-        for number, each in enumerate(waiting):
-            _run_one(each, prepared.folder, progress)
+        for number, run in enumerate(waiting):
+            _run_one(run, prepared.folder, progress)
             state.wait_for_everyone()
             progress("runs", done + number + 1, total)
         return read_outcomes(prepared.folder)
@@ -120,7 +123,7 @@ def run_all(
     with ProcessPoolExecutor(
         workers, get_context("spawn"), initializer=_start_worker, initargs=(threads,)
     ) as pool:
-        futures = {pool.submit(_run_one, each, prepared.folder): each for each in waiting}
+        futures = {pool.submit(_run_one, run, prepared.folder): run for run in waiting}
         for number, future in enumerate(as_completed(futures)):
             try:
                 future.result()
@@ -152,10 +155,10 @@ def _is_final(folder: Path) -> bool:
     return record.done or record.status.startswith(("diverged", "empty"))
 
 
-def _run_one(planned: Planned, folder: Path, progress: Progress = silent) -> None:
+def _run_one(run: ArmRun, folder: Path, progress: Progress = silent) -> None:
     """Trains a run and writes its record, whatever comes of it."""
-    if not len(planned.run.rows):
-        _write_record(planned, planned.record.status)
+    if not len(run.rows):
+        _write_record(run)
         return
     # Only a process that trains loads the trainer: it takes seconds.
     import transformers
@@ -164,53 +167,32 @@ def _run_one(planned: Planned, folder: Path, progress: Progress = silent) -> Non
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    training = planned.run.training
-    tokenizer = load_tokenizer(planned.run.model, plain_template=training.plain_template)
+    tokenizer = load_tokenizer(run.model, plain_template=run.training.plain_template)
+    status = "done"
     try:
-        train_run(planned.run, Examples.load(folder / EXAMPLES_FILE), tokenizer, progress=progress)
+        train_run(run, Examples.load(folder / EXAMPLES_FILE), tokenizer, progress=progress)
     except DivergedError as error:
-        _write_record(planned, f"diverged: {error}")
+        status = f"diverged: {error}"
     except (RuntimeError, MemoryError) as error:
-        _write_record(planned, _failure(error, training))
-    else:
-        _write_record(planned, "done")
+        status = f"failed: {memory_remedy(error, run.training) or first_line(error)}"
     finally:
         gc.collect()  # a trainer and its callbacks hold each other, and with them the model
+    _write_record(run, status)
 
 
-def _failure(error: BaseException, training: Training) -> str:
-    remedy = memory_remedy(error, training)
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return f"failed: {remedy or reason}"
-
-
-def _write_record(planned: Planned, status: str) -> None:
+def _write_record(run: ArmRun, status: str | None = None) -> None:
+    """Writes the run's record with how it ended; None leaves the status it was planned with."""
     if not processes().is_main_process:
         return
-    planned.run.folder.mkdir(parents=True, exist_ok=True)
-    record = planned.record.model_copy(update={"status": status})
-    write_atomically(planned.run.folder / RECORD_FILE, record.model_dump_json(indent=2) + "\n")
-
-
-def _save_losses(losses: RowLosses, path: Path) -> None:
-    columns = {
-        "row": losses.rows,
-        "loss_sum": losses.loss_sum,
-        "correct": losses.correct,
-        "tokens": losses.tokens,
-    }
-    write_table(path, pa.table(columns))
-
-
-def _load_losses(path: Path) -> RowLosses:
-    table = pq.read_table(path)
-    return RowLosses(*(table[name].to_numpy() for name in ("row", "loss_sum", "correct", "tokens")))
+    run.folder.mkdir(parents=True, exist_ok=True)
+    record = run.record.model_copy(update={"status": status or run.record.status})
+    write_atomically(run.folder / RECORD_FILE, record.model_dump_json(indent=2) + "\n")
 
 
 def conclude(
     request: Request,
     prepared: Prepared,
-    planned: Sequence[Planned],
+    runs: Sequence[ArmRun],
     *,
     rate: float,
     tests: dict[str, Int64Array],
@@ -221,7 +203,7 @@ def conclude(
     Args:
         request: what was asked.
         prepared: the pool.
-        planned: the runs; only their saved curves are read.
+        runs: of the comparison; only their saved curves are read.
         rate: the learning rate of all arms.
         tests: the test parts, by name.
         left_out: pool rows in no arm for being near-copies of test rows.
@@ -229,14 +211,14 @@ def conclude(
     Raises:
         InputError: no run finished.
     """
-    keys = {each.run.key for each in planned}
+    keys = {run.key for run in runs}
     outcomes = [each for each in read_outcomes(prepared.folder) if each.folder.name in keys]
     if not any(each.record.done for each in outcomes):
         reasons = "; ".join(sorted({each.record.status for each in outcomes}))
         raise InputError(f"no run of the comparison finished: {reasons}")
     variants = [
         judge_variant(name, [each for each in outcomes if each.record.variant == name], arm_pairs(request))
-        for name in dict.fromkeys(each.record.variant for each in planned)
+        for name in map(variant_name, request.variants())
     ]
     write_curves([each for each in outcomes if each.record.done], prepared.folder / CURVES_FILE)
     parameters = load_model(prepared.model).num_parameters()
@@ -269,7 +251,7 @@ def conclude(
 
 def arm_pairs(request: Request) -> list[tuple[str, str]]:
     """Which arms are held against which: all against the reference, uniform also against full and matched."""
-    names = [*request.arms, *(saved.partition("=")[0] for saved in request.saved)]
+    names = request.names
     pairs = [(name, request.reference) for name in names if name != request.reference]
     more = [("uniform", other) for other in ("full", "matched") if {"uniform", other} <= set(names)]
     return pairs + [pair for pair in more if pair not in pairs]

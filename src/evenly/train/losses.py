@@ -16,14 +16,12 @@ predicted.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
-from evenly.errors import InputError
+from evenly.train.settings import LossName
 
-LossName = Literal["cross-entropy", "l2", "l2-probabilities"]
-LOSSES: tuple[LossName, ...] = ("cross-entropy", "l2", "l2-probabilities")
 IGNORED = -100
 """The label of tokens outside the loss: prompts and padding."""
 HEAD_MULTIPLE = 128
@@ -32,14 +30,6 @@ made and kept for it: on a processor that cost a tenth of the time and memory th
 
 TokenLoss: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """(M, V) float32 logits and (M,) int64 labels to (M,) float32 losses."""
-
-
-def check_loss(name: str) -> LossName:
-    """Returns the name of a loss, or says which there are."""
-    for known in LOSSES:
-        if name == known:
-            return known
-    raise InputError(f"loss {name!r} is not known; use one of {', '.join(LOSSES)}")
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

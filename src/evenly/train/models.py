@@ -10,9 +10,7 @@ from typing import Any, Literal
 import torch
 
 from evenly.errors import InputError
-from evenly.train.settings import Lora, Training
-
-Precision = Literal["bf16", "fp16", "fp32"]
+from evenly.train.settings import Lora, Precision, Training
 
 
 def load_tokenizer(model: str, *, plain_template: bool = False) -> Any:
@@ -35,7 +33,7 @@ def load_tokenizer(model: str, *, plain_template: bool = False) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(model)
     except (OSError, ValueError) as error:
-        raise InputError(f"no tokenizer could be loaded from {model}: {_first_line(error)}") from None
+        raise InputError(f"no tokenizer could be loaded from {model}: {first_line(error)}") from None
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
             raise InputError(
@@ -62,7 +60,7 @@ def load_model(model: str, *, lora: Lora | None = None, seed: int = 0) -> Any:
         loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"no causal language model could be loaded from {model}: {_first_line(error)}"
+            f"no causal language model could be loaded from {model}: {first_line(error)}"
         ) from None
     loaded.config.use_cache = False
     if lora is None:
@@ -108,7 +106,7 @@ def check_model(model: str) -> None:
     except (OSError, ValueError) as error:
         of = f" for the adapters in {model}" if base else ""
         raise InputError(
-            f"no causal language model could be loaded from {base or model}{of}: {_first_line(error)}"
+            f"no causal language model could be loaded from {base or model}{of}: {first_line(error)}"
         ) from None
 
 
@@ -160,5 +158,16 @@ def _processor_has(*flags: str) -> bool:
     return any(flag in known for flag in flags)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error says, cut to one line; its kind where it says nothing."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def processes() -> Any:
+    """This process among those of ``accelerate launch`` or ``torchrun``, as accelerate's ``PartialState``.
+
+    Without a GPU accelerate must be told that processors are meant, or each process thinks itself alone.
+    """
+    from accelerate import PartialState
+
+    return PartialState(cpu=not torch.cuda.is_available())

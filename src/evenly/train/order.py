@@ -3,25 +3,13 @@ resumed."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
-from evenly.errors import InputError
+from evenly.train.settings import Schedule
 from evenly.types import Int64Array
 
-Schedule = Literal["shuffled", "order", "growing"]
-SCHEDULES: tuple[Schedule, ...] = ("shuffled", "order", "growing")
 GROWING_STAGES = 4
 """``growing`` trains on the first 1/4, 2/4, 3/4 and 4/4 of the order, a quarter of the steps each."""
-
-
-def check_schedule(name: str) -> Schedule:
-    """Returns the name of a schedule, or says which there are."""
-    for known in SCHEDULES:
-        if name == known:
-            return known
-    raise InputError(f"schedule {name!r} is not known; use one of {', '.join(SCHEDULES)}")
 
 
 def step_rows(rows: int, batch: int, steps: int, seed: int, schedule: Schedule = "shuffled") -> Int64Array:

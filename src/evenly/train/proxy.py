@@ -16,6 +16,7 @@ import torch
 
 from evenly.rows.documentation import documentation_rows
 from evenly.train.examples import Messages, encode
+from evenly.train.plan import Run
 from evenly.train.settings import Training
 from evenly.types import Progress, silent
 
@@ -64,25 +65,13 @@ def make_proxy(
         1, round((tokens or WARM_UP_TOKENS) / (WARM_UP_BATCH * float(examples.lengths()[usable].mean())))
     )
 
-    from evenly.train.trainer import Run, train_run
+    from evenly.train.trainer import train_run
 
     training = Training(rate=WARM_UP_RATE, window=window, micro_batch=16, warmup_steps=20)
-    run = Run(
-        "proxy",
-        str(cold),
-        usable,
-        seed,
-        WARM_UP_BATCH,
-        steps,
-        training,
-        (),
-        (),
-        {},
-        folder / "warm-up",
-        save_model=True,
-    )
+    warm = folder / "warm-up"
+    run = Run("proxy", str(cold), usable, seed, WARM_UP_BATCH, steps, training, warm, save_model=True)
     train_run(run, examples, tokenizer, progress=progress)
-    (folder / "warm-up" / "model").rename(model)
+    (warm / "model").rename(model)
     return model
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from evenly.errors import InputError
 from evenly.files import write_atomically
 from evenly.train.compare import run_all
-from evenly.train.outcome import Outcome
-from evenly.train.plan import Planned, Prepared
+from evenly.train.curves import RECORD_FILE, Outcome, RunRecord
+from evenly.train.plan import ArmRun, Prepared
 from evenly.types import Int64Array, Progress, silent
 
 STEPS = 40
@@ -31,7 +31,7 @@ FEWEST, MOST = 5, 13
 
 
 def find_rate(
-    planned: Planned,
+    run: ArmRun,
     prepared: Prepared,
     unseen: Int64Array,
     *,
@@ -46,7 +46,7 @@ def find_rate(
     The sweep is kept in ``rates/`` and ``rate.json``.
 
     Args:
-        planned: the run to try rates on; by custom the reference arm with the first seed.
+        run: what to try rates on; by custom the reference arm with the first seed.
         prepared: the pool.
         unseen: pool row numbers that are neither in the run nor in a test part; where there are none, the
             run's own rows must do.
@@ -57,12 +57,11 @@ def find_rate(
     path = prepared.folder / "rate.json"
     if path.exists():
         return float(json.loads(path.read_text(encoding="utf-8"))["rate"])
-    training = planned.run.training
-    middle = FIRST_RATE[training.optimizer, training.loss]
+    middle = FIRST_RATE[run.training.optimizer, run.training.loss]
     losses: dict[int, float] = {}
     wanted = list(range(-(FEWEST // 2), FEWEST // 2 + 1))
     while wanted and len(losses) < MOST:
-        trials = {power: _trial(planned, prepared, unseen, middle * FACTOR**power) for power in wanted}
+        trials = {power: _trial(run, prepared, unseen, middle * FACTOR**power) for power in wanted}
         run_all(list(trials.values()), prepared, workers=workers, progress=progress)
         losses |= {power: _final_loss(trial) for power, trial in trials.items()}
         best = min(losses, key=lambda power: losses[power])
@@ -81,26 +80,23 @@ def find_rate(
     return rate
 
 
-def _trial(planned: Planned, prepared: Prepared, unseen: Int64Array, rate: float) -> Planned:
-    steps = min(STEPS, planned.run.steps)
+def _trial(run: ArmRun, prepared: Prepared, unseen: Int64Array, rate: float) -> ArmRun:
+    steps = min(STEPS, run.steps)
     usable = unseen[~prepared.examples.dropped[unseen]]
-    sample = np.random.default_rng(planned.run.seed).permutation(usable)[:SAMPLE]
-    run = replace(
-        planned.run,
+    sample = np.random.default_rng(run.seed).permutation(usable)[:SAMPLE]
+    return replace(
+        run,
         key=f"rate {rate:.3g}",
         steps=steps,
-        training=planned.run.training.model_copy(update={"rate": rate}),
+        training=run.training.model_copy(update={"rate": rate}),
         measure_at=(steps,),
         arm_at=(),
-        samples={"unseen": sample if len(sample) else planned.run.samples["own"]},
+        samples={"unseen": sample if len(sample) else run.samples["own"]},
         folder=prepared.folder / "rates" / f"{rate:.3g}",
         save_model=False,
     )
-    return Planned(run, planned.record)
 
 
-def _final_loss(trial: Planned) -> float:
-    record = json.loads((trial.run.folder / "run.json").read_text(encoding="utf-8"))
-    if record["status"] != "done":
-        return math.inf
-    return float(Outcome(trial.record, trial.run.folder).curve("unseen").loss[-1])
+def _final_loss(trial: ArmRun) -> float:
+    record = RunRecord.model_validate_json((trial.folder / RECORD_FILE).read_text(encoding="utf-8"))
+    return float(Outcome(record, trial.folder).curve("unseen").loss[-1]) if record.done else math.inf

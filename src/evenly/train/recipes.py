@@ -9,8 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from evenly.errors import InputError
-from evenly.train.plan import Request
-from evenly.train.settings import Training
+from evenly.train.settings import Request, Training
 
 SHIPPED = Path(__file__).parents[1] / "recipes"
 """Recipes of the paper, a small pair of the same path, and launcher configurations for accelerate."""

@@ -10,9 +10,13 @@ from pydantic import ValidationError
 from evenly.errors import InputError
 from evenly.files import write_atomically
 from evenly.records import Frozen
-from evenly.train.plan import Request
+from evenly.train.settings import Request
 
 RESULT_FILE = "comparison.json"
+SPEED = "steps to equal own loss"
+COMMON = "random test at equal steps"
+RARE = "even test at equal steps"
+COST = "total cost to equal own loss"
 
 Called = Literal["lower", "higher", "no difference", "cannot be told"]
 """What may be said of the first arm's value against the second's."""
@@ -21,7 +25,7 @@ Called = Literal["lower", "higher", "no difference", "cannot be told"]
 class Answer(Frozen):
     """One question about two arms, answered over paired seeds."""
 
-    question: str  # see QUESTIONS in verdict.py
+    question: str  # the name of one of the QUESTIONS in verdict.py
     main: bool  # judged together with the other main questions (Holm); others count only if a main one stands
     scale: Literal["ratio", "difference"]  # ratio: first / second
     first: float | None  # mean over seeds (geometric for ratios)
@@ -48,6 +52,11 @@ class Pair(Frozen):
     def answer(self, question: str) -> Answer | None:
         """The answer to a question, where it could be asked."""
         return next((answer for answer in self.answers if answer.question == question), None)
+
+    def called(self, question: str) -> Called:
+        """What is said of the first arm there."""
+        answer = self.answer(question)
+        return answer.called if answer else "cannot be told"
 
 
 class Threshold(Frozen):
@@ -94,6 +103,10 @@ class VariantResult(Frozen):
     thresholds: list[Threshold]
     pairs: list[Pair]
     failed: list[str]  # runs that did not finish, one line each
+
+    def pair(self, first: str, second: str) -> Pair | None:
+        """The two arms compared, where they were."""
+        return next((each for each in self.pairs if (each.first, each.second) == (first, second)), None)
 
 
 class ComparisonResult(Frozen):

@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 
+from evenly.files import write_table
 from evenly.train.examples import Examples
-from evenly.train.losses import IGNORED, TOKEN_LOSSES, LossName, predict_responses
-from evenly.train.models import Precision
+from evenly.train.losses import IGNORED, TOKEN_LOSSES, predict_responses
+from evenly.train.settings import LossName, Precision
 from evenly.types import Float64Array, Int64Array, Progress, silent
 
 TOKENS_PER_PASS = 2048
@@ -36,6 +40,20 @@ class RowLosses:
     loss_sum: Float64Array
     correct: Int64Array
     tokens: Int64Array
+
+    def columns(self) -> dict[str, Any]:
+        """As the columns of a table."""
+        return {"row": self.rows, "loss_sum": self.loss_sum, "correct": self.correct, "tokens": self.tokens}
+
+    def save(self, path: Path) -> None:
+        """Writes them as Parquet."""
+        write_table(path, pa.table(self.columns()))
+
+    @classmethod
+    def load(cls, path: Path) -> RowLosses:
+        """Reads what `save` wrote."""
+        table = pq.read_table(path)
+        return cls(*(table[name].to_numpy() for name in ("row", "loss_sum", "correct", "tokens")))
 
     def mean(self) -> float:
         """The loss per response token over all rows: what training minimises."""

@@ -1,14 +1,28 @@
-"""How the arms of a comparison are trained: one record, the same for every arm."""
+"""What a comparison is asked for and how its arms are trained: two records, the same for every arm.
+
+A field with a description is an option of the commands that take the record; the description is its help.
+"""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Literal
 
 from pydantic import Field, model_validator
 
+from evenly.errors import MissingExtraError
 from evenly.records import Frozen
-from evenly.train.losses import LossName
-from evenly.train.order import Schedule
+from evenly.request import Long, Part, PoolRequest
+
+LossName = Literal["cross-entropy", "l2", "l2-probabilities"]
+Precision = Literal["bf16", "fp16", "fp32"]
+Schedule = Literal["shuffled", "order", "growing"]
+
+
+def require_training(feature: str) -> None:
+    """Raises MissingExtraError, which says what to install, without trl, accelerate or peft."""
+    if any(find_spec(name) is None for name in ("trl", "accelerate", "peft")):
+        raise MissingExtraError(feature, "train")
 
 
 class Lora(Frozen):
@@ -23,27 +37,35 @@ class Training(Frozen):
     """The values of one training run. The defaults are those of the default proxy, not of the paper
     (the recipes paper/…)."""
 
-    loss: LossName = "cross-entropy"
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    rate: float | Literal["auto"] = "auto"
+    loss: LossName = Field(default="cross-entropy", description="cross-entropy, l2, l2-probabilities.")
+    optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="adamw or sgd.")
+    rate: float | Literal["auto"] = Field(
+        default="auto", description="Learning rate, constant after the warm-up; auto finds one for all arms."
+    )
     betas: tuple[float, float] = (0.9, 0.999)  # AdamW only
-    momentum: float = Field(default=0.0, ge=0.0, lt=1.0)  # SGD only
-    weight_decay: float = Field(default=0.0, ge=0.0)
-    warmup_steps: int = Field(default=2, ge=0)  # linear; the rate is constant afterwards
-    clip: float = Field(default=1.0, ge=0.0)  # largest gradient norm; 0 does not clip
+    momentum: float = Field(default=0.0, ge=0.0, lt=1.0, description="Of sgd.")
+    weight_decay: float = Field(default=0.0, ge=0.0, description="Of the optimizer.")
+    warmup_steps: int = Field(default=2, ge=0, description="Steps over which the rate rises to its value.")
+    clip: float = Field(default=1.0, ge=0.0, description="Largest gradient norm; 0 does not clip.")
     epochs: float = Field(
-        default=1.0, gt=0.0
-    )  # of the largest arm; every arm runs as many steps as that takes
-    batch: int = Field(default=32, ge=1)  # rows of mean length per step, over all devices
-    batch_by: Literal["tokens", "rows"] = "tokens"  # tokens: arms with longer rows take fewer rows a step
-    micro_batch: int = Field(default=8, ge=1)  # rows per forward pass and device
-    window: int = Field(default=512, ge=2)  # tokens
-    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
-    gradient_checkpointing: bool = False
-    schedule: Schedule = "shuffled"
-    plain_template: bool = False  # ignore the model's chat template
-    lora: Lora | None = None
-    report_to: tuple[str, ...] = ()  # the trainer's own reporters: wandb, tensorboard …
+        default=1.0, gt=0.0, description="Of the largest arm; every arm runs as many steps as that takes."
+    )
+    batch: int = Field(default=32, ge=1, description="Rows of mean length per step, over all devices.")
+    batch_by: Literal["tokens", "rows"] = Field(
+        default="tokens", description="tokens: arms with longer rows take fewer rows a step; or rows."
+    )
+    micro_batch: int = Field(default=8, ge=1, description="Rows per forward pass and device.")
+    window: int = Field(default=512, ge=2, description="Most tokens of a row.")
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        default="auto", description="auto, bf16, fp16, fp32."
+    )
+    gradient_checkpointing: bool = Field(default=False, description="Trade time for memory.")
+    schedule: Schedule = Field(default="shuffled", description="shuffled, order, growing.")
+    plain_template: bool = Field(default=False, description="Ignore the model's chat template.")
+    lora: Lora | None = Field(default=None, description="Train adapters of this rank.")
+    report_to: tuple[str, ...] = Field(
+        default=(), description="wandb, tensorboard … as the trainer knows them."
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Training:
@@ -52,3 +74,76 @@ class Training(Frozen):
         if self.rate != "auto" and not self.rate > 0:
             raise ValueError(f"rate must be above 0, got {self.rate}")
         return self
+
+
+class Request(Frozen):
+    """What a user asked a comparison to do; ``request.json``. The same request goes on where it was left."""
+
+    format: int = 1
+    sources: tuple[str, ...] = ()
+    sources_sha256: tuple[str, ...] = ()  # filled in when they are read
+    model: str | None = Field(
+        default=None,
+        description="Causal language model, a folder or hub id. Default: a small one made from the pool.",
+    )
+    training: Training = Training()
+    keep: str = Field(default="50%", description="Size of the arms: a share or a count.")
+    arms: tuple[str, ...] = Field(
+        default=("full", "random", "uniform"), description="Of full, random, uniform, clumped, matched."
+    )
+    seeds: int = Field(default=3, ge=1, description="Seeds per arm, paired between arms.")
+    pool: int | None = Field(default=None, description="Draw this many rows first. Default: all.")
+    test: int = Field(default=200, ge=2, description="Rows of the random and of the even test.")
+    near_copy: float = Field(
+        default=0.05, ge=0.0, description="Leave out of all arms rows this near (1 - cos) to a test row."
+    )
+    text: str | None = Field(default=None, description="Fields that hold the text that is embedded.")
+    split: str | None = Field(default=None, description="Split of a dataset.")
+    encoder: str = Field(
+        default="minilm", description="minilm, a model folder or hub id, vectors:FILE.npy, or column:NAME."
+    )
+    part: Part = Field(default="all", description="Part of a row that is embedded: all, prompt or response.")
+    long: Long = Field(
+        default="cut", description="Texts beyond the encoder's window: cut, or mean of all windows."
+    )
+    device: str | None = Field(default=None, description="Device to embed on, as torch names it.")
+    trust_remote_code: bool = Field(
+        default=False, description="Let the encoder folder's own Python code run."
+    )
+    match_length: bool = Field(default=False, description="Give every arm the response lengths of the pool.")
+    batches: tuple[int, ...] = ()  # the batch axis; empty takes the training's own
+    schedules: tuple[Schedule, ...] = ()  # the schedule axis; empty takes the training's own
+    saved: tuple[str, ...] = ()  # NAME=FOLDER: saved selections as further arms
+    save_models: bool = False
+
+    def pool_request(self) -> PoolRequest:
+        """Its rows and how they are embedded. No cache: what embedding costs is part of the result."""
+        return PoolRequest(
+            self.sources,
+            text=self.text,
+            part=self.part,
+            split=self.split,
+            encoder=self.encoder,
+            long=self.long,
+            device=self.device,
+            trust_remote_code=self.trust_remote_code,
+            use_cache=False,
+        )
+
+    @property
+    def reference(self) -> str:
+        """The arm that the others are held against."""
+        return "random" if "random" in self.arms else self.arms[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all arms, the saved ones last."""
+        return (*self.arms, *(saved.partition("=")[0] for saved in self.saved))
+
+    def variants(self) -> list[Training]:
+        """The training of each point of the batch and schedule axes."""
+        return [
+            self.training.model_copy(update={"batch": batch, "schedule": schedule})
+            for batch in self.batches or (self.training.batch,)
+            for schedule in self.schedules or (self.training.schedule,)
+        ]

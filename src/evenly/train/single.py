@@ -12,12 +12,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from evenly.errors import InputError
+from evenly.train.curves import CURVE_FILE
 from evenly.train.examples import Messages, encode
 from evenly.train.models import load_tokenizer, memory_remedy
+from evenly.train.plan import Run
 from evenly.train.settings import Training
 from evenly.types import Progress, silent
 
 SAMPLE = 128
+"""Rows that the loss is measured on along the run: enough to see it fall, at a hundredth of a run's cost."""
 MEASURES = 10
 
 
@@ -61,7 +64,7 @@ def train_rows(
         InputError: no model or tokenizer there, no row with a response inside the window, or a loss that
             diverges.
     """
-    from evenly.train.trainer import DivergedError, Run, train_run
+    from evenly.train.trainer import DivergedError, train_run
 
     if training.rate == "auto":
         raise InputError("evenly train needs a rate (--lr); evenly compare can find one")
@@ -69,20 +72,18 @@ def train_rows(
     examples = encode(rows, tokenizer, training.window, progress=progress)
     usable = np.flatnonzero(~examples.dropped)
     steps = math.ceil(training.epochs * len(usable) / training.batch)
-    measured = tuple(sorted({round(steps * k / MEASURES) for k in range(MEASURES + 1)}))
-    sample = np.random.default_rng([seed, 1]).permutation(usable)[:SAMPLE]
     run = Run(
-        key=folder.name,
-        model=model,
-        rows=usable,
-        seed=seed,
-        batch=training.batch,
-        steps=steps,
-        training=training,
-        measure_at=measured,
+        folder.name,
+        model,
+        usable,
+        seed,
+        training.batch,
+        steps,
+        training,
+        folder,
+        measure_at=tuple(sorted({round(steps * k / MEASURES) for k in range(MEASURES + 1)})),
         arm_at=(steps,),
-        samples={"own": sample},
-        folder=folder,
+        samples={"own": np.random.default_rng([seed, 1]).permutation(usable)[:SAMPLE]},
         save_model=True,
     )
     if not (folder / "model").exists():
@@ -93,6 +94,6 @@ def train_rows(
             if reason is None:
                 raise
             raise InputError(f"{reason}; the curve up to there is in {folder / 'curve.parquet'}") from None
-    curve = pq.read_table(folder / "curve.parquet").filter(pc.field("part") == "arm")
+    curve = pq.read_table(folder / CURVE_FILE).filter(pc.field("part") == "arm")
     loss = float(curve["loss"][-1].as_py())
     return Trained(len(usable), int(examples.truncated.sum()), int(examples.dropped.sum()), steps, loss)

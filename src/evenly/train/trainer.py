@@ -6,7 +6,6 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,9 @@ from evenly.errors import InputError
 from evenly.train.curves import CurveWriter
 from evenly.train.examples import Examples
 from evenly.train.losses import predict_responses, training_loss
-from evenly.train.models import choose_precision, load_model
+from evenly.train.models import choose_precision, load_model, processes
 from evenly.train.order import sorted_within_steps, step_rows
-from evenly.train.processes import processes
+from evenly.train.plan import Run
 from evenly.train.row_losses import RowLosses, pad_batch, row_losses
 from evenly.train.settings import Training
 from evenly.types import Int64Array, Progress, silent
@@ -38,39 +37,6 @@ class DivergedError(RuntimeError):
     def __init__(self, step: int, loss: float) -> None:
         super().__init__(f"the loss became {loss} at step {step}; lower the rate (--lr) or clip harder")
         self.step = step
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """One arm with one seed, and when to measure it.
-
-    Attributes:
-        key: name of the run, for progress and files.
-        model: model folder or hub id.
-        rows: (n,) pool row numbers of the arm in its order, none of them dropped.
-        seed: of shuffles and fresh adapters.
-        batch: rows per step, over all devices.
-        steps: optimiser steps.
-        training: how.
-        measure_at: steps at which the samples are measured, 0 included.
-        arm_at: steps at which all rows of the arm are measured.
-        samples: what to measure, by part: the arm's own sample and the test parts, as pool row numbers.
-        folder: where the curve, the checkpoints and the model go.
-        save_model: keep the trained model in ``folder/model``.
-    """
-
-    key: str
-    model: str
-    rows: Int64Array
-    seed: int
-    batch: int
-    steps: int
-    training: Training
-    measure_at: tuple[int, ...]
-    arm_at: tuple[int, ...]
-    samples: dict[str, Int64Array]
-    folder: Path
-    save_model: bool = False
 
 
 def train_run(run: Run, examples: Examples, tokenizer: Any, *, progress: Progress = silent) -> None:
@@ -142,7 +108,7 @@ class ArmTrainer(SFTTrainer):  # type: ignore[misc]
         self.examples = examples
         self.pad_id = int(tokenizer.pad_token_id)
         self.precision = choose_precision(run.training.precision)
-        self.writer = CurveWriter(run.folder / "curve.parquet", run.folder / "rows.parquet")
+        self.writer = CurveWriter(run.folder)
         self.step_loss = 0.0
         positions = step_rows(len(run.rows), run.batch, run.steps, run.seed, run.training.schedule)
         self.row_of_step = run.rows[sorted_within_steps(positions, examples.lengths()[run.rows])]
@@ -276,14 +242,15 @@ class _Clockwork(TrainerCallback):  # type: ignore[misc]
         self.seconds += time.perf_counter() - self.started
         self.tokens += int(self.step_tokens[step - 1])
         loss = _mean_over_processes(trainer, trainer.step_loss)
-        trainer.writer.batch(step, self._epoch(step), self.tokens, self.seconds, loss)
+        trainer.writer.batch(loss, **self._moment(step))
         if not np.isfinite(loss):
             raise DivergedError(step, loss)
         self._measure(step)
         self.progress(f"train {trainer.run.key}", step, trainer.run.steps)
 
-    def _epoch(self, step: int) -> float:
-        return step * self.trainer.run.batch / len(self.trainer.run.rows)
+    def _moment(self, step: int) -> dict[str, float]:
+        epoch = step * self.trainer.run.batch / len(self.trainer.run.rows)
+        return {"step": step, "epoch": epoch, "tokens": self.tokens, "seconds": self.seconds}
 
     def _measure(self, step: int) -> None:
         run = self.trainer.run
@@ -293,7 +260,7 @@ class _Clockwork(TrainerCallback):  # type: ignore[misc]
         if parts:
             measured = self.trainer.measure(parts)
             if self.trainer.is_world_process_zero():
-                self.trainer.writer.measured(step, self._epoch(step), self.tokens, self.seconds, measured)
+                self.trainer.writer.measured(measured, **self._moment(step))
 
 
 def _make_optimizer(model: Any, training: Training) -> torch.optim.Optimizer:

@@ -10,38 +10,116 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from evenly.train.outcome import AXES, Curve, Outcome, common_level
-from evenly.train.plan import EVEN_TEST, RANDOM_TEST
-from evenly.train.result import Answer, ArmSummary, Called, Pair, Threshold, VariantResult
+from evenly.train.curves import AXES, EVEN_TEST, RANDOM_TEST, Curve, Outcome
+from evenly.train.result import (
+    COMMON,
+    COST,
+    RARE,
+    SPEED,
+    Answer,
+    ArmSummary,
+    Called,
+    Pair,
+    Threshold,
+    VariantResult,
+)
 from evenly.train.statistics import LEVEL, Paired, holm, paired_difference, row_error, t_quantile
 from evenly.types import Float64Array
 
 SHARES = (0.5, 0.75, 0.95)
 """Thresholds lie at these shares of the way from the start to the lowest loss that all runs reach."""
 MAIN_SHARE = 0.75
+"""The share that speed is read at: late enough to matter, early enough that the curve is still steep."""
+MAIN_QUESTIONS = (SPEED, COMMON, RARE)
 
-MAIN_QUESTIONS = ("steps to equal own loss", "random test at equal steps", "even test at equal steps")
-QUESTIONS = (
-    *MAIN_QUESTIONS,
-    "tokens to equal own loss",
-    "seconds to equal own loss",
-    "total cost to equal own loss",
-    "steps to equal own drop",
-    "steps to equal random-test loss",
-    "random test at equal epochs",
-    "even test at equal epochs",
-    "random test at equal tokens",
-    "even test at equal tokens",
-    "random test at its best",
-    "even test at its best",
-    "shared rows at equal steps",
-    "initial loss of own rows",
-    "response tokens per row",
+
+@dataclass(frozen=True)
+class Shared:
+    """What the runs of two arms have in common, so that both are read at the same place.
+
+    Attributes:
+        own, test: loss on own rows and on the random test that every run comes down to, `MAIN_SHARE` of the way.
+        drop: that share of the largest drop from its start that every run makes on its own rows.
+        tokens: trained on by every run.
+    """
+
+    own: float
+    test: float
+    drop: float
+    tokens: int
+
+    @classmethod
+    def of(cls, runs: Sequence[Outcome]) -> Shared:
+        """Reads it from the runs of both arms."""
+        own, test = [run.own_curve for run in runs], [run.curve(RANDOM_TEST) for run in runs]
+        return cls(
+            own=levels(own, (MAIN_SHARE,))[0],
+            test=levels(test, (MAIN_SHARE,))[0],
+            drop=MAIN_SHARE * common_level(own, as_drop=True),
+            tokens=min(int(curve.tokens[-1]) for curve in test),
+        )
+
+
+@dataclass(frozen=True)
+class Question:
+    """One number read from every run of two arms; lower is better.
+
+    Attributes:
+        name: of the question.
+        read: the number, from a run and what both arms have in common; NaN where the run has none.
+        ratio: whether the arms are compared by their ratio.
+        part: the test part it is read on, whose rows are a sample of their own; empty for own rows.
+    """
+
+    name: str
+    read: Callable[[Outcome, Shared], float | None]
+    ratio: bool = False
+    part: str = ""
+
+
+def _speed(name: str, axis: str) -> Question:
+    return Question(name, lambda run, shared: run.own_curve.reached(shared.own, axis), ratio=True)
+
+
+def _held_out(part: str, name: str) -> list[Question]:
+    readings: dict[str, Callable[[Outcome, Shared], float]] = {
+        "at equal steps": lambda run, _: float(run.curve(part).loss[-1]),
+        "at equal epochs": lambda run, _: run.curve(part).loss_at("steps", run.record.epoch_step),
+        "at equal tokens": lambda run, shared: run.curve(part).loss_at("tokens", shared.tokens),
+        "at its best": lambda run, _: float(run.curve(part).loss.min()),
+    }
+    return [Question(f"{name} {when}", read, part=part) for when, read in readings.items()]
+
+
+_RANDOM, _EVEN = _held_out(RANDOM_TEST, "random test"), _held_out(EVEN_TEST, "even test")
+SHARED_ROWS = "shared rows at equal steps"
+QUESTIONS: tuple[Question, ...] = (
+    _speed(SPEED, "steps"),
+    _RANDOM[0],
+    _EVEN[0],
+    _speed("tokens to equal own loss", "tokens"),
+    _speed("seconds to equal own loss", "seconds"),
+    _speed(COST, "total"),
+    Question(
+        "steps to equal own drop",
+        lambda run, shared: run.own_curve.reached(run.own_curve.loss[0] - shared.drop, "steps"),
+        ratio=True,
+    ),
+    Question(
+        "steps to equal random-test loss",
+        lambda run, shared: run.curve(RANDOM_TEST).reached(shared.test, "steps"),
+        ratio=True,
+    ),
+    *(question for both in zip(_RANDOM[1:], _EVEN[1:], strict=True) for question in both),
+    Question(SHARED_ROWS, lambda run, _: math.nan),  # read from two runs at once: see `_shared_difference`
+    Question("initial loss of own rows", lambda run, _: run.record.initial_loss),
+    Question("response tokens per row", lambda run, _: run.record.response_tokens_per_row, ratio=True),
 )
-"""Every question about a pair, in the order of tables. Lower is better; the last two only explain."""
+"""Every question about a pair, in the order of tables. The last two only explain."""
 
 
 def judge_variant(
@@ -92,7 +170,7 @@ def ask(
     """Makes the answer to one question, not yet called.
 
     Args:
-        question: one of `QUESTIONS`.
+        question: the name of one of `QUESTIONS`.
         first, second: (S,) float64, the arms' values by paired seed; NaN where a seed has none.
         ratio: compare logarithms and report first / second.
         rows: standard error that comes from the test rows.
@@ -110,7 +188,7 @@ def ask(
         first=back(float(a[both].mean())) if both.any() else None,
         second=back(float(b[both].mean())) if both.any() else None,
         value=back(pair.mean) if pair.seeds else None,
-        standard_error=pair.standard_error if math.isfinite(pair.standard_error) else None,
+        standard_error=_or_none(pair.standard_error),
         low=back(pair.low) if math.isfinite(pair.low) else None,
         high=back(pair.high) if math.isfinite(pair.high) else None,
         p=pair.p,
@@ -138,79 +216,26 @@ def _call(answer: Answer, stands: bool) -> Called:
 
 def _judge_pair(first: str, second: str, done: dict[tuple[str, int], Outcome]) -> Pair:
     seeds = [seed for arm, seed in sorted(done) if arm == first and (second, seed) in done]
-    a = [done[first, seed] for seed in seeds]
-    b = [done[second, seed] for seed in seeds]
     if not seeds:
         return Pair(first=first, second=second, answers=[])
-    answers = [
-        *_speed(a, b),
-        *_held_out(a, b, RANDOM_TEST, "random test"),
-        *_held_out(a, b, EVEN_TEST, "even test"),
-    ]
-    shared = np.array([_shared_difference(x, y) for x, y in zip(a, b, strict=True)])
-    answers.append(ask("shared rows at equal steps", shared, np.zeros(len(shared)), ratio=False))
-    answers.append(ask("initial loss of own rows", *_of_records(a, b, "initial_loss"), ratio=False))
-    answers.append(ask("response tokens per row", *_of_records(a, b, "response_tokens_per_row"), ratio=True))
-    ordered = sorted(answers, key=lambda answer: QUESTIONS.index(answer.question))
-    return Pair(first=first, second=second, answers=decide(ordered))
-
-
-def _of_records(a: Sequence[Outcome], b: Sequence[Outcome], name: str) -> tuple[Float64Array, Float64Array]:
-    first, second = (
-        np.array([getattr(each.record, name) for each in side], dtype=np.float64) for side in (a, b)
-    )
-    return first, second
-
-
-def _speed(a: Sequence[Outcome], b: Sequence[Outcome]) -> list[Answer]:
-    own = [[each.own_curve() for each in side] for side in (a, b)]
-    curves = [curve for side in own for curve in side]
-    level = _levels(curves, (MAIN_SHARE,))[0]
-    drop = MAIN_SHARE * common_level(curves, as_drop=True)
-    test = [[each.curve(RANDOM_TEST) for each in side] for side in (a, b)]
-    test_level = _levels([curve for side in test for curve in side], (MAIN_SHARE,))[0]
-    names = {"steps": "steps", "tokens": "tokens", "seconds": "seconds", "total": "total cost"}
+    sides = ([done[first, seed] for seed in seeds], [done[second, seed] for seed in seeds])
+    shared = Shared.of([*sides[0], *sides[1]])
+    errors = {part: _test_error(sides[0], sides[1], part) for part in (RANDOM_TEST, EVEN_TEST)}
     answers = []
-    for axis in AXES:
-        first, second = (
-            np.array([c.reached(level, axis, o.record.cost_seconds) for c, o in zip(side, runs, strict=True)])
-            for side, runs in zip(own, (a, b), strict=True)
-        )
-        answers.append(ask(f"{names[axis]} to equal own loss", first, second, ratio=True))
-    by_drop = [np.array([c.reached(c.loss[0] - drop, "steps") for c in side]) for side in own]
-    by_test = [np.array([c.reached(test_level, "steps") for c in side]) for side in test]
-    answers.append(ask("steps to equal own drop", by_drop[0], by_drop[1], ratio=True))
-    answers.append(ask("steps to equal random-test loss", by_test[0], by_test[1], ratio=True))
-    return answers
+    for question in QUESTIONS:
+        a, b = (np.array([question.read(run, shared) for run in side], dtype=np.float64) for side in sides)
+        if question.name == SHARED_ROWS:
+            a = np.array([_shared_difference(x, y) for x, y in zip(*sides, strict=True)])
+            b = np.zeros(len(seeds))
+        answers.append(ask(question.name, a, b, ratio=question.ratio, rows=errors.get(question.part, 0.0)))
+    return Pair(first=first, second=second, answers=decide(answers))
 
 
-def _levels(curves: Sequence[Curve], shares: Sequence[float]) -> list[float]:
-    top = min(float(curve.loss[0]) for curve in curves)
-    bottom = common_level(curves)
-    return [top - share * (top - bottom) for share in shares]
-
-
-def _held_out(a: Sequence[Outcome], b: Sequence[Outcome], part: str, name: str) -> list[Answer]:
-    curves = [[each.curve(part) for each in side] for side in (a, b)]
+def _test_error(a: Sequence[Outcome], b: Sequence[Outcome], part: str) -> float:
+    """The standard error of a difference on a test part that comes from its rows."""
     rows = [[each.row_losses(part, each.record.steps) for each in side] for side in (a, b)]
-    tokens = rows[0][0][2]
     sums = [np.stack([row[1] for row in side]) for side in rows]
-    error = row_error(sums[0], sums[1], tokens)
-    equal_tokens = min(int(curve.tokens[-1]) for side in curves for curve in side)
-
-    def answer(when: str, read: Callable[[Outcome, Curve], float]) -> Answer:
-        first, second = (
-            np.array([read(o, c) for o, c in zip(runs, side, strict=True)])
-            for runs, side in zip((a, b), curves, strict=True)
-        )
-        return ask(f"{name} {when}", first, second, ratio=False, rows=error)
-
-    return [
-        answer("at equal steps", lambda _, curve: float(curve.loss[-1])),
-        answer("at equal epochs", lambda run, curve: curve.loss_at("steps", run.record.epoch_step)),
-        answer("at equal tokens", lambda _, curve: curve.loss_at("tokens", equal_tokens)),
-        answer("at its best", lambda _, curve: float(curve.loss.min())),
-    ]
+    return row_error(sums[0], sums[1], rows[0][0][2])
 
 
 def _shared_difference(first: Outcome, second: Outcome) -> float:
@@ -224,30 +249,44 @@ def _shared_difference(first: Outcome, second: Outcome) -> float:
     return float((sums_a[at_a].sum() - sums_b[at_b].sum()) / tokens[at_a].sum())
 
 
+def common_level(curves: Sequence[Curve], *, as_drop: bool = False) -> float:
+    """The lowest loss that every curve reaches, or the largest drop from its start that every one makes.
+
+    It treats the curves alike, so no arm is favoured by the choice, and nothing has to be extrapolated.
+    """
+    if as_drop:
+        return min(float(curve.loss[0] - curve.loss.min()) for curve in curves)
+    return max(float(curve.loss.min()) for curve in curves)
+
+
+def levels(curves: Sequence[Curve], shares: Sequence[float]) -> list[float]:
+    """Losses at shares of the way from the lowest start to the lowest loss that every curve reaches."""
+    top = min(float(curve.loss[0]) for curve in curves)
+    bottom = common_level(curves)
+    return [top - share * (top - bottom) for share in shares]
+
+
 def _thresholds(runs: dict[str, list[Outcome]]) -> list[Threshold]:
-    curves = {arm: [each.own_curve() for each in outcomes] for arm, outcomes in runs.items()}
+    curves = {arm: [each.own_curve for each in outcomes] for arm, outcomes in runs.items()}
     everything = [curve for side in curves.values() for curve in side]
     if not everything:
         return []
     drop = common_level(everything, as_drop=True)
     found = []
-    for arm, outcomes in runs.items():
-        costs = [each.record.cost_seconds for each in outcomes]
-        for share, level in zip(SHARES, _levels(everything, SHARES), strict=True):
-            found.append(_threshold(arm, "loss", level, curves[arm], costs, [level] * len(costs)))
-            wanted = [float(curve.loss[0]) - share * drop for curve in curves[arm]]
-            found.append(_threshold(arm, "drop", share * drop, curves[arm], costs, wanted))
+    for arm, side in curves.items():
+        for share, level in zip(SHARES, levels(everything, SHARES), strict=True):
+            found.append(threshold(arm, "loss", level, side, [level] * len(side)))
+            wanted = [float(curve.loss[0]) - share * drop for curve in side]
+            found.append(threshold(arm, "drop", share * drop, side, wanted))
     return found
 
 
-def _threshold(
-    arm: str, kind: str, level: float, curves: Sequence[Curve], costs: list[float], wanted: list[float]
+def threshold(
+    arm: str, kind: str, level: float, curves: Sequence[Curve], wanted: Sequence[float]
 ) -> Threshold:
+    """When each run of an arm came down to the loss that is wanted of it, along every axis."""
     reached = {
-        axis: [
-            _or_none(curve.reached(loss, axis, cost))
-            for curve, cost, loss in zip(curves, costs, wanted, strict=True)
-        ]
+        axis: [_or_none(curve.reached(loss, axis)) for curve, loss in zip(curves, wanted, strict=True)]
         for axis in AXES
     }
     return Threshold.model_validate({"arm": arm, "kind": kind, "level": level, **reached})
@@ -259,7 +298,7 @@ def _or_none(value: float) -> float | None:
 
 def _summary(arm: str, outcomes: Sequence[Outcome]) -> ArmSummary:
     records = [each.record for each in outcomes]
-    ends = {part: [each.curve(part) for each in outcomes] for part in ("arm", RANDOM_TEST, EVEN_TEST)}
+    own, random, even = ([each.curve(part) for each in outcomes] for part in ("arm", RANDOM_TEST, EVEN_TEST))
 
     def mean(name: str) -> float:
         return float(np.mean([getattr(record, name) for record in records]))
@@ -273,15 +312,15 @@ def _summary(arm: str, outcomes: Sequence[Outcome]) -> ArmSummary:
         truncated=mean("truncated"),
         dropped=max(record.dropped for record in records),
         initial_loss=[float(record.initial_loss or math.nan) for record in records],
-        own_loss=[float(curve.loss[-1]) for curve in ends["arm"]],
-        random_test=[float(curve.loss[-1]) for curve in ends[RANDOM_TEST]],
-        even_test=[float(curve.loss[-1]) for curve in ends[EVEN_TEST]],
-        start_accuracy=float(ends[RANDOM_TEST][0].accuracy[0]),
-        random_test_accuracy=[float(curve.accuracy[-1]) for curve in ends[RANDOM_TEST]],
-        even_test_accuracy=[float(curve.accuracy[-1]) for curve in ends[EVEN_TEST]],
+        own_loss=[float(curve.loss[-1]) for curve in own],
+        random_test=[float(curve.loss[-1]) for curve in random],
+        even_test=[float(curve.loss[-1]) for curve in even],
+        start_accuracy=float(random[0].accuracy[0]),
+        random_test_accuracy=[float(curve.accuracy[-1]) for curve in random],
+        even_test_accuracy=[float(curve.accuracy[-1]) for curve in even],
         batch=[record.batch for record in records],
         steps=records[0].steps,
-        tokens=[int(curve.tokens[-1]) for curve in ends[RANDOM_TEST]],
-        seconds=[float(curve.seconds[-1]) for curve in ends[RANDOM_TEST]],
+        tokens=[int(curve.tokens[-1]) for curve in random],
+        seconds=[float(curve.seconds[-1]) for curve in random],
         cost_seconds=[record.cost_seconds for record in records],
     )

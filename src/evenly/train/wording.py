@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from evenly.train.result import Answer, Pair, VariantResult
+from evenly.train.result import COMMON, COST, RARE, SPEED, Answer, Pair, VariantResult
 from evenly.words import in_figures, millions
 
-SPEED = "steps to equal own loss"
-COMMON = "random test at equal steps"
-RARE = "even test at equal steps"
+_HELD_OUT = {
+    "lower": "better",
+    "higher": "worse",
+    "no difference": "no difference within noise",
+    "cannot be told": "cannot be told from noise",
+}
 
 
 def verdict_paragraphs(
@@ -88,13 +91,7 @@ def _test_words(pair: Pair, question: str) -> str:
         return ""
     place = question.removesuffix(" at equal steps")
     figure = f"{in_figures(answer.value, 3, '+')} a token{_interval(answer)}"
-    words = {
-        "lower": "better",
-        "higher": "worse",
-        "no difference": "no difference within noise",
-        "cannot be told": "cannot be told from noise",
-    }
-    return f"On the {place} at equal steps: {words[answer.called]} ({figure})."
+    return f"On the {place} at equal steps: {_HELD_OUT[answer.called]} ({figure})."
 
 
 def _interval(answer: Answer) -> str:
@@ -107,12 +104,10 @@ def _interval(answer: Answer) -> str:
 
 def _fewer_rows(pair: Pair, variant: VariantResult) -> str:
     """Faster than the full set, but so is a random set of its size."""
-    if pair.second != "full" or _called(pair, SPEED) != "lower":
+    random = variant.pair(pair.first, "random")
+    if pair.second != "full" or pair.called(SPEED) != "lower":
         return ""
-    random = next(
-        (each for each in variant.pairs if (each.first, each.second) == (pair.first, "random")), None
-    )
-    if random is None or _called(random, SPEED) == "lower":
+    if random is None or random.called(SPEED) == "lower":
         return ""
     name = _speed_name(random)
     return f"It is faster only because it has fewer rows: against as many random rows it is {name}."
@@ -120,13 +115,10 @@ def _fewer_rows(pair: Pair, variant: VariantResult) -> str:
 
 def _easier_rows(pair: Pair, variant: VariantResult) -> str:
     """Faster or slower than random rows, but not than random rows as easy and as long as its own."""
-    called = _called(pair, SPEED)
+    called, matched = pair.called(SPEED), variant.pair(pair.first, "matched")
     if pair.second != "random" or called not in ("lower", "higher"):
         return ""
-    matched = next(
-        (each for each in variant.pairs if (each.first, each.second) == (pair.first, "matched")), None
-    )
-    if matched is None or _called(matched, SPEED) == called:
+    if matched is None or matched.called(SPEED) == called:
         return ""
     speed, rows = ("faster", "easier") if called == "lower" else ("slower", "harder")
     return (
@@ -136,7 +128,7 @@ def _easier_rows(pair: Pair, variant: VariantResult) -> str:
 
 
 def _traded(pair: Pair) -> str:
-    common, rare = _called(pair, COMMON), _called(pair, RARE)
+    common, rare = pair.called(COMMON), pair.called(RARE)
     if (common, rare) == ("higher", "lower"):
         return "It gained on rare regions (even test) what it lost on common ones (random test)."
     if (common, rare) == ("lower", "higher"):
@@ -145,8 +137,8 @@ def _traded(pair: Pair) -> str:
 
 
 def _cost(pair: Pair) -> str:
-    cost = pair.answer("total cost to equal own loss")
-    if cost is None or cost.value is None or cost.value < 1.0 or _called(pair, SPEED) != "lower":
+    cost = pair.answer(COST)
+    if cost is None or cost.value is None or cost.value < 1.0 or pair.called(SPEED) != "lower":
         return ""
     return (
         f"Counting embedding and selecting it took {cost.value:.2f} times as long: at this size the steps "
@@ -154,13 +146,8 @@ def _cost(pair: Pair) -> str:
     )
 
 
-def _called(pair: Pair, question: str) -> str:
-    answer = pair.answer(question)
-    return answer.called if answer else "cannot be told"
-
-
 def _speed_name(pair: Pair) -> str:
-    return {"higher": "slower", "lower": "faster"}.get(_called(pair, SPEED), "no different within noise")
+    return {"higher": "slower", "lower": "faster"}.get(pair.called(SPEED), "no different within noise")
 
 
 def _caution(proxy: bool, parameters: int, model: str) -> str:

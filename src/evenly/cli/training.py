@@ -1,0 +1,78 @@
+"""The options of `evenly compare` and `evenly train`, made from the records that they fill.
+
+Each is None where the user named nothing, so that the values of a recipe hold; the records check them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import make_dataclass
+from typing import Any
+
+from evenly.records import Frozen
+from evenly.request import option
+from evenly.train.settings import Request, Training
+
+FLAGS = {"rate": "--lr"}
+SEVERAL = ("batch", "schedule")
+"""Options of a comparison that take several values with commas between them: an axis of it."""
+
+
+def options_of(record: type[Frozen], group: str, *, leave_out: tuple[str, ...] = ()) -> type:
+    """A dataclass of the fields of a record that have a description, for `evenly.cli.options.takes`."""
+    shown = {
+        name: field
+        for name, field in record.model_fields.items()
+        if field.description is not None and name not in leave_out
+    }
+    return make_dataclass(
+        f"{record.__name__}Options",
+        [
+            (
+                name,
+                _kind(record, name),
+                option(None, _help(name, field), group=group, flag=FLAGS.get(name, "")),
+            )
+            for name, field in shown.items()
+        ],
+        frozen=True,
+    )
+
+
+def _kind(record: type[Frozen], name: str) -> type:
+    if record is Training and name in SEVERAL:
+        return str
+    if name == "lora":
+        return int  # the rank
+    given: Any = record.model_fields[name].annotation
+    return {bool: bool, int: int, float: float, int | None: int}.get(given, str)
+
+
+def _help(name: str, field: Any) -> str:
+    default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+    several = " Several with commas are an axis of a comparison." if name in SEVERAL else ""
+    return f"{field.description}{several}" + ("" if default in (None, False, "") else f" [{default}]")
+
+
+COMPARE_OPTIONS = options_of(Request, "The comparison")
+COMPARED_TRAINING = options_of(Training, "Training")
+TRAINING = options_of(Training, "Training", leave_out=("rate", "batch_by"))
+
+
+def named(options: Any) -> dict[str, Any]:
+    """What a user named of such options, as `evenly.train.recipes.make_request` takes it."""
+    values = dict(vars(options))
+    for name in ("arms", "report_to"):
+        if name in values:
+            values[name] = names(values[name])
+    for name, axis in (("batch", "batches"), ("schedule", "schedules")):
+        several = names(values.get(name)) or ()
+        if len(several) > 1:
+            values[name], values[axis] = None, several
+    if values.get("lora"):
+        values["lora"] = {"rank": values["lora"]}
+    return values
+
+
+def names(text: str | None) -> tuple[str, ...] | None:
+    """Splits a list with commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if text else None
