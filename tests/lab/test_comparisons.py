@@ -8,15 +8,15 @@ import torch
 
 from evenly.lab.descent import LossName, batch_loss
 from evenly.lab.experiments.forecast import reachable
-from evenly.lab.experiments.train import ARMS, POOL, Problem, Race, _constant_loss
+from evenly.lab.experiments.train import ARMS, POOL, Problem, Race, constant_loss
 from evenly.lab.geometry import rank_correlation
 
 INF = np.inf
 
 
 def race(even: list[float], random: list[float], cap: int = 100) -> Race:
-    """A race of max-min and random alone to one threshold."""
-    return Race(np.array([even, random])[None, None], cap)
+    """A race of max-min and random alone."""
+    return Race(np.array([even, random]), cap)
 
 
 @pytest.mark.parametrize(
@@ -43,8 +43,8 @@ def test_no_constant_has_a_lower_loss(loss: LossName) -> None:
     targets = np.array([1.0, 1.0, -1.0, 1.0, -1.0, 1.0, 1.0])
     outputs = torch.linspace(-3, 3, 6001, dtype=torch.float64)[:, None].expand(-1, len(targets))
     least = batch_loss(outputs, torch.tensor(targets), loss).min()
-    assert _constant_loss(targets, loss) == pytest.approx(float(least), rel=1e-6)
-    assert _constant_loss(np.ones((2, 5)), loss).tolist() == [0.0, 0.0]  # one class, one value
+    assert constant_loss(targets, loss) == pytest.approx(float(least), rel=1e-6)
+    assert constant_loss(np.ones((2, 5)), loss).tolist() == [0.0, 0.0]  # one class, one value
 
 
 def test_arms_are_rows_of_one_pool() -> None:

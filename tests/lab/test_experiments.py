@@ -10,10 +10,11 @@ import pytest
 
 from evenly.engine.tiles import steady_torch
 from evenly.errors import InputError
-from evenly.lab import experiments, figures
+from evenly.lab import figures
 from evenly.lab.page import page
 from evenly.lab.result import Result, Table
-from evenly.lab.running import check_device, run_one
+from evenly.lab.running import EXPERIMENTS, run_one
+from evenly.lab.setup import Setup
 from evenly.words import show
 
 RESULT = Result(
@@ -29,8 +30,8 @@ RESULT = Result(
 )
 
 
-def test_json_has_no_infinity_and_keeps_the_rest(tmp_path: Path) -> None:
-    record = json.loads(RESULT.save(tmp_path).read_text(encoding="utf-8"))
+def test_json_has_no_infinity_and_keeps_the_rest() -> None:
+    record = json.loads(RESULT.as_json())
     assert record["numbers"] == {"x": None}
     assert record["series"] == {"s": [1.0, None]}
     assert record["tables"][0]["rows"] == [["<x>", 1.0], ["y", None]]
@@ -57,16 +58,16 @@ def test_page_escapes_everything_and_loads_nothing(tmp_path: Path) -> None:
 
 def test_unknown_experiment_and_device(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="experiment 'laws' is not known; use one of trap, law"):
-        run_one("laws", tmp_path)
+        run_one("laws", tmp_path, Setup())
     with pytest.raises(InputError, match="device 'abacus' does not compute in float64 here"):
-        check_device("abacus")
+        run_one("law", tmp_path, Setup(device="abacus"))
 
 
 @pytest.fixture(scope="module")
 def quick() -> dict[str, Result]:
     """Every experiment once, quickly; on one thread, as the command runs them."""
     with steady_torch():
-        return {name: experiments.load(name).run(quick=True) for name in experiments.NAMES}
+        return {name: each.run(Setup(quick=True)) for name, each in EXPERIMENTS.items()}
 
 
 @pytest.mark.slow
@@ -77,18 +78,18 @@ def test_results_are_whole(quick: dict[str, Result], tmp_path: Path) -> None:
         assert result.verdict.endswith(".")
         for table in result.tables:
             assert {len(row) for row in table.rows} == {len(table.columns)}, table.title
-        json.loads(result.as_json())
-        png, svg = figures.render(experiments.load(name).draw, result, tmp_path)
-        assert png.stat().st_size > 10_000
-        assert svg.read_text(encoding="utf-8").startswith("<?xml")
-    assert page(list(quick.values()), tmp_path).count("<section") == len(experiments.NAMES)
+        figures.write(result, EXPERIMENTS[name].draw, tmp_path)
+        json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))
+        assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+        assert (tmp_path / f"{name}.svg").read_text(encoding="utf-8").startswith("<?xml")
+    assert page(list(quick.values()), tmp_path).count("<section") == len(EXPERIMENTS)
 
 
 @pytest.mark.slow
 def test_the_same_figures_twice_give_the_same_numbers(quick: dict[str, Result]) -> None:
     with steady_torch():
         for name in ("depth", "trap"):
-            assert experiments.load(name).run(quick=True).as_json() == quick[name].as_json()
+            assert EXPERIMENTS[name].run(Setup(quick=True)).as_json() == quick[name].as_json()
 
 
 @pytest.mark.slow

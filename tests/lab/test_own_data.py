@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from evenly.errors import InputError
-from evenly.lab import designs, kernel, language_model, userdata
-from evenly.lab.experiments import forecast
+from evenly.lab import designs, figures, kernel, language_model, userdata
+from evenly.lab.setup import Setup
 
 WORDS = ["the", "cat", "dog", "sat", "ran", "on", "mat", "log", "a", "red", "blue", "big"]
 
@@ -51,9 +51,8 @@ def training_file(tmp_path: Path) -> Path:
 def test_spectrum_of_a_model_keeps_the_theorems(
     model_folder: Path, training_file: Path, tmp_path: Path
 ) -> None:
-    result = language_model.spectrum_of_model(
-        str(model_folder), [str(training_file)], tmp_path / "out", rows=6
-    )
+    result = language_model.spectrum_of_model(str(model_folder), [str(training_file)], 6, None, Setup())
+    figures.write(result, language_model.draw, tmp_path / "out")
     assert result.outcome == "holds"
     assert result.settings["gradients"] == "whole gradients"
     assert result.numbers["lambda_min"] <= result.numbers["least pair bound"]
@@ -111,14 +110,14 @@ def test_gradients_of_the_last_block_are_those_of_backward(
 
 @pytest.mark.slow
 def test_last_blocks_that_do_not_fit(
-    model_folder: Path, training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model_folder: Path, training_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = (str(model_folder), [str(training_file)], tmp_path)
+    arguments = (str(model_folder), [str(training_file)])
     with pytest.raises(InputError, match=r"--last-blocks is a number from 1 to 2, .*; got 3"):
-        language_model.spectrum_of_model(*arguments, last_blocks=3)
+        language_model.spectrum_of_model(*arguments, 32, 3, Setup())
     monkeypatch.setattr(language_model, "WHOLE_BYTES", 1000)
     with pytest.raises(InputError, match=r"4 exact gradients of .* lower --last-blocks or --rows"):
-        language_model.spectrum_of_model(*arguments, rows=4, last_blocks=1)
+        language_model.spectrum_of_model(*arguments, 4, 1, Setup())
 
 
 @pytest.mark.slow
@@ -126,7 +125,7 @@ def test_models_that_cannot_be_used(
     training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(InputError, match="holds no causal language model"):
-        language_model.spectrum_of_model(str(tmp_path), [str(training_file)], tmp_path)
+        language_model.spectrum_of_model(str(tmp_path), [str(training_file)], 32, None, Setup())
     monkeypatch.setattr(language_model.os, "sysconf", lambda name: 1)
     with pytest.raises(
         InputError, match=r"a gradient of big \(1,000 parameters, float64\) needs .* GB are free"
@@ -139,27 +138,26 @@ def test_trapped_share_of_mutual_pairs() -> None:
     responses = np.array([[1.0], [-1.0], [0.5], [0.5], [0.0], [-1.0]])
     rows = userdata.trapped_shares(prompts, responses)
     total = responses.var() * len(responses)
-    assert rows[0] == ("copies", 0, 0.0, 0.0)
-    assert rows[1][1:3] == (1, 1 / 6)
-    assert rows[1][3] == pytest.approx(2.0 / total)
+    assert list(rows[0].values()) == ["copies", 0, 0.0, 0.0]
+    assert (rows[1]["pairs P"], rows[1]["P / N"]) == (1, 1 / 6)
+    assert rows[1]["trapped share"] == pytest.approx(2.0 / total)
 
 
 @pytest.mark.slow
-def test_forecast_from_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forecast, "SEEDS", 1)
-    monkeypatch.setattr(forecast, "STEPS", 200)
+def test_forecast_from_vectors() -> None:
     random = designs.generator(0)
     prompts = designs.clusters(random, 60, 5, 6, 0.2)
-    result = userdata.forecast_vectors(prompts, random.standard_normal((60, 3)))
+    setup = Setup(seeds=1, quick=True)
+    result = userdata.forecast_vectors(prompts, random.standard_normal((60, 3)), "60 rows", setup)
     assert 0.8 < result.numbers["roughness"] < 1.2
     assert {f"forecast, {name}" for name in ("MLP", "residual MLP", "transformer")} <= set(result.numbers)
     same = prompts.copy()
     same[1] = same[0]
-    assert userdata.trapped_shares(same, random.standard_normal((60, 3)))[0][1] == 1
+    assert userdata.trapped_shares(same, random.standard_normal((60, 3)))[0]["pairs P"] == 1
 
 
 def test_forecast_needs_prompts_and_responses(tmp_path: Path) -> None:
     path = tmp_path / "plain.jsonl"
     path.write_text('{"text": "only one part"}\n' * 9)
     with pytest.raises(InputError, match="holds 0 rows with both a prompt and a response"):
-        userdata.forecast_source([str(path)], tmp_path)
+        userdata.forecast_source([str(path)], "minilm", 1000, Setup())

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenly.engine.greedy import select
-from evenly.lab import descent, designs, kernel, labels, networks
+from evenly.lab import descent, designs, geometry, kernel, labels, networks
 
 NETWORKS = {
     "mlp": networks.mlp(3, width=12),
@@ -34,21 +34,16 @@ def test_pair_bound_and_pl_range_hold_at_every_iterate(name: str, optimiser: des
     network = NETWORKS[name]
     x, y = problem(3)
     x[1] = x[0] + 1e-3  # a close pair makes the bound bite
-    seen = []
-
-    def watch(step: int, theta: torch.Tensor) -> None:
+    trainer = descent.Trainer(network, 1e-2, optimiser)
+    kept = trainer.train(network.init([0]), x[None], y[None], steps=25, keep=range(26)).kept
+    assert list(kept) == list(range(26))
+    for theta in kept.values():
         rows = kernel.jacobian(network, theta[0], x)
         eigenvalues = kernel.eigenvalues(rows)
         slack = kernel.rounding(eigenvalues)
         assert np.all(eigenvalues[-1] <= kernel.pair_bounds(rows) + slack)
-        residual = (network(theta[0], x) - y).detach()
-        ratio = kernel.pl_ratio(rows, residual) * len(x)
+        ratio = kernel.pl_ratio(rows, network(theta[0], x) - y) * len(x)
         assert eigenvalues[-1] - slack <= ratio <= eigenvalues[0] * (1 + 1e-12)
-        seen.append(step)
-
-    theta = network.init([0])
-    descent.descend(network, theta, x[None], y[None], rate=1e-2, steps=25, optimiser=optimiser, watch=watch)
-    assert seen == list(range(26))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -70,9 +65,7 @@ def test_equal_inputs_conserve_their_difference(name: str, optimiser: descent.Op
     x, y = problem(5)
     x[1] = x[0]
     before = (network(network.init([2])[0], x) - y)[:2]
-    run = descent.descend(
-        network, network.init([2]), x[None], y[None], rate=1e-2, steps=60, optimiser=optimiser
-    )
+    run = descent.Trainer(network, 1e-2, optimiser).train(network.init([2]), x[None], y[None], steps=60)
     after = (network(run.theta[0], x) - y)[:2]
     assert abs(float((before[0] - before[1]) - (after[0] - after[1]))) < 1e-12
     eigenvalues = kernel.eigenvalues(kernel.jacobian(network, run.theta[0], x))
@@ -85,9 +78,7 @@ def test_equal_inputs_trap_their_share_of_the_loss(pairs: int) -> None:
     x, y = problem(6)
     x[1 : 2 * pairs : 2] = x[0 : 2 * pairs : 2]
     floor = float((y[0 : 2 * pairs : 2] - y[1 : 2 * pairs : 2]).square().sum() / 2 / (2 * len(x)))
-    run = descent.descend(
-        network, network.init([0]), x[None], y[None], rate=1e-2, steps=400, optimiser="adam"
-    )
+    run = descent.Trainer(network, 1e-2).train(network.init([0]), x[None], y[None], steps=400)
     assert run.losses.min() >= floor * (1 - 1e-12)
     assert run.losses[-1, 0] <= 1.5 * floor
 
@@ -114,6 +105,5 @@ def test_greedy_order_fills_and_is_half_as_even_as_any(
 
 
 def test_polynomials_in_the_scale_have_their_exponent() -> None:
-    from evenly.lab.experiments.trajectory import SCALES, exponent
-
-    assert exponent(SCALES, SCALES**2.5) == pytest.approx(2.5)
+    scales = np.geomspace(1.0, 8.0, 7)
+    assert geometry.exponent(scales, scales**2.5) == pytest.approx(2.5)

@@ -47,41 +47,25 @@ def lab(
 ) -> None:
     """Measure the theory: every claim as an experiment with its figure, its numbers and a verdict."""
     from evenly.cli.screen import shown_progress
-    from evenly.lab.running import run_all, run_one
+    from evenly.lab import language_model, userdata
+    from evenly.lab.figures import write
+    from evenly.lab.running import check_extra, run_all, run_one
+    from evenly.lab.setup import Setup
 
     _refuse_mixed(name, source, model, data, last_blocks, rows, encoder, generic=seeds is not None or quick)
+    check_extra()
     with shown_progress(json_output=json_output) as progress:
+        setup = Setup(seeds, quick, device, progress)
         if source:
-            from evenly.lab.userdata import forecast_source
-
-            results = [
-                forecast_source(
-                    source,
-                    out,
-                    encoder=encoder or "minilm",
-                    rows=rows or 1000,
-                    device=device,
-                    progress=progress,
-                )
-            ]
+            found = userdata.forecast_source(source, encoder or "minilm", rows or 1000, setup)
+            results = [write(found, userdata.draw, out)]
         elif model and data:
-            from evenly.lab.language_model import spectrum_of_model
-
-            results = [
-                spectrum_of_model(
-                    model,
-                    data,
-                    out,
-                    rows=rows or 32,
-                    last_blocks=last_blocks,
-                    device=device,
-                    progress=progress,
-                )
-            ]
+            found = language_model.spectrum_of_model(model, data, rows or 32, last_blocks, setup)
+            results = [write(found, language_model.draw, out)]
         elif name:
-            results = [run_one(name, out, seeds=seeds, quick=quick, device=device, progress=progress)]
+            results = [run_one(name, out, setup)]
         else:
-            results = run_all(out, seeds=seeds, quick=quick, device=device, progress=progress)
+            results = run_all(out, setup)
     if json_output:
         joined = ",\n".join(result.as_json() for result in results)
         typer.echo(joined if name else f"[\n{joined}\n]")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from evenly.errors import InputError
 from evenly.types import Float64Array, Int64Array
 
 Generator = np.random.Generator
@@ -15,29 +14,15 @@ def generator(*key: int) -> Generator:
     return np.random.default_rng(list(key))
 
 
-def check_points(count: int) -> int:
-    """Returns N, or says that a law about pairs needs two points."""
-    if count < 2:
-        raise InputError(f"N must be at least 2, so that there is a pair; got {count}")
-    return count
-
-
-def check_distinct(points: Float64Array) -> Float64Array:
-    """Returns the points, or names the first pair of equal ones."""
-    _, first, inverse = np.unique(points, axis=0, return_index=True, return_inverse=True)
-    twin = first[inverse.reshape(-1)]
-    repeated = np.flatnonzero(twin != np.arange(len(points)))
-    if len(repeated):
-        row = int(repeated[0])
-        raise InputError(
-            f"points {int(twin[row])} and {row} are equal; this law needs distinct points: remove one"
-        )
-    return points
-
-
 def uniform(random: Generator, count: int, dimension: int) -> Float64Array:
     """Independent uniform points, (count, dimension)."""
     return random.uniform(-1.0, 1.0, (count, dimension))
+
+
+def even(random: Generator, count: int, dimension: int, crowd: int) -> Float64Array:
+    """The first ``count`` points of the max-min order over ``crowd`` times as many uniform ones."""
+    pool = uniform(random, crowd * count, dimension)
+    return pool[max_min(pool, count)]
 
 
 def biased(random: Generator, count: int, dimension: int, power: float) -> Float64Array:
@@ -61,15 +46,14 @@ def sobol(random: Generator, count: int, dimension: int) -> Float64Array:
 
 
 def near_copies(
-    random: Generator, count: int, dimension: int, *, pairs: int, distance: float, even: bool = True
+    random: Generator, count: int, dimension: int, *, pairs: int, distance: float, apart: bool = True
 ) -> Float64Array:
     """``count`` points, the first 2 * pairs of them near copies: points 2i and 2i + 1 lie ``distance`` apart.
 
-    The points that are not copies are max-min among themselves where ``even``, so that nothing else is close.
+    The points that are not copies are max-min among themselves where ``apart``, so that nothing else is close.
     """
     distinct = count - pairs
-    pool = uniform(random, 8 * distinct if even else distinct, dimension)
-    base = pool[max_min(pool, distinct)] if even else pool
+    base = even(random, distinct, dimension, 8) if apart else uniform(random, distinct, dimension)
     direction = random.standard_normal((pairs, dimension))
     direction *= distance / np.linalg.norm(direction, axis=1, keepdims=True)
     points = np.empty((count, dimension))
@@ -89,10 +73,13 @@ def one_duplicate(points: Float64Array, distance: float) -> Float64Array:
 
 def corner_lattice(count: int, dimension: int, side: float) -> Float64Array:
     """A lattice in the corner cube of the given side: the h_min of an even set there, the fill of none."""
-    per_axis = int(np.ceil(count ** (1.0 / dimension)))
+    return lattice(int(np.ceil(count ** (1.0 / dimension))), dimension, side)[:count]
+
+
+def lattice(per_axis: int, dimension: int, side: float = 2.0) -> Float64Array:
+    """``per_axis`` ^ dimension points on the whole cube, or on a corner cube of the given side."""
     axis = np.linspace(-1.0, -1.0 + side, per_axis)
-    grid = np.stack(np.meshgrid(*[axis] * dimension, indexing="ij"), axis=-1).reshape(-1, dimension)
-    return grid[:count]
+    return np.stack(np.meshgrid(*[axis] * dimension, indexing="ij"), axis=-1).reshape(-1, dimension)
 
 
 def max_min(pool: Float64Array, keep: int) -> Int64Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,45 @@ def panels(
     return figure, list(axes.reshape(-1))
 
 
-def plain_ticks(axis: Axis, values: Sequence[float]) -> None:
+def look(index: int, line: str = "", **more: Any) -> dict[str, Any]:
+    """The colour and marker of the curve of that number, with the line between its points."""
+    return {"color": COLOURS[index], "marker": MARKERS[index], "linestyle": line, **more}
+
+
+def frame(
+    axis: Axes,
+    title: str,
+    x: str,
+    y: str = "",
+    *,
+    log: str = "",
+    x_ticks: Sequence[float] = (),
+    y_ticks: Sequence[float] = (),
+    legend: Mapping[str, Any] | str = "",
+) -> None:
+    """The words about a panel.
+
+    Args:
+        axis: the panel, drawn.
+        title: what it shows.
+        x: the label of its first axis.
+        y: of its second.
+        log: which axes are logarithmic, "", "x", "y" or "xy".
+        x_ticks: where these stand, as plain numbers; by default where matplotlib puts them.
+        y_ticks: the same on the second axis.
+        legend: where it stands, or all that it is given; none is shown by default.
+    """
+    axis.set(title=title, xlabel=x, ylabel=y)
+    for name, of, ticks in (("x", axis.xaxis, x_ticks), ("y", axis.yaxis, y_ticks)):
+        if name in log:
+            axis.set(**{f"{name}scale": "log"})
+        if len(ticks):
+            _plain_ticks(of, ticks)
+    if legend:
+        axis.legend(**{"loc": legend} if isinstance(legend, str) else legend)
+
+
+def _plain_ticks(axis: Axis, values: Sequence[float]) -> None:
     """Puts ticks of a logarithmic axis where they can be read as plain numbers."""
     from matplotlib.ticker import NullLocator
 
@@ -68,15 +106,17 @@ def plain_ticks(axis: Axis, values: Sequence[float]) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def render(draw: Callable[[Result], Figure], result: Result, folder: Path) -> tuple[Path, Path]:
-    """Draws the result in the house style and writes NAME.png and NAME.svg, the same bytes every time."""
+def write(result: Result, draw: Callable[[Result], Figure], folder: Path) -> Result:
+    """Writes NAME.json and the figure as NAME.png and NAME.svg, the same bytes every time; returns the result."""
     import matplotlib
 
-    png, svg = folder / f"{result.name}.png", folder / f"{result.name}.svg"
+    path = folder / result.name
     with matplotlib.rc_context(STYLE), new_files(make_folders=True) as files:
+        with files.open(path.with_suffix(".json")) as stream:
+            stream.write(f"{result.as_json()}\n".encode())
         figure = draw(result)
-        with files.open(png) as stream:
+        with files.open(path.with_suffix(".png")) as stream:
             figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})
-        with files.open(svg) as stream:
+        with files.open(path.with_suffix(".svg")) as stream:
             figure.savefig(stream, format="svg", metadata={"Date": None})
-    return png, svg
+    return result

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from evenly.types import Float64Array
+from evenly.types import Float64Array, Int64Array
 
 
 def separation(points: Float64Array) -> float:
     """h_min, the smallest distance between two of the points (N, d)."""
-
     return float(nearest_distances(points).min())
 
 
@@ -33,6 +34,20 @@ def nearest_distances(points: Float64Array, neighbour: int = 1) -> Float64Array:
 
     distances: Float64Array = cKDTree(points).query(points, k=neighbour + 1)[0][:, neighbour]
     return distances
+
+
+def nearest_other(points: Float64Array) -> tuple[Float64Array, Int64Array]:
+    """The distance from each point to its nearest other point, and which that is, (N,) each."""
+    from scipy.spatial import cKDTree
+
+    distance, found = cKDTree(points).query(points, k=2)
+    # Where copies tie at distance 0, the point itself may come second.
+    return distance[:, 1], np.where(found[:, 1] == np.arange(len(points)), found[:, 0], found[:, 1])
+
+
+def exponent(sizes: Iterable[float], values: Iterable[float]) -> float:
+    """p where values go as sizes^p: the slope of the logarithms."""
+    return float(np.polyfit(np.log(list(sizes)), np.log(list(values)), 1)[0])
 
 
 def riesz_energy(points: Float64Array) -> float:

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evenly.lab.networks import Network
+from evenly.lab.networks import Network, Values, on
 from evenly.types import Float64Array
 
 
-def jacobian(network: Network, theta: Tensor, x: Tensor) -> Tensor:
+def jacobian(network: Network, theta: Tensor, x: Values) -> Tensor:
     """J (N, P): row i is the gradient of the output at point i. ``theta`` is (P,), ``x`` (N, d)."""
-    derivative: Tensor = torch.func.jacrev(lambda parameters: network(parameters, x))(theta)
+    points = on(theta, x)
+    derivative: Tensor = torch.func.jacrev(lambda parameters: network(parameters, points))(theta)
     return derivative.detach()
 
 
@@ -58,7 +59,7 @@ def pl_ratio(rows: Tensor, residual: Tensor) -> float:
     return float(pulled.square().sum() / (len(rows) * residual.square().sum()))
 
 
-def top_curvature(network: Network, theta: Tensor, x: Tensor, y: Tensor, *, magnitude: bool = False) -> float:
+def top_curvature(network: Network, theta: Tensor, x: Values, y: Values, *, magnitude: bool = False) -> float:
     """The top eigenvalue of the Hessian of L at ``theta``: SciPy's Lanczos on Hessian-vector products.
 
     Args:
@@ -70,8 +71,10 @@ def top_curvature(network: Network, theta: Tensor, x: Tensor, y: Tensor, *, magn
     """
     from scipy.sparse.linalg import LinearOperator, eigsh
 
+    points, targets = on(theta, x), on(theta, y)
+
     def loss(parameters: Tensor) -> Tensor:
-        return (network(parameters, x) - y).square().mean() / 2
+        return (network(parameters, points) - targets).square().mean() / 2
 
     # The Hessian is symmetric: a pull-back through the gradient is a Hessian-vector product, traced once.
     _, pull_back = torch.func.vjp(torch.func.grad(loss), theta)

@@ -10,6 +10,7 @@ import numpy as np
 
 from evenly.errors import InputError
 from evenly.lab.designs import Generator
+from evenly.lab.geometry import nearest_other
 from evenly.types import Float64Array
 
 LabelModel = Literal["smooth", "mixed", "independent"]
@@ -77,11 +78,7 @@ def roughness(points: Float64Array, labels: Float64Array) -> float:
         points: (N, d).
         labels: (N,) numbers, or (N, e) vectors such as embedded responses; var y is then their total variance.
     """
-    from scipy.spatial import cKDTree
-
     rows = labels.reshape(len(labels), -1)
-    found = cKDTree(points).query(points, k=2)[1]
-    # Where copies tie at distance 0, the row itself may come second.
-    neighbour = np.where(found[:, 1] == np.arange(len(points)), found[:, 0], found[:, 1])
+    neighbour = nearest_other(points)[1]
     gap = np.sum((rows - rows[neighbour]) ** 2, axis=1)
     return float(np.mean(gap) / (2.0 * np.var(rows, axis=0).sum()))

@@ -6,20 +6,20 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from scipy.spatial.distance import pdist
 from torch import Tensor
 
 from evenly import words
 from evenly.errors import InputError
 from evenly.lab import designs, kernel
-from evenly.lab.figures import COLOURS, panels, render
+from evenly.lab.figures import COLOURS, frame, panels
 from evenly.lab.result import Result, Table
+from evenly.lab.setup import Setup
 from evenly.types import Float64Array, Int64Array, Progress, silent
-from evenly.words import Cell
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LONGEST = 512  # tokens of an example; longer ones are not drawn, and counted in the note
 SKETCH = 1 << 16  # numbers kept of each gradient where the whole ones do not fit
 WHOLE_BYTES = 2 << 30  # most memory for whole gradients
+SPREAD = "h_min / mean distance"  # the column of the features that the figure draws
 
 
 @dataclass(frozen=True)
@@ -39,38 +40,30 @@ class Example:
 
 
 def spectrum_of_model(
-    model: str,
-    data: Sequence[str],
-    out: Path,
-    *,
-    rows: int = 32,
-    last_blocks: int | None = None,
-    device: str = "cpu",
-    progress: Progress = silent,
+    model: str, data: Sequence[str], rows: int, last_blocks: int | None, setup: Setup
 ) -> Result:
     """Measures the tangent kernel of a model's losses on examples drawn from its data, in float64.
 
     Args:
         model: a folder or the id of a model in the local Hugging Face cache; safetensors only, no remote code.
         data: sources as `evenly select` takes them.
-        out: folder for ``spectrum-model.json`` and the figure.
         rows: N, how many examples to draw with seed 0.
         last_blocks: take the exact gradients of the last blocks alone; all parameters where None, projected
             where they do not fit.
-        device: as torch names it.
-        progress: told of every gradient.
+        setup: told of every gradient.
 
     Raises:
         InputError: no such model, fewer than two examples that fit, or gradients that do not fit into memory.
     """
     from evenly.rows.sources import read_rows
 
-    network, tokenizer = _load(model, device)
+    setup.check_device()
+    network, tokenizer = _load(model, setup.device)
     if last_blocks is not None:
         train_last_blocks(network, last_blocks)
     size = sum(parameter.numel() for parameter in _trained(network))
     _refuse_too_large(size, model)
-    read = read_rows(data, progress=progress)
+    read = read_rows(data, progress=setup.progress)
     drawn = designs.generator(0).permutation(len(read))
     examples, long = _examples(tokenizer, read.prompts(), read.responses(), drawn, rows)
     if len(examples) < 2:
@@ -83,10 +76,7 @@ def spectrum_of_model(
         )
     note = f"{len(examples)} of {len(read):,} rows drawn with seed 0; {long} drawn rows above {LONGEST} tokens left out"
     part = "" if last_blocks is None else f" of the last {words.counted(last_blocks, 'block')}"
-    result = measure_model(network, examples, part=part, note=note, progress=progress)
-    result.save(out)
-    render(draw, result, out)
-    return result
+    return measure_model(network, examples, part, note, setup)
 
 
 def train_last_blocks(network: Any, count: int) -> None:
@@ -111,14 +101,7 @@ def train_last_blocks(network: Any, count: int) -> None:
     blocks[-count:].requires_grad_(True)
 
 
-def measure_model(
-    network: Any,
-    examples: Sequence[Example],
-    *,
-    part: str = "",
-    note: str = "",
-    progress: Progress = silent,
-) -> Result:
+def measure_model(network: Any, examples: Sequence[Example], part: str, note: str, setup: Setup) -> Result:
     """The spectrum from a loaded model (a transformers causal model in float64) and its examples.
 
     Args:
@@ -126,9 +109,9 @@ def measure_model(
         examples: at least two.
         part: which these are, as the sentence "whole gradients …" goes on.
         note: where the examples come from.
-        progress: told of every gradient.
+        setup: told of every gradient.
     """
-    rows, losses, error = gradients(network, examples, progress)
+    rows, losses, error = gradients(network, examples, setup.progress)
     stated = f"whole gradients{part}"
     if error:
         stated = f"random projection to {SKETCH:,} numbers, squared distances within {error:.1%} (one sigma)"
@@ -142,7 +125,7 @@ def measure_model(
     numbers = {
         "lambda_min": eigenvalues[-1],
         "lambda_max": eigenvalues[0],
-        "least pair bound": float(bounds.min()),
+        "least pair bound": bounds.min(),
         "|grad L|^2 N": slope,
         "PL ratio": ratio,
     }
@@ -153,34 +136,31 @@ def measure_model(
         claim="lambda_min of the kernel of per-example loss gradients is below |g_i - g_j|^2 / 2 of every pair.",
         settings={"examples": note, "gradients": stated},
         tables=(
-            Table(f"Loss gradients of {len(rows)} examples", tuple(numbers), (tuple(numbers.values()),)),
+            Table.of(f"Loss gradients of {len(rows)} examples", [numbers]),
             _closest_table(examples, bounds, eigenvalues[0]),
-            _layer_table(layers),
+            Table.of("Features layer by layer (mean over tokens)", layers),
         ),
         verdict=f"lambda_min {eigenvalues[-1]:.2e} lies {'below' if below else 'ABOVE'} the least pair bound "
         f"{bounds.min():.2e}, |grad L|^2 N {'inside' if inside else 'OUTSIDE'} [lambda_min, lambda_max]; PL ratio "
         f"{ratio:.2e} ({stated}).",
         outcome="holds" if below and inside else "fails",
         numbers=numbers | {"projection error": error},
-        series={"eigenvalues": eigenvalues, "features": layers[:, 2]},
+        series={"eigenvalues": eigenvalues, "features": np.array([each[SPREAD] for each in layers])},
     )
 
 
 def _closest_table(examples: Sequence[Example], bounds: Float64Array, largest: float) -> Table:
     first, second = np.triu_indices(len(examples), 1)
-    closest = np.argsort(bounds, kind="stable")[:5]
-    rows: list[tuple[Cell, ...]] = [
-        (examples[first[i]].row, examples[second[i]].row, float(bounds[i]), float(bounds[i] / largest))
-        for i in closest
+    records = [
+        {
+            "row": examples[first[i]].row,
+            "and row": examples[second[i]].row,
+            "|g_i - g_j|^2 / 2": bounds[i],
+            "over lambda_max": bounds[i] / largest,
+        }
+        for i in np.argsort(bounds, kind="stable")[:5]
     ]
-    columns = ("row", "and row", "|g_i - g_j|^2 / 2", "over lambda_max")
-    return Table("Closest pairs of gradients", columns, tuple(rows))
-
-
-def _layer_table(layers: Float64Array) -> Table:
-    rows = tuple((index, *map(float, each)) for index, each in enumerate(layers))
-    columns = ("layer", "h_min", "mean distance", "h_min / mean distance")
-    return Table("Features layer by layer (mean over tokens)", columns, rows)
+    return Table.of("Closest pairs of gradients", records)
 
 
 def _trained(network: Any) -> list[Tensor]:
@@ -234,10 +214,8 @@ def _loss(network: Any, example: Example) -> Tensor:
     return torch.nn.functional.cross_entropy(logits, tokens[example.start :])
 
 
-def _layers(network: Any, examples: Sequence[Example]) -> Float64Array:
-    """For the embedding and each layer: h_min, mean distance, and their ratio, (layers, 3)."""
-    from scipy.spatial.distance import pdist
-
+def _layers(network: Any, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    """How far apart the mean features of the examples lie, after the embedding and after each layer."""
     device = next(network.parameters()).device
     means: list[Float64Array] = []
     with torch.no_grad():
@@ -246,7 +224,10 @@ def _layers(network: Any, examples: Sequence[Example]) -> Float64Array:
             hidden = network(input_ids=tokens[None], output_hidden_states=True).hidden_states
             means.append(torch.stack([layer[0].mean(dim=0) for layer in hidden]).cpu().numpy())
     distances = [pdist(layer) for layer in np.stack(means, axis=1)]
-    return np.array([(d.min(), d.mean(), d.min() / d.mean()) for d in distances])
+    return [
+        {"layer": index, "h_min": d.min(), "mean distance": d.mean(), SPREAD: d.min() / d.mean()}
+        for index, d in enumerate(distances)
+    ]
 
 
 def _load(model: str, device: str) -> tuple[Any, Any]:
@@ -295,15 +276,13 @@ def _examples(
 
 def draw(result: Result) -> Figure:
     """The eigenvalues of the kernel, and how far apart the features lie layer by layer."""
-    figure, axes = panels(2)
+    figure, (spectrum, features) = panels(2)
     eigenvalues = result.series["eigenvalues"]
-    axes[0].plot(
-        range(1, len(eigenvalues) + 1), eigenvalues, "o-", color=COLOURS[0], label="eigenvalues of K"
-    )
-    bound = result.numbers["least pair bound"]
-    axes[0].axhline(bound, color=COLOURS[1], linestyle="--", label="least pair bound")
-    axes[0].set(yscale="log", xlabel="rank", ylabel="eigenvalue", title="Kernel of per-example gradients")
-    axes[0].legend(loc="lower left")
-    axes[1].plot(result.series["features"], "s-", color=COLOURS[2])
-    axes[1].set(xlabel="layer (0 is the embedding)", ylabel=r"$h_{\min}$ / mean distance", title="Features")
+    ranks = range(1, len(eigenvalues) + 1)
+    spectrum.plot(ranks, eigenvalues, "o-", color=COLOURS[0], label="eigenvalues of K")
+    bound = float(result.numbers["least pair bound"])
+    spectrum.axhline(bound, color=COLOURS[1], linestyle="--", label="least pair bound")
+    frame(spectrum, "Kernel of per-example gradients", "rank", "eigenvalue", log="y", legend="lower left")
+    features.plot(result.series["features"], "s-", color=COLOURS[2])
+    frame(features, "Features", "layer (0 is the embedding)", r"$h_{\min}$ / mean distance")
     return figure

@@ -11,14 +11,18 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from evenly.errors import InputError
+from evenly.types import Float64Array
 
 Parameters = dict[str, Tensor]
+Values: TypeAlias = "Tensor | Float64Array | Sequence[Float64Array]"
 Trace = Callable[[Parameters, Tensor], list[Tensor]]
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -27,7 +31,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "softplus": F.softplus,
     "relu": torch.relu,  # the only one that is not analytic
 }
-TAU_EPS = 0.1
+TAU_EPS = 0.1  # small against features of about unit size, so that tau_eps is nearly the direction
 
 
 @dataclass(frozen=True)
@@ -73,13 +77,24 @@ class Network:
             parts.append(scale * torch.randn(math.prod(shape), generator=generator, dtype=torch.float64))
         return torch.cat(parts)
 
-    def __call__(self, theta: Tensor, x: Tensor) -> Tensor:
+    def __call__(self, theta: Tensor, x: Values) -> Tensor:
         """Outputs (..., N) at points (..., N, d) under parameters (..., P)."""
-        return self.trace(self.named(theta), x)[-1][..., 0]
+        return self.trace(self.named(theta), on(theta, x))[-1][..., 0]
 
-    def features(self, theta: Tensor, x: Tensor) -> list[Tensor]:
+    def features(self, theta: Tensor, x: Values) -> list[Float64Array]:
         """The features (..., N, width) after the embedding and after each block, without the output."""
-        return self.trace(self.named(theta), x)[:-1]
+        return [each.cpu().numpy() for each in self.trace(self.named(theta), on(theta, x))[:-1]]
+
+    def fitted(self, theta: Tensor, x: Values) -> Float64Array:
+        """The outputs as numbers, without a gradient."""
+        with torch.no_grad():
+            outputs: Float64Array = self(theta, x).cpu().numpy()
+        return outputs
+
+
+def on(theta: Tensor, values: Values) -> Tensor:
+    """The values where the parameters are."""
+    return values if isinstance(values, Tensor) else torch.tensor(np.array(values), device=theta.device)
 
 
 def tau(x: Tensor, eps: float = TAU_EPS) -> Tensor:
@@ -99,9 +114,9 @@ def mlp(dimension: int, *, width: int = 64, depth: int = 2, activation: str = "t
         steps = []
         h = x
         for layer in range(depth):
-            h = phi(_affine(p, h, layer))
+            h = phi(_affine(p, h, f"w{layer}", f"b{layer}"))
             steps.append(h)
-        return [*steps, _affine(p, h, depth)]
+        return [*steps, _affine(p, h, f"w{depth}", f"b{depth}")]
 
     return Network(tuple(layout), trace)
 
@@ -154,12 +169,11 @@ def residual(
         h = x @ p["in"]
         steps = [h]
         for block in range(depth):
-            z = tau(h) if normalise else h
-            z = phi(z @ p[f"u{block}"] + p[f"a{block}"].unsqueeze(-2))
-            z = z @ p[f"v{block}"] + p[f"b{block}"].unsqueeze(-2)
+            z = phi(_affine(p, tau(h) if normalise else h, f"u{block}", f"a{block}"))
+            z = _affine(p, z, f"v{block}", f"b{block}")
             h = h + z if connect else z
             steps.append(h)
-        return [*steps, h @ p["out"] + p["c"].unsqueeze(-2)]
+        return [*steps, _affine(p, h, "out", "c")]
 
     return Network(tuple(layout), trace)
 
@@ -192,17 +206,25 @@ def transformer(dimension: int, *, width: int = 16, depth: int = 1, activation: 
             query, key, value = ((z @ p[f"{part}{block}"]).unflatten(-2, shape) for part in "qkv")
             weight = torch.softmax(query @ key.transpose(-1, -2) / math.sqrt(width), dim=-1)
             h = h + (weight @ value).flatten(-3, -2) @ p[f"o{block}"]
-            z = phi(math.sqrt(width) * tau(h) @ p[f"u{block}"] + p[f"a{block}"].unsqueeze(-2))
+            z = phi(_affine(p, math.sqrt(width) * tau(h), f"u{block}", f"a{block}"))
             h = h + z @ p[f"w{block}"] + p[f"b{block}"].unsqueeze(-2)
             steps.append(h.unflatten(-2, shape).flatten(-2))
-        mean = h.unflatten(-2, shape).mean(-2)
-        return [*steps, mean @ p["out"] + p["c"].unsqueeze(-2)]
+        return [*steps, _affine(p, h.unflatten(-2, shape).mean(-2), "out", "c")]
 
     return Network(tuple(layout), trace)
 
 
-def _affine(p: Parameters, h: Tensor, layer: int) -> Tensor:
-    return h @ p[f"w{layer}"] + p[f"b{layer}"].unsqueeze(-2)
+def small(dimension: int) -> dict[str, Network]:
+    """The three architectures at sizes of which hundreds train in a minute."""
+    return {
+        "MLP": mlp(dimension, width=32),
+        "residual MLP": residual(dimension, width=24),
+        "transformer": transformer(dimension),
+    }
+
+
+def _affine(p: Parameters, h: Tensor, weight: str, bias: str) -> Tensor:
+    return h @ p[weight] + p[bias].unsqueeze(-2)
 
 
 def _activation(name: str) -> Callable[[Tensor], Tensor]:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from evenly.files import write_atomically
 from evenly.types import Float64Array
 from evenly.words import Cell
 
 Outcome = Literal["holds", "holds in part", "fails"]
+Number: TypeAlias = "float | np.floating[Any]"
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,15 @@ class Table:
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+
+    @staticmethod
+    def of(title: str, records: Sequence[Mapping[str, Any]]) -> Table:
+        """A table of records with the same columns; numpy's numbers become Python's."""
+        rows = (
+            tuple(each.item() if isinstance(each, np.generic) else each for each in r.values())
+            for r in records
+        )
+        return Table(title, tuple(records[0]), tuple(rows))
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +58,14 @@ class Result:
     tables: tuple[Table, ...]
     verdict: str
     outcome: Outcome
-    numbers: Mapping[str, float]
+    numbers: Mapping[str, Number]
     series: Mapping[str, Float64Array] = field(default_factory=dict)
+
+    def series_of(self, prefix: str) -> dict[str, Float64Array]:
+        """The curves whose names start so, by the rest of their names."""
+        return {
+            name.removeprefix(prefix): each for name, each in self.series.items() if name.startswith(prefix)
+        }
 
     def as_json(self) -> str:
         """JSON without NaN or infinity: a number that is not finite (a run cut off, say) is null."""
@@ -68,13 +82,6 @@ class Result:
             "series": self.series,
         }
         return json.dumps(_plain(record), indent=1, allow_nan=False, ensure_ascii=False)
-
-    def save(self, folder: Path) -> Path:
-        """Writes ``folder/NAME.json`` and returns its path."""
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{self.name}.json"
-        write_atomically(path, self.as_json() + "\n")
-        return path
 
 
 def _plain(value: Any) -> Any:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.spatial import cKDTree
 
-from evenly.lab.designs import Generator, check_distinct, check_points, generator
-from evenly.lab.figures import COLOURS, INK, MARKERS, panels, plain_ticks
+from evenly.errors import InputError
+from evenly.lab.designs import Generator, generator
+from evenly.lab.figures import COLOURS, INK, frame, look, panels
+from evenly.lab.geometry import exponent
 from evenly.lab.result import Result, Table
-from evenly.types import Float64Array, Progress, silent
-from evenly.words import Cell, span
+from evenly.lab.setup import Setup
+from evenly.types import Float64Array
+from evenly.words import span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +25,10 @@ if TYPE_CHECKING:
 SIZES = (64, 128, 256, 512, 1024)
 DIMENSIONS = (1, 2, 3, 5, 8)
 DELTA = 0.1  # the level at which the paper's two bounds are asked
+# Columns that the verdict reads.
+SLOPE, LEAST = "slope of log h_min on log N", "measured / law, least"
+BELOW = f"below the paper's lower bound (at most {DELTA:g})"
+COLLISION, PEAK = "collision entropy", "pi_max in its place"
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,9 @@ class Density:
         return float(rest**2 + 2.0 * rest * self.share + self.share**2 / self.side**self.dimension)
 
 
+DENSITIES = [Density(d, p, s) for d in (1, 2, 3) for p in (0.1, 0.3, 0.6, 0.9) for s in (0.1, 0.5)]
+
+
 def ball_volume(dimension: int) -> float:
     """V_d, the volume of the unit ball."""
     return float(math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1))
@@ -61,40 +72,34 @@ def ball_volume(dimension: int) -> float:
 
 def expected_h_min(count: int, dimension: int, density: float = 1.0) -> float:
     """E h_min = Gamma(1 + 1/d) (2 / (N (N-1) V_d c))^(1/d), c the integral of pi^2 (docs/theory.md, 1)."""
-    check_points(count)
+    if count < 2:
+        raise InputError(f"N must be at least 2, so that there is a pair; got {count}")
     return float(math.gamma(1 + 1 / dimension) * _scale(count, dimension, density))
 
 
-def lower_bound(count: int, dimension: int, peak: float, delta: float = DELTA) -> float:
-    """The paper's Theorem 4: h_min is at least this with probability at least 1 - delta."""
-    return float(delta ** (1 / dimension) * _scale(count, dimension, peak))
+def lower_bound(count: int, dimension: int, peak: float) -> float:
+    """The paper's Theorem 4: h_min is at least this with probability at least 1 - DELTA."""
+    return float(DELTA ** (1 / dimension) * _scale(count, dimension, peak))
 
 
-def upper_bound(count: int, dimension: int, peak: float, delta: float = DELTA) -> float:
+def upper_bound(count: int, dimension: int, peak: float) -> float:
     """The paper's upper bound for biased densities, with its constant C (which is not public) set to 1."""
-    return float((-math.log(delta) / (peak * (count - 1) * ball_volume(dimension))) ** (1 / dimension))
+    return float((-math.log(DELTA) / (peak * (count - 1) * ball_volume(dimension))) ** (1 / dimension))
 
 
 def _scale(count: int, dimension: int, density: float) -> float:
     return float((2 / (count * (count - 1) * ball_volume(dimension) * density)) ** (1 / dimension))
 
 
-def torus_h_min(points: Float64Array, guess: float) -> float:
+def torus_h_min(points: Float64Array, expected: float) -> float:
     """The smallest distance between two points of the unit torus.
 
     Args:
-        points: (N, d) in [0, 1)^d, distinct.
-        guess: about the answer; only speed depends on it.
-
-    Raises:
-        InputError: fewer than two points, or equal ones.
+        points: (N, d) in [0, 1)^d, N at least 2.
+        expected: about the answer; only speed depends on it.
     """
-    from scipy.spatial import cKDTree
-
-    check_points(len(points))
-    check_distinct(points)
     tree = cKDTree(points, boxsize=1.0)
-    reach = guess
+    reach = 1.5 * expected  # enough for a pair in most draws
     while True:
         pairs = tree.query_pairs(reach, output_type="ndarray")
         if len(pairs):
@@ -104,38 +109,41 @@ def torus_h_min(points: Float64Array, guess: float) -> float:
         reach *= 1.5
 
 
-def run(
-    *, seeds: int | None = None, quick: bool = False, device: str = "cpu", progress: Progress = silent
-) -> Result:
+def run(setup: Setup) -> Result:
     """Measures h_min over N, d and 24 densities on the torus, where there are no edges to bias it.
 
-    Args:
-        seeds: independent sets per cell; by default as many as bring the mean's error to 4 % (8 % if quick).
+    Seeds are independent sets per cell; by default as many as bring the mean's error to 4 % (8 % if quick).
     """
-    spread = 0.08 if quick else 0.04
-    grid = _measure_grid(seeds, spread, progress)
-    densities, ratios, peaks = _measure_densities(seeds, spread, progress)
-    lines = [_line(d, row) for d, row in zip(DIMENSIONS, grid, strict=True)]
+    grid = [
+        [_h_min(Density(d), n, (21, d, n), setup) for n in SIZES]
+        for d in setup.each("law: uniform", DIMENSIONS)
+    ]
+    biased = [_density_record(index, setup) for index in setup.each("law: biased", range(len(DENSITIES)))]
+    uniform = [_uniform_record(d, row) for d, row in zip(DIMENSIONS, grid, strict=True)]
+    ratios, peaks = (np.array([each[name] for each in biased]) for name in (COLLISION, PEAK))
     pooled = _exponential(grid)
-    low, high = min(line.ratio_low for line in lines), max(line.ratio_high for line in lines)
+    low, high = min(each[LEAST] for each in uniform), max(each["most"] for each in uniform)
     return Result(
         name="law",
         title="What h_min to expect of random points",
         claim="N (N-1) V_d h_min^d (integral of pi^2) / 2 tends to Exp(1) (ours).",
-        settings={"sizes": SIZES, "dimensions": DIMENSIONS, "delta": DELTA, "seeds": seeds},
-        tables=(_uniform_table(lines), _density_table(densities, ratios, peaks)),
+        settings={"sizes": SIZES, "dimensions": DIMENSIONS, "delta": DELTA, "seeds": setup.seeds},
+        tables=(
+            Table.of("Uniform points on the torus", uniform),
+            Table.of("Biased densities, N = 512: measured mean / law", biased),
+        ),
         verdict=f"the sharp law holds within {low:.2f}–{high:.2f} (uniform) and {span(ratios)} (biased; pi_max in "
         f"its place errs up to {peaks.max():.1f}x); the paper's lower bound is tight, its upper bound holds but "
         "has the wrong order in N.",
         outcome="holds" if low > 0.8 and high < 1.2 else "holds in part",
         numbers={
-            "worst slope error": max(abs(line.slope + 2 / line.dimension) for line in lines),
+            "worst slope error": max(abs(each[SLOPE] - each["-2/d"]) for each in uniform),
             "law ratio, least": low,
             "law ratio, most": high,
-            "collision ratio, least": float(ratios.min()),
-            "collision ratio, most": float(ratios.max()),
-            "peak ratio, most": float(peaks.max()),
-            "lower bound broken, most": max(line.below for line in lines),
+            "collision ratio, least": ratios.min(),
+            "collision ratio, most": ratios.max(),
+            "peak ratio, most": peaks.max(),
+            "lower bound broken, most": max(each[BELOW] for each in uniform),
             "Kolmogorov distance to Exp(1)": _kolmogorov(pooled),
         },
         series={
@@ -149,96 +157,44 @@ def run(
     )
 
 
-@dataclass(frozen=True)
-class Line:
-    """Uniform points in one dimension d, over all N.
-
-    Attributes:
-        dimension: d.
-        sets: independent sets per N.
-        slope: of log mean h_min on log N.
-        ratio_low, ratio_high: least and most of mean h_min over the law.
-        below: share of the sets below the paper's lower bound.
-        loose: the paper's upper bound over mean h_min at the largest N.
-    """
-
-    dimension: int
-    sets: int
-    slope: float
-    ratio_low: float
-    ratio_high: float
-    below: float
-    loose: float
-
-
-def _line(d: int, row: list[Float64Array]) -> Line:
+def _uniform_record(d: int, row: list[Float64Array]) -> dict[str, Any]:
+    """Uniform points in one dimension d, over all N: how h_min falls, and how the law and the bounds sit to it."""
     means = np.array([h.mean() for h in row])
     ratio = means / np.array([expected_h_min(n, d) for n in SIZES])
     below = [np.mean(h < lower_bound(n, d, 1.0)) for n, h in zip(SIZES, row, strict=True)]
-    return Line(
-        dimension=d,
-        sets=len(row[0]),
-        slope=float(np.polyfit(np.log(SIZES), np.log(means), 1)[0]),
-        ratio_low=float(ratio.min()),
-        ratio_high=float(ratio.max()),
-        below=float(np.mean(below)),
-        loose=upper_bound(SIZES[-1], d, 1.0) / float(means[-1]),
-    )
+    return {
+        "d": d,
+        "sets per N": len(row[0]),
+        SLOPE: exponent(SIZES, means),
+        "-2/d": -2 / d,
+        LEAST: ratio.min(),
+        "most": ratio.max(),
+        BELOW: np.mean(below),
+        "upper bound / measured at N = 1024": upper_bound(SIZES[-1], d, 1.0) / means[-1],
+    }
 
 
-def _uniform_table(lines: list[Line]) -> Table:
-    rows: list[tuple[Cell, ...]] = [
-        (e.dimension, e.sets, e.slope, -2 / e.dimension, e.ratio_low, e.ratio_high, e.below, e.loose)
-        for e in lines
-    ]
-    columns = ("d", "sets per N", "slope of log h_min on log N", "-2/d", "measured / law, least", "most")
-    bounds = (f"below the paper's lower bound (at most {DELTA:g})", "upper bound / measured at N = 1024")
-    return Table("Uniform points on the torus", columns + bounds, tuple(rows))
+def _h_min(density: Density, count: int, key: tuple[int, ...], setup: Setup) -> Float64Array:
+    """h_min of independent sets of ``count`` points, (sets,).
+
+    There are so many sets that their mean has an error of 4 % (8 %): h_min varies by about 1.28 / d of itself.
+    """
+    sets = setup.seeds or max(12, math.ceil((1.28 / density.dimension / setup.size(0.08, 0.04)) ** 2))
+    expected = expected_h_min(count, density.dimension, density.collision)
+    return np.array([torus_h_min(density.draw(generator(*key, s), count), expected) for s in range(sets)])
 
 
-def _density_table(densities: list[Density], ratios: Float64Array, peaks: Float64Array) -> Table:
-    rows: list[tuple[Cell, ...]] = [
-        (each.dimension, each.share, each.side, float(ratio), float(peak))
-        for each, ratio, peak in zip(densities, ratios, peaks, strict=True)
-    ]
-    columns = ("d", "share in the cube", "side", "collision entropy", "pi_max in its place")
-    return Table("Biased densities, N = 512: measured mean / law", columns, tuple(rows))
-
-
-def _sets(seeds: int | None, dimension: int, spread: float) -> int:
-    """How many sets give the mean an error of ``spread``: h_min varies by about 1.28 / d of itself."""
-    return seeds or max(12, math.ceil((1.28 / dimension / spread) ** 2))
-
-
-def _measure_grid(seeds: int | None, spread: float, progress: Progress) -> list[list[Float64Array]]:
-    """h_min of every set: [dimension][size] -> (sets,)."""
-    grid: list[list[Float64Array]] = []
-    for done, d in enumerate(DIMENSIONS):
-        uniform = Density(d)
-        row = []
-        for n in SIZES:
-            sets = range(_sets(seeds, d, spread))
-            guess = 1.5 * expected_h_min(n, d)
-            row.append(np.array([torus_h_min(uniform.draw(generator(21, d, n, s), n), guess) for s in sets]))
-        grid.append(row)
-        progress("law: uniform", done + 1, len(DIMENSIONS))
-    return grid
-
-
-def _measure_densities(
-    seeds: int | None, spread: float, progress: Progress
-) -> tuple[list[Density], Float64Array, Float64Array]:
-    """24 densities, with the mean h_min over the law of the collision entropy, and over that of pi_max."""
-    densities = [Density(d, p, s) for d in (1, 2, 3) for p in (0.1, 0.3, 0.6, 0.9) for s in (0.1, 0.5)]
-    ratios, peaks = [], []
-    for done, density in enumerate(densities):
-        law = expected_h_min(512, density.dimension, density.collision)
-        sets = range(_sets(seeds, density.dimension, spread))
-        mean = np.mean([torus_h_min(density.draw(generator(22, done, s), 512), 1.5 * law) for s in sets])
-        ratios.append(mean / law)
-        peaks.append(mean / expected_h_min(512, density.dimension, density.peak))
-        progress("law: biased", done + 1, len(densities))
-    return densities, np.array(ratios), np.array(peaks)
+def _density_record(index: int, setup: Setup) -> dict[str, Any]:
+    """The mean h_min under a density over the law of its collision entropy, and over that of its peak."""
+    density = DENSITIES[index]
+    d, mean = density.dimension, np.mean(_h_min(density, 512, (22, index), setup))
+    return {
+        "d": d,
+        "share in the cube": density.share,
+        "side": density.side,
+        COLLISION: mean / expected_h_min(512, d, density.collision),
+        PEAK: mean / expected_h_min(512, d, density.peak),
+    }
 
 
 def _exponential(grid: list[list[Float64Array]]) -> Float64Array:
@@ -261,51 +217,29 @@ def _kolmogorov(values: Float64Array) -> float:
 
 def draw(result: Result) -> Figure:
     """h_min against N with law and bounds, the exponential limit, and the two laws on biased densities."""
-    figure, axes = panels(3)
-    _draw_sizes(axes[0], result)
+    figure, (sizes, limit, densities) = panels(3)
+    _draw_sizes(sizes, result)
     scaled = result.series["scaled"]
-    axes[1].plot(scaled, np.linspace(0, 1, 201)[1:-1], color=COLOURS[0], label="measured, all N and d")
-    axes[1].plot(scaled, 1 - np.exp(-scaled), color=INK, linestyle="--", linewidth=1.1, label="Exp(1)")
-    axes[1].set(
-        xlabel=r"$N(N-1)\,V_d\,h_{\min}^d\,/\,2$",
-        ylabel="share of sets below",
-        title="The limit is exponential",
-    )
-    axes[1].legend(loc="lower right")
+    limit.plot(scaled, np.linspace(0, 1, 201)[1:-1], color=COLOURS[0], label="measured, all N and d")
+    limit.plot(scaled, 1 - np.exp(-scaled), color=INK, linestyle="--", linewidth=1.1, label="Exp(1)")
+    quantity = r"$N(N-1)\,V_d\,h_{\min}^d\,/\,2$"
+    frame(limit, "The limit is exponential", quantity, "share of sets below", legend="lower right")
     order = np.argsort(result.series["peak ratio"])
-    for key, name, index in (
-        ("collision ratio", r"$\int\pi^2$ (ours)", 0),
-        ("peak ratio", r"$\pi_{\max}$", 1),
-    ):
-        axes[2].plot(result.series[key][order], MARKERS[index], color=COLOURS[index], label=name)
-    axes[2].axhline(1.0, color=INK, linewidth=1.0)
-    axes[2].set(
-        xlabel="24 biased densities", ylabel="measured / law", title="Collision entropy decides, not the peak"
-    )
-    axes[2].legend(loc="upper left", title="law with")
+    for index, (key, name) in enumerate((("collision", r"$\int\pi^2$ (ours)"), ("peak", r"$\pi_{\max}$"))):
+        densities.plot(result.series[f"{key} ratio"][order], label=name, **look(index))
+    densities.axhline(1.0, color=INK, linewidth=1.0)
+    title, legend = "Collision entropy decides, not the peak", {"loc": "upper left", "title": "law with"}
+    frame(densities, title, "24 biased densities", "measured / law", legend=legend)
     return figure
 
 
 def _draw_sizes(axis: Axes, result: Result) -> None:
+    low, mean, high = (result.series[key] for key in ("low", "mean", "high"))
     for index, d in enumerate(DIMENSIONS):
         colour = COLOURS[index]
-        axis.fill_between(
-            SIZES,
-            result.series["low"][index],
-            result.series["high"][index],
-            color=colour,
-            alpha=0.15,
-            linewidth=0,
-        )
-        axis.plot(SIZES, result.series["mean"][index], MARKERS[index], color=colour, label=f"d = {d}")
+        axis.fill_between(SIZES, low[index], high[index], color=colour, alpha=0.15, linewidth=0)
+        axis.plot(SIZES, mean[index], label=f"d = {d}", **look(index))
         axis.plot(SIZES, [expected_h_min(n, d) for n in SIZES], color=colour, linewidth=1.1)
         axis.plot(SIZES, [lower_bound(n, d, 1.0) for n in SIZES], color=colour, linewidth=0.9, linestyle=":")
-    axis.set(
-        xscale="log",
-        yscale="log",
-        xlabel="N",
-        ylabel=r"$h_{\min}$",
-        title="Points: measured; line: sharp law; dots: lower bound",
-    )
-    plain_ticks(axis.xaxis, SIZES)
-    axis.legend(loc="lower left", ncols=2)
+    title = "Points: measured; line: sharp law; dots: lower bound"
+    frame(axis, title, "N", r"$h_{\min}$", log="xy", x_ticks=SIZES, legend={"loc": "lower left", "ncols": 2})

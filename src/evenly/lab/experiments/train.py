@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from evenly.lab import descent, designs, labels, networks
-from evenly.lab.figures import ARM_COLOURS, COLOURS, INK, MARKERS, panels, plain_ticks
+from evenly.lab import designs, labels, networks
+from evenly.lab.descent import LossName, Optimiser, Trainer, censored_median, median_steps, steps_to
+from evenly.lab.figures import ARM_COLOURS, COLOURS, INK, MARKERS, frame, panels
 from evenly.lab.labels import LABEL_MODELS
-from evenly.lab.networks import Network
-from evenly.lab.result import Result, Table
-from evenly.types import Float64Array, Int64Array, Progress, silent
-from evenly.words import Cell, show, span
+from evenly.lab.result import Number, Result, Table
+from evenly.lab.setup import Setup
+from evenly.types import Float64Array, Int64Array
+from evenly.words import show, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,55 +26,33 @@ DIMENSION = 4
 HALVES = ("max-min", "random", "clumped")
 ARMS = (*HALVES, "full")
 SIZES = (HALVES, ("full",))  # arms of one size train in one call
-THRESHOLDS = (0.3, 0.03)
+LATE, EARLY, OWN = "to 3 %", "to 30 %", "to 3 % of its own"  # of the pool's loss, or of the set's own
 BATCH = 8
 KINDS = ("equal steps", "equal epochs")
 PLACES = ("pool", "even")  # the pool, and 256 fresh max-min points
 LABEL_COLOURS = (COLOURS[2], COLOURS[3], COLOURS[5])  # none of them an arm's
 TESTED_MODELS = LABEL_MODELS[:2]  # independent labels say nothing about other points
 
-NETWORKS: dict[str, Network] = {
-    "MLP": networks.mlp(DIMENSION, width=32),
-    "residual MLP": networks.residual(DIMENSION, width=24),
-    "transformer": networks.transformer(DIMENSION),
-}
+NETWORKS = networks.small(DIMENSION)
 # Tuned by hand, to about half of 2 / (top Hessian eigenvalue at the start); Adam has one rate for everything.
 DESCENT_RATES = {"MLP": 0.2, "residual MLP": 0.1, "transformer": 0.02}
 ADAM_RATE = 5e-3
+OPTIMISERS: dict[Optimiser, str] = {"gd": "GD", "adam": "Adam"}
+LOSSES: dict[LossName, str] = {"squared": "squared", "logistic": "cross-entropy"}
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One network under one optimiser and one loss."""
-
-    name: str
-    optimiser: descent.Optimiser
-    loss: descent.LossName
-
-    @property
-    def network(self) -> Network:
-        return NETWORKS[self.name]
-
-    @property
-    def label(self) -> str:
-        optimiser = {"gd": "GD", "adam": "Adam"}[self.optimiser]
-        loss = {"squared": "squared", "logistic": "cross-entropy"}[self.loss]
-        return f"{self.name}, {optimiser}, {loss}"
-
-    @property
-    def rate(self) -> float:
-        """One for all arms, labels and seeds; the logistic loss has at most a quarter of the curvature."""
-        if self.optimiser == "adam":
-            return ADAM_RATE
-        return DESCENT_RATES[self.name] * (1.0 if self.loss == "squared" else 4.0)
+def _trainer(name: str, optimiser: Optimiser, loss: LossName) -> Trainer:
+    """One rate for all arms, labels and seeds; the logistic loss has at most a quarter of the curvature."""
+    descent_rate = DESCENT_RATES[name] * (1.0 if loss == "squared" else 4.0)
+    return Trainer(NETWORKS[name], ADAM_RATE if optimiser == "adam" else descent_rate, optimiser, loss)
 
 
-SETTINGS = tuple(
-    Setting(name, optimiser, loss)
+TRAINERS = {
+    f"{name}, {of_optimiser}, {of_loss}": _trainer(name, optimiser, loss)
     for name in NETWORKS
-    for optimiser in ("gd", "adam")
-    for loss in ("squared", "logistic")
-)
+    for optimiser, of_optimiser in OPTIMISERS.items()
+    for loss, of_loss in LOSSES.items()
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,108 +73,102 @@ class Problem:
         rows = {"max-min": designs.max_min(points, HALF), "random": chosen, "full": np.arange(POOL)}
         rows["clumped"] = designs.clumped(random, points, HALF)
         drawn = labels.draw_labels(model, designs.generator(82, seed), points)
-        fresh = designs.uniform(designs.generator(83, seed), 8 * FRESH, DIMENSION)
-        return Problem(seed, points, drawn, fresh[designs.max_min(fresh, FRESH)], rows)
-
-
-def run(
-    *, seeds: int | None = None, quick: bool = False, device: str = "cpu", progress: Progress = silent
-) -> Result:
-    """Steps to thresholds and test errors of each arm, by setting and label model."""
-    seeds = seeds or (3 if quick else 6)
-    cap, test_steps = (500, 200) if quick else (1500, 400)
-    settings = [setting for setting in SETTINGS if setting.name == "MLP" or not quick]
-    problems = [Problem.draw(model, seed) for model in LABEL_MODELS for seed in range(seeds)]
-    tested = problems[: len(TESTED_MODELS) * seeds]
-    races: dict[tuple[str, str], Race] = {}
-    errors: dict[tuple[str, str], Float64Array] = {}
-    for done, setting in enumerate(settings, start=1):
-        steps = _steps(setting, problems, cap, device)
-        races |= {
-            (setting.label, model): Race(steps[..., index * seeds : (index + 1) * seeds], cap)
-            for index, model in enumerate(LABEL_MODELS)
-        }
-        seen = _test_errors(setting, tested, test_steps, device)
-        middle = np.median(seen.reshape(*seen.shape[:3], len(TESTED_MODELS), seeds), axis=-1)
-        errors |= {(setting.label, model): middle[..., i] for i, model in enumerate(TESTED_MODELS)}
-        progress("train", done, len(settings))
-    return Result(
-        name="train",
-        title="Does an even half train faster?",
-        claim="Training on the max-min half reaches a loss in fewer steps than on a random half (paper).",
-        settings={"pool": POOL, "half": HALF, "d": DIMENSION, "seeds": seeds, "most steps": cap}
-        | {"steps before a test": test_steps, "batch": BATCH}
-        | {"rates": {setting.label: setting.rate for setting in settings}},
-        tables=(
-            _steps_table(races, seeds),
-            _own_table(races),
-            *(_error_table(errors, index) for index in range(len(KINDS))),
-        ),
-        verdict=_verdict(races, errors),
-        outcome="holds" if np.nanmin([race.ratio() for race in races.values()]) > 1 else "holds in part",
-        numbers=_numbers(races, errors),
-        series=_series(settings, races, errors),
-    )
+        return Problem(
+            seed, points, drawn, designs.even(designs.generator(83, seed), FRESH, DIMENSION, 8), rows
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Race:
-    """Steps of each arm to each threshold under one setting and label model.
+    """Steps of each arm to a loss.
 
     Attributes:
-        steps: (thresholds, [of the pool's loss, of the set's own], arms, seeds); infinite where never reached.
+        steps: (arms, seeds); infinite where never reached.
         cap: after how many steps a run was cut off.
     """
 
     steps: Float64Array
     cap: int
 
-    def medians(self, threshold: int = -1, of: int = 0) -> Float64Array:
-        """(arms,); infinite where half the runs were cut off."""
-        middle: Float64Array = np.quantile(self.steps[threshold, of], 0.5, axis=-1, method="higher")
-        return middle
+    def shown(self) -> dict[str, str]:
+        """The median of each arm as a table says it."""
+        return {arm: censored_median(each, self.cap) for arm, each in zip(ARMS, self.steps, strict=True)}
 
-    def shown(self, of: int = 0) -> list[str]:
-        """The medians to 3 % as a table says them."""
-        return [descent.censored_median(each, self.cap) for each in self.steps[-1, of]]
-
-    def ratio(self, threshold: int = -1, of: int = 0) -> float:
+    def ratio(self) -> float:
         """Random over max-min of the medians, one that was cut off taken at the cap; NaN where both were."""
-        even, random = self.medians(threshold, of)[:2]
+        even, random = median_steps(self.steps[:2])
         if np.isinf(even) and np.isinf(random):
             return float("nan")
         return float(min(random, self.cap) / min(even, self.cap))
 
-    def bound(self, threshold: int = -1, of: int = 0) -> str:
+    def bound(self) -> str:
         """On which side the cap leaves the ratio open: ">", "<", or nothing."""
-        even, random = np.isinf(self.medians(threshold, of)[:2])
+        even, random = np.isinf(median_steps(self.steps[:2]))
         return "" if even == random else ">" if random else "<"
 
-    def shown_ratio(self, threshold: int = -1, of: int = 0) -> str:
+    def shown_ratio(self) -> str:
         """The ratio as a table says it; a dash where both medians were cut off."""
-        return f"{self.bound(threshold, of)} {show(self.ratio(threshold, of))}".strip()
+        return f"{self.bound()} {show(self.ratio())}".strip()
 
     def wins(self) -> tuple[int, int]:
-        """Seeds on which max-min is the faster to 3 %, and the slower; neither where both were cut off."""
-        even, random = self.steps[-1, 0, :2]
+        """Seeds on which max-min is the faster, and the slower; neither where both were cut off."""
+        even, random = self.steps[:2]
         return int(np.sum(even < random)), int(np.sum(even > random))
 
 
+Races = dict[tuple[str, str], dict[str, Race]]  # by trainer and label model, then by goal
+Errors = dict[tuple[str, str], Float64Array]  # (arms, `KINDS`, `PLACES`), medians over the seeds
+
+
+def run(setup: Setup) -> Result:
+    """Steps to thresholds and test errors of each arm, by trainer and label model."""
+    seeds = setup.seeds or setup.size(3, 6)
+    cap, test_steps = setup.size((500, 200), (1500, 400))
+    trainers = {label: each for label, each in TRAINERS.items() if label.startswith(setup.size("MLP", ""))}
+    problems = [Problem.draw(model, seed) for model in LABEL_MODELS for seed in range(seeds)]
+    tested = problems[: len(TESTED_MODELS) * seeds]
+    races: Races = {}
+    errors: Errors = {}
+    for label, trainer in setup.each("train", trainers.items()):
+        steps = _steps(trainer, problems, cap, setup)
+        for index, model in enumerate(LABEL_MODELS):
+            own = slice(index * seeds, (index + 1) * seeds)
+            races[label, model] = {goal: Race(each[:, own], cap) for goal, each in steps.items()}
+        seen = _test_errors(trainer, tested, test_steps, setup)
+        middle = np.median(seen.reshape(*seen.shape[:3], len(TESTED_MODELS), seeds), axis=-1)
+        errors |= {(label, model): middle[..., i] for i, model in enumerate(TESTED_MODELS)}
+    return Result(
+        name="train",
+        title="Does an even half train faster?",
+        claim="Training on the max-min half reaches a loss in fewer steps than on a random half (paper).",
+        settings={"pool": POOL, "half": HALF, "d": DIMENSION, "seeds": seeds, "most steps": cap}
+        | {"steps before a test": test_steps, "batch": BATCH}
+        | {"rates": {label: trainer.rate for label, trainer in trainers.items()}},
+        tables=(*_steps_tables(races, seeds), *(_error_table(errors, index) for index in range(len(KINDS)))),
+        verdict=_verdict(races, errors),
+        outcome="holds"
+        if np.nanmin([race[LATE].ratio() for race in races.values()]) > 1
+        else "holds in part",
+        numbers=_numbers(races, errors),
+        series=_series(list(trainers), races, errors),
+    )
+
+
 def _data(
-    problems: list[Problem], arms: tuple[str, ...], loss: descent.LossName, device: str
-) -> tuple[Tensor, Tensor]:
+    problems: list[Problem], arms: tuple[str, ...], loss: LossName
+) -> tuple[Float64Array, Float64Array]:
     """Points (arms * problems, n, d) and targets (arms * problems, n) of arms of one size."""
-    x = np.array([problem.points[problem.rows[arm]] for arm in arms for problem in problems])
-    y = np.array([problem.labels.values[problem.rows[arm]] for arm in arms for problem in problems])
-    return torch.tensor(x, device=device), torch.tensor(_targets(y, loss), device=device)
+    drawn = [(problem, problem.rows[arm]) for arm in arms for problem in problems]
+    values = np.array([problem.labels.values[rows] for problem, rows in drawn])
+    return np.array([problem.points[rows] for problem, rows in drawn]), _targets(values, loss)
 
 
-def _targets(values: Float64Array, loss: descent.LossName) -> Float64Array:
+def _targets(values: Float64Array, loss: LossName) -> Float64Array:
     """The labels, or their signs for the logistic loss."""
     return values if loss == "squared" else np.where(values > 0, 1.0, -1.0)
 
 
-def _constant_loss(targets: Float64Array, loss: descent.LossName) -> Float64Array:
+def constant_loss(targets: Float64Array, loss: LossName) -> Float64Array:
     """The least loss of a constant prediction on targets (runs, n): variance / 2, or the entropy of the classes."""
     from scipy.special import entr
 
@@ -206,73 +178,58 @@ def _constant_loss(targets: Float64Array, loss: descent.LossName) -> Float64Arra
     return least
 
 
-def _steps(setting: Setting, problems: list[Problem], cap: int, device: str) -> Float64Array:
-    """Steps of full batches: (thresholds, [of the pool's loss, of the set's own], arms, problems)."""
-    whole = _constant_loss(
-        _targets(np.array([problem.labels.values for problem in problems]), setting.loss), setting.loss
-    )
-    theta = setting.network.init([problem.seed for problem in problems], device)
-    taken = []
+def _steps(trainer: Trainer, problems: list[Problem], cap: int, setup: Setup) -> dict[str, Float64Array]:
+    """Steps of full batches to each goal, (arms, problems)."""
+    values = np.array([problem.labels.values for problem in problems])
+    of_pool = constant_loss(_targets(values, trainer.loss), trainer.loss)
+    taken: dict[str, list[Float64Array]] = {LATE: [], EARLY: [], OWN: []}
     for arms in SIZES:
-        x, y = _data(problems, arms, setting.loss, device)
-        losses = (np.tile(whole, len(arms)), _constant_loss(y.cpu().numpy(), setting.loss))
-        run = descent.descend(
-            setting.network, theta.repeat(len(arms), 1), x, y, rate=setting.rate, steps=cap,
-            optimiser=setting.optimiser, loss=setting.loss, until=THRESHOLDS[-1] * np.minimum(*losses),
-        )  # fmt: skip
-        both = [[descent.steps_to(run.losses, share * of) for of in losses] for share in THRESHOLDS]
-        taken.append(np.array(both).reshape(len(THRESHOLDS), 2, len(arms), len(problems)))
-    return np.concatenate(taken, axis=2)
+        x, y = _data(problems, arms, trainer.loss)
+        theta = trainer.network.init([problem.seed for problem in problems] * len(arms), setup.device)
+        whole, own = np.tile(of_pool, len(arms)), constant_loss(y, trainer.loss)
+        goals = {LATE: 0.03 * whole, EARLY: 0.3 * whole, OWN: 0.03 * own}
+        losses = trainer.train(theta, x, y, steps=cap, until=np.minimum(goals[LATE], goals[OWN])).losses
+        for goal, threshold in goals.items():
+            taken[goal].append(steps_to(losses, threshold).reshape(len(arms), -1))
+    return {goal: np.concatenate(each) for goal, each in taken.items()}
 
 
-def _test_errors(setting: Setting, problems: list[Problem], steps: int, device: str) -> Float64Array:
+def _test_errors(trainer: Trainer, problems: list[Problem], steps: int, setup: Setup) -> Float64Array:
     """Errors after batches of 8: (arms, `KINDS`, `PLACES`, problems).
 
     Equal steps gives every arm ``steps`` steps; equal epochs gives it as many passes over its own rows as
     the full arm has made by then, half the steps for a half.
     """
-    theta = setting.network.init([problem.seed for problem in problems], device)
+    trainer = replace(trainer, batch=BATCH)
     errors: list[Float64Array] = []
     for arms in SIZES:
         moments = (steps, steps * len(problems[0].rows[arms[0]]) // POOL)
-        kept: dict[int, Tensor] = {}
-
-        def watch(
-            step: int, theta: Tensor, moments: tuple[int, int] = moments, kept: dict[int, Tensor] = kept
-        ) -> None:
-            if step in moments:
-                kept[step] = theta.detach().clone()
-
-        x, y = _data(problems, arms, setting.loss, device)
-        descent.descend(
-            setting.network, theta.repeat(len(arms), 1), x, y, rate=setting.rate, steps=steps,
-            optimiser=setting.optimiser, loss=setting.loss, batch=BATCH, watch=watch,
-        )  # fmt: skip
+        x, y = _data(problems, arms, trainer.loss)
+        theta = trainer.network.init([problem.seed for problem in problems] * len(arms), setup.device)
+        kept = trainer.train(theta, x, y, steps=steps, keep=moments).kept
         for index in range(len(arms)):
             own = slice(index * len(problems), (index + 1) * len(problems))
-            errors.append(np.array([_errors(setting, kept[moment][own], problems) for moment in moments]))
+            errors.append(np.array([_errors(trainer, kept[m][own], problems) for m in moments]))
     return np.array(errors)
 
 
-def _errors(setting: Setting, theta: Tensor, problems: list[Problem]) -> Float64Array:
+def _errors(trainer: Trainer, theta: Tensor, problems: list[Problem]) -> Float64Array:
     """Squared error over variance, or the share of wrong classes, on the pool and a fresh even set: (2, problems)."""
     pool = [(problem.points, problem.labels.values) for problem in problems]
     even = [(problem.even, problem.labels.clean(problem.even)) for problem in problems]
     errors = []
     for place in (pool, even):
-        x = torch.tensor(np.array([points for points, _ in place]), device=theta.device)
+        outputs = trainer.network.fitted(theta, [points for points, _ in place])
         values = np.array([values for _, values in place])
-        with torch.no_grad():
-            outputs = setting.network(theta, x).cpu().numpy()
-        wrong = (outputs - values) ** 2 if setting.loss == "squared" else (outputs > 0) != (values > 0)
+        wrong = (outputs - values) ** 2 if trainer.loss == "squared" else (outputs > 0) != (values > 0)
         errors.append(wrong.mean(axis=-1))
     return np.array(errors)
 
 
-def _verdict(races: dict[tuple[str, str], Race], errors: dict[tuple[str, str], Float64Array]) -> str:
+def _verdict(races: Races, errors: Errors) -> str:
     parts = []
     for model in LABEL_MODELS:
-        found = [race.ratio() for (_, labels_of), race in races.items() if labels_of == model]
+        found = [race[LATE].ratio() for (_, drawn), race in races.items() if drawn == model]
         ratios = [ratio for ratio in found if np.isfinite(ratio)]
         faster = sum(ratio > 1 for ratio in ratios)
         parts.append(f"{span(ratios)} for {model} labels (above 1 in {faster} of {len(ratios)} settings)")
@@ -285,97 +242,90 @@ def _verdict(races: dict[tuple[str, str], Race], errors: dict[tuple[str, str], F
     )
 
 
-def _numbers(
-    races: dict[tuple[str, str], Race], errors: dict[tuple[str, str], Float64Array]
-) -> dict[str, float]:
-    numbers: dict[str, float] = {}
+def _numbers(races: Races, errors: Errors) -> dict[str, Number]:
+    numbers: dict[str, Number] = {}
     for (label, model), race in races.items():
-        numbers[f"random / max-min, {label}, {model}"] = race.ratio()
-        numbers[f"wins of max-min, {label}, {model}"] = float(race.wins()[0])
+        numbers[f"random / max-min, {label}, {model}"] = race[LATE].ratio()
+        numbers[f"wins of max-min, {label}, {model}"] = float(race[LATE].wins()[0])
     for (label, model), each in errors.items():
         for index, arm in enumerate(ARMS):
-            numbers[f"error on fresh even points, {label}, {model}, {arm}"] = float(each[index, 0, 1])
+            numbers[f"error on fresh even points, {label}, {model}, {arm}"] = each[index, 0, 1]
     return numbers
 
 
-def _steps_table(races: dict[tuple[str, str], Race], seeds: int) -> Table:
-    rows: list[tuple[Cell, ...]] = [
-        (
-            f"{label}, {model}",
-            *race.shown(),
-            race.shown_ratio(),
-            "{}–{}".format(*race.wins()),
-            race.shown_ratio(threshold=0),
-        )
-        for (label, model), race in races.items()
+def _named(label: str, model: str) -> dict[str, Any]:
+    return {"network, optimiser, loss, labels": f"{label}, {model}"}
+
+
+def _steps_tables(races: Races, seeds: int) -> tuple[Table, Table]:
+    of_pool = [
+        _named(*key)
+        | race[LATE].shown()
+        | {"random / max-min": race[LATE].shown_ratio(), "wins–losses": "{}–{}".format(*race[LATE].wins())}
+        | {"at 30 %": race[EARLY].shown_ratio()}
+        for key, race in races.items()
     ]
-    columns = ("network, optimiser, loss, labels", *ARMS, "random / max-min", "wins–losses", "at 30 %")
-    return Table(f"Median steps to 3 % of the pool's loss, {seeds} seeds", columns, tuple(rows))
-
-
-def _own_table(races: dict[tuple[str, str], Race]) -> Table:
-    rows: list[tuple[Cell, ...]] = [
-        (f"{label}, {model}", *race.shown(of=1), race.shown_ratio(of=1))
-        for (label, model), race in races.items()
+    own = [
+        _named(*key) | race[OWN].shown() | {"random / max-min": race[OWN].shown_ratio()}
+        for key, race in races.items()
     ]
-    columns = ("network, optimiser, loss, labels", *ARMS, "random / max-min")
-    return Table("The same against 3 % of each set's own loss", columns, tuple(rows))
+    return (
+        Table.of(f"Median steps to 3 % of the pool's loss, {seeds} seeds", of_pool),
+        Table.of("The same against 3 % of each set's own loss", own),
+    )
 
 
-def _error_table(errors: dict[tuple[str, str], Float64Array], kind: int) -> Table:
-    rows: list[tuple[Cell, ...]] = [
-        (f"{label}, {model}", *map(float, each[:, kind].T.reshape(-1)))
-        for (label, model), each in errors.items()
+def _error_table(errors: Errors, kind: int) -> Table:
+    records = [
+        _named(*key)
+        | {
+            f"{place}: {arm}": each[i, kind, j]
+            for j, place in enumerate(PLACES)
+            for i, arm in enumerate(ARMS)
+        }
+        for key, each in errors.items()
     ]
-    columns = ("network, optimiser, loss, labels", *[f"{place}: {arm}" for place in PLACES for arm in ARMS])
     measure = "squared error / variance, or the share of wrong classes under cross-entropy"
     title = f"Test error at {KINDS[kind]} on the pool and on {FRESH} fresh even points ({measure})"
-    return Table(title, columns, tuple(rows))
+    return Table.of(title, records)
 
 
-def _series(
-    settings: list[Setting],
-    races: dict[tuple[str, str], Race],
-    errors: dict[tuple[str, str], Float64Array],
-) -> dict[str, Float64Array]:
-    """What the figure draws: (settings, labels) ratios, open where cut off, and (settings, arms) errors."""
-    names = [setting.label for setting in settings]
-    ratios = np.array([[races[name, model].ratio() for model in LABEL_MODELS] for name in names])
-    cut = np.array([[races[name, model].bound() != "" for model in LABEL_MODELS] for name in names])
+def _series(names: list[str], races: Races, errors: Errors) -> dict[str, Float64Array]:
+    """What the figure draws: (trainers, labels) ratios, open where cut off, and (trainers, arms) errors."""
+    found = [[races[name, model][LATE] for model in LABEL_MODELS] for name in names]
     smooth = np.array([errors[name, "smooth"] for name in names])
-    found = {"ratio": ratios, "cut off": cut.astype(np.float64)}
-    return found | {f"error, {kind}": smooth[:, :, index, 1] for index, kind in enumerate(KINDS)}
+    return {
+        "ratio": np.array([[race.ratio() for race in row] for row in found]),
+        "cut off": np.array([[float(race.bound() != "") for race in row] for row in found]),
+    } | {f"error, {kind}": smooth[:, :, index, 1] for index, kind in enumerate(KINDS)}
 
 
 def draw(result: Result) -> Figure:
-    """By setting: steps of random over max-min for each label model, and the arms' test errors."""
-    settings = list(result.settings["rates"])
-    figure, axes = panels(3, width=4.2, height=1.6 + 0.28 * len(settings))
-    rows = np.arange(len(settings))[::-1]
-    for index, model in enumerate(LABEL_MODELS):
-        _draw_ratios(axes[0], rows, result, index, model)
-    axes[0].axvline(1.0, color=INK, linewidth=1.0)
-    axes[0].set(xscale="log", xlabel="steps, random / max-min", title="Right of 1 the even half is faster")
-    plain_ticks(axes[0].xaxis, (0.5, 1, 2, 4))
+    """By trainer: steps of random over max-min for each label model, and the arms' test errors."""
+    names = list(result.settings["rates"])
+    figure, axes = panels(3, width=4.2, height=1.6 + 0.28 * len(names))
+    rows = np.arange(len(names))[::-1]
+    _draw_ratios(axes[0], rows, result)
     for axis, kind in zip(axes[1:], KINDS, strict=True):
         for index, arm in enumerate(ARMS):
             errors = result.series[f"error, {kind}"][:, index]
             axis.plot(errors, rows, MARKERS[index], color=ARM_COLOURS[arm], label=arm, alpha=0.9)
-        axis.set(xscale="log", xlabel="error on fresh even points", title=f"Smooth labels, {kind}")
-        plain_ticks(axis.xaxis, (0.12, 0.15, 0.2, 0.3, 0.4))
-    place: dict[str, Any] = {
-        "loc": "upper center",
-        "bbox_to_anchor": (0.5, -0.4 / figure.get_figheight() * 1.6),
-    }
+        title, ticks = f"Smooth labels, {kind}", (0.12, 0.15, 0.2, 0.3, 0.4)
+        frame(axis, title, "error on fresh even points", log="x", x_ticks=ticks)
+    below = (0.5, -0.4 / figure.get_figheight() * 1.6)
     for axis in axes:
-        axis.set_yticks(rows, settings if axis is axes[0] else [])
-        axis.legend(**place, ncols=4, columnspacing=0.8, handletextpad=0.1)
+        axis.set_yticks(rows, names if axis is axes[0] else [])
+        axis.legend(loc="upper center", bbox_to_anchor=below, ncols=4, columnspacing=0.8, handletextpad=0.1)
     return figure
 
 
-def _draw_ratios(axis: Axes, rows: Int64Array, result: Result, index: int, model: str) -> None:
+def _draw_ratios(axis: Axes, rows: Int64Array, result: Result) -> None:
     """Filled where both medians were reached, open where one was cut off."""
-    ratio, cut = result.series["ratio"][:, index], result.series["cut off"][:, index] > 0
-    look: dict[str, Any] = {"color": LABEL_COLOURS[index], "marker": MARKERS[index], "linestyle": ""}
-    axis.plot(ratio[~cut], rows[~cut], label=model, **look)
-    axis.plot(ratio[cut], rows[cut], markerfacecolor="none", **look)
+    for index, model in enumerate(LABEL_MODELS):
+        ratio, cut = result.series["ratio"][:, index], result.series["cut off"][:, index] > 0
+        look: dict[str, Any] = {"color": LABEL_COLOURS[index], "marker": MARKERS[index], "linestyle": ""}
+        axis.plot(ratio[~cut], rows[~cut], label=model, **look)
+        axis.plot(ratio[cut], rows[cut], markerfacecolor="none", **look)
+    axis.axvline(1.0, color=INK, linewidth=1.0)
+    title, ticks = "Right of 1 the even half is faster", (0.5, 1, 2, 4)
+    frame(axis, title, "steps, random / max-min", log="x", x_ticks=ticks)
