@@ -12,7 +12,7 @@ demo: $(VENV)/.demo
 	$(BIN)/evenly demo
 
 test: $(VENV)/.test lint
-	$(BIN)/python -m pytest -m "slow or not slow"
+	EVENLY_EXAMPLES=ci $(BIN)/python -m pytest -m "slow or not slow"
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -16,8 +16,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from evenly.cli import main
+
+# Property tests: `ci` tries the same examples on every machine, many of them; `development`, the default, tries new
+# ones in every run, fewer, and keeps those that failed. Neither times an example: cores are shared, and torch is
+# loaded in the first of them. EVENLY_EXAMPLES chooses; `make test` takes ci. A costly test bounds its own number.
+SLOW = [HealthCheck.too_slow]
+settings.register_profile("ci", derandomize=True, max_examples=200, deadline=None, suppress_health_check=SLOW)
+settings.register_profile("development", max_examples=50, deadline=None, suppress_health_check=SLOW)
+settings.load_profile(os.environ.get("EVENLY_EXAMPLES", "ci" if "CI" in os.environ else "development"))
 
 
 class Said(NamedTuple):

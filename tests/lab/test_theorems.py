@@ -83,7 +83,7 @@ def test_equal_inputs_trap_their_share_of_the_loss(pairs: int) -> None:
     assert run.losses[-1, 0] <= 1.5 * floor
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(4, 9), st.integers(1, 3), st.data())
 def test_greedy_order_fills_and_is_half_as_even_as_any(
     seed: int, count: int, dimension: int, data: st.DataObject

@@ -1,65 +1,24 @@
-"""A model of a few thousand parameters with its own tokenizer, and rows it can learn."""
+"""Rows that can be learnt, and a model of a few thousand parameters made from them."""
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-Messages = list[dict[str, str]]
+from tests.train.models import Messages, save_tiny_causal_model, tiny_rows
 
 
 @pytest.fixture(scope="session")
 def rows() -> list[Messages]:
-    """Ninety rows of arithmetic: short ones first, with answers that can be learnt."""
-    return [
-        [
-            {"role": "user", "content": f"add {number} and {number % 7}"},
-            {"role": "assistant", "content": f"{number + number % 7} is the sum" + " so" * (number % 5)},
-        ]
-        for number in range(90)
-    ]
+    return tiny_rows()
 
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory, rows: list[Messages]) -> Path:
-    """A llama of one layer and its tokenizer, saved as any model is."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    logging.getLogger("transformers").setLevel(logging.ERROR)
     folder = tmp_path_factory.mktemp("tiny")
-    core = Tokenizer(models.BPE())
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=300,
-        special_tokens=["<pad>", "<s>", "</s>"],
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    core.train_from_iterator((turn["content"] for row in rows for turn in row), trainer)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=core, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
-    )
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_tiny_causal_model(folder, rows)
     return folder
 
 

@@ -27,7 +27,7 @@ def plain(name: str, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor
 
 
 @pytest.mark.parametrize("name", TOKEN_LOSSES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 10_000),
     tokens=st.integers(1, 9),

@@ -14,7 +14,7 @@ from evenly.train.arms import Arm, load_arms, save_arms
 from evenly.train.order import sorted_within_steps, step_rows
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(rows=st.integers(1, 40), batch=st.integers(1, 12), steps=st.integers(1, 30), seed=st.integers(0, 99))
 def test_shuffled_epochs_hold_every_row_once(rows: int, batch: int, steps: int, seed: int) -> None:
     order = step_rows(rows, batch, steps, seed).ravel()

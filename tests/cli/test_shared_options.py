@@ -1,0 +1,40 @@
+"""Commands that read rows take all options of reading rows, under one name, with one meaning and one default."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from evenly.cli.app import app
+
+READING = ["--text", "--part", "--split"]
+EMBEDDING = ["--encoder", "--long", "--device", "--trust-remote-code", "--no-cache"]
+
+
+def options(command: str) -> dict[str, Any]:
+    found: Any = get_command(app)
+    parameters = found.get_command(None, command).params
+    return {name: parameter for parameter in parameters for name in parameter.opts}
+
+
+def not_yet(command: str) -> Any:
+    reason = f"evenly {command} declares its options of reading rows by itself, and not all of them"
+    return pytest.param(command, marks=pytest.mark.xfail(strict=True, reason=reason))
+
+
+@pytest.mark.parametrize("command", ["plan", "measure", "split", not_yet("compare")])
+def test_options_of_reading_and_embedding_are_those_of_select(command: str) -> None:
+    wanted, found = options("select"), options(command)
+    assert [name for name in (*READING, *EMBEDDING, "--metric") if name not in found] == []
+    for name in (*READING, *EMBEDDING):
+        for said in ("help", "default", "multiple"):
+            assert getattr(found[name], said) == getattr(wanted[name], said), name
+
+
+@pytest.mark.parametrize("command", [not_yet("train")])
+def test_options_of_reading_alone_are_those_of_select(command: str) -> None:
+    wanted, found = options("select"), options(command)
+    assert [name for name in READING if name not in found] == []
+    assert all(found[name].help == wanted[name].help for name in READING)
