@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from evenly.report.notebook import plot as plot
     from evenly.types import Selection as Selection
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _HOMES = {
     "EvenlyError": "evenly.errors",
