@@ -89,11 +89,16 @@ def test_it_verifies(name: str, place: Path, run: Run) -> None:
 def test_it_is_cut_as_0_1_0_cut_it(name: str, place: Path, run: Run) -> None:
     out = Path(f"cut{ending(name)}")
     said = run("slice", str(folder(name)), "--keep", SLICED, "--out", str(out))
-    if isinstance(EXPECTED[name]["slice"], str):
+    if name == "standard_input":  # 0.1.0 did not find rows that came from there
+        first = picks(folder(name))
+        expected = {what: values[: int(SLICED)] for what, values in first.items()}
+        assert picks(Path("cut.evenly")) == expected
+    elif isinstance(EXPECTED[name]["slice"], str):
         check_refusal(said, unwritten=out)
         return
+    else:
+        check_order(name, picks(Path("cut.evenly")), EXPECTED[name]["slice"])
     assert said.status == 0, said.errors
-    check_order(name, picks(Path("cut.evenly")), EXPECTED[name]["slice"])
     assert run("verify", "cut.evenly").status == 0
 
 
@@ -101,11 +106,15 @@ def test_it_is_cut_as_0_1_0_cut_it(name: str, place: Path, run: Run) -> None:
 def test_it_is_extended_as_0_1_0_extended_it(name: str, place: Path, run: Run) -> None:
     out = Path(f"longer{ending(name)}")
     said = run("extend", str(folder(name)), "more.jsonl", "--keep", EXTENDED, "--out", str(out))
-    if isinstance(EXPECTED[name]["extend"], str):
+    if name == "standard_input":
+        kept = picks(folder(name))["rows"]
+        assert picks(Path("longer.evenly"))["rows"][: len(kept)] == kept
+    elif isinstance(EXPECTED[name]["extend"], str):
         check_refusal(said, unwritten=out)
         return
+    else:
+        check_order(name, picks(Path("longer.evenly")), EXPECTED[name]["extend"])
     assert said.status == 0, said.errors
-    check_order(name, picks(Path("longer.evenly")), EXPECTED[name]["extend"])
     assert run("verify", "longer.evenly").status == 0
 
 

@@ -16,7 +16,7 @@ from evenly.checks import check_metric
 from evenly.engine.placing import PROCESSOR, Backend, read_memory
 from evenly.engine.points import Points
 from evenly.errors import InputError
-from evenly.folder.manifest import MANIFEST_FILE, read_manifest
+from evenly.folder.selection import SelectionFolder
 from evenly.records import EncoderRecord
 from evenly.request import PoolRequest
 from evenly.rows.rows import Rows
@@ -62,17 +62,19 @@ class OpenedPool:
         """Rows from outside the pool, embedded and prepared as the pool's rows are.
 
         Args:
-            name: a file, a selection folder (its kept rows), or a .npy file of vectors.
+            name: a file, a selection folder or the folder of kept rows beside it, or a .npy file of vectors.
             what: what they are to the user, for messages.
 
         Raises:
             InputError: unreadable, another encoder or another dimension.
         """
         path = Path(name)
+        folder = SelectionFolder.find(path) if path.is_dir() else None
         if name.endswith(".npy"):
             found = load_array(path, what)
-        elif (path / MANIFEST_FILE).is_file():
-            found = self._embedded(self._kept_files(path), name, progress)
+        elif folder is not None:
+            self._check_same_encoder(folder)
+            found = self._embedded([str(kept) for kept in folder.kept_files()], name, progress)
         else:
             found = self._embedded([name], name, progress)
         if found.shape[1] != self.points.dimension:
@@ -90,26 +92,14 @@ class OpenedPool:
         request = replace(self.request, sources=names, split=None)
         return embedded_rows(request, read_pool(request), progress=progress).vectors
 
-    def _kept_files(self, folder: Path) -> list[str]:
-        manifest = read_manifest(folder)
-        own = self.request.encoder.startswith(COLUMN)
-        same = (
-            manifest.encoder.name == self.request.encoder
-            if own
-            else manifest.encoder.identity == self.encoder.identity
-        )
+    def _check_same_encoder(self, folder: SelectionFolder) -> None:
+        was, name = folder.manifest.encoder, self.request.encoder
+        same = was.name == name if name.startswith(COLUMN) else was.identity == self.encoder.identity
         if not same:
             raise InputError(
-                f"{folder} was selected with the encoder {manifest.encoder.name}, the pool is embedded with "
-                f"{self.request.encoder}; distances between the two mean nothing: use one encoder"
+                f"{folder.path} was selected with the encoder {was.name}, the pool is embedded with {name}; "
+                "distances between the two mean nothing: use one encoder"
             )
-        files = [str(folder.resolve().parent / output.name) for output in manifest.outputs if output.rows]
-        missing = [file for file in files if not Path(file).is_file()]
-        if missing:
-            raise InputError(
-                f"{missing[0]}, the kept rows of {folder}, is not there; put it beside the folder"
-            )
-        return files
 
 
 def check_request(request: PoolRequest) -> None:

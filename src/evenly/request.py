@@ -6,7 +6,8 @@ An option is a field of a frozen dataclass. The command line, the records and Py
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal
 
 Part = Literal["all", "prompt", "response"]
@@ -88,3 +89,40 @@ class PoolRequest:
     ray_address: str | None = option(
         None, "Ray cluster to join (host:port or auto). Default: one on this machine.", group=PLACING
     )
+
+
+def _shared(name: str) -> Any:
+    """An option of `PoolRequest`, declared for another request too."""
+    own = PoolRequest.__dataclass_fields__[name]
+    return field(default=own.default, metadata=own.metadata)
+
+
+@dataclass(frozen=True)
+class SavedRequest:
+    """Which saved selection is meant, where its sources are now, and where work on its pool is done."""
+
+    folder: Path = field(
+        metadata={
+            "option": Option(
+                "The folder that select wrote (kept.evenly/), or the kept rows beside it.", argument=True
+            )
+        }
+    )
+    source: tuple[str, ...] = option(
+        (),
+        "Where a source is now, once for each in the manifest's order. Default: where it was, or a file with its "
+        "hash there or beside the folder.",
+        group=READING,
+    )
+    device: str | None = _shared("device")
+    trust_remote_code: bool = _shared("trust_remote_code")
+    use_cache: bool = _shared("use_cache")
+    memory: str | None = _shared("memory")
+    engine: Literal["local", "ray"] = _shared("engine")
+    ray_address: str | None = _shared("ray_address")
+
+    @property
+    def working(self) -> dict[str, Any]:
+        """Where work is done, as fields of `PoolRequest`."""
+        own = PoolRequest.__dataclass_fields__
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name in own}

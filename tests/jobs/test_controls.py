@@ -20,7 +20,7 @@ from evenly.jobs.select import select_sources
 from evenly.jobs.slice import slice_selection
 from evenly.jobs.split import SplitRequest, split_sources
 from evenly.jobs.verify import verify_folder
-from evenly.request import PoolRequest
+from evenly.request import PoolRequest, SavedRequest
 from evenly.selecting.picking import check_strategy
 from evenly.selecting.request import SelectRequest
 from evenly.selecting.run import Recorded
@@ -36,6 +36,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def saved(folder: Path) -> SavedRequest:
+    return SavedRequest(folder, use_cache=False)
+
+
 def run(files: Path, out: Path, keep: str | None, **controls: Any) -> Recorded:
     options = {name: controls.pop(name) for name in ("strategy", "refine") if name in controls}
     reading = {name: controls.pop(name) for name in ("metric",) if name in controls}
@@ -48,7 +52,7 @@ def run(files: Path, out: Path, keep: str | None, **controls: Any) -> Recorded:
         **options,
     )
     outcome = select_sources(request)
-    found = verify_folder(outcome.folder, use_cache=False)
+    found = verify_folder(saved(outcome.folder))
     assert found.passed, [str(check) for check in found.checks if not check.passed]
     return outcome
 
@@ -74,7 +78,7 @@ def test_avoided_rows_and_their_near_copies_stay_out(files: Path, tmp_path: Path
     outcome = run(files, tmp_path, "40%", avoid=str(files / "test.jsonl"), distance=0.1)
     assert apart(read_lines(tmp_path / "kept.jsonl"), read_lines(files / "test.jsonl")).min() > 0.1
     near = apart(read_lines(files / "pool.jsonl"), read_lines(files / "test.jsonl")).min(axis=1) <= 0.1
-    listed = pq.read_table(outcome.folder / "set_aside.parquet")
+    listed = pq.read_table(outcome.folder / "excluded.parquet")
     assert listed["row"].to_pylist() == np.flatnonzero(near).tolist()
     assert set(listed["reason"].to_pylist()) == {"avoid"}
 
@@ -109,9 +113,7 @@ def test_a_tampered_share_is_named(files: Path, tmp_path: Path) -> None:
     measures = json.loads(path.read_text())
     measures["certificate"]["share_of_best"] *= 1.01
     path.write_text(json.dumps(measures))
-    failed = [
-        check.name for check in verify_folder(outcome.folder, use_cache=False).checks if not check.passed
-    ]
+    failed = [check.name for check in verify_folder(saved(outcome.folder)).checks if not check.passed]
     assert failed == ["measures.json", "certificate, share of the best"]
 
 
@@ -120,7 +122,7 @@ def test_near_copies_name_the_kept_row_that_stands_for_them(files: Path, tmp_pat
     kept = read_lines(tmp_path / "kept.jsonl")
     distance = apart(kept, kept) + 9 * np.eye(len(kept))
     assert distance.min() >= 0.05
-    listed = pq.read_table(outcome.folder / "set_aside.parquet").to_pylist()
+    listed = pq.read_table(outcome.folder / "excluded.parquet").to_pylist()
     assert len(listed) == 60 - len(kept)
     assert all(line["reason"] == "dedup" and "which is kept" in line["detail"] for line in listed)
 
@@ -195,7 +197,7 @@ def test_the_guard_sets_garbage_aside(tmp_path: Path) -> None:
     garbage = [{**row, "vec": (-3 * np.eye(4)[number % 4]).tolist()} for number, row in enumerate(rows[:3])]
     write_lines(tmp_path / "pool.jsonl", [*rows[:40], *garbage])
     guarded = run(tmp_path, tmp_path, "10", guard="7%")
-    aside = pq.read_table(guarded.folder / "set_aside.parquet")["row"].to_pylist()
+    aside = pq.read_table(guarded.folder / "excluded.parquet")["row"].to_pylist()
     assert aside == [40, 41, 42]
 
 
@@ -203,13 +205,9 @@ class TestExtend:
     def test_it_equals_a_run_with_the_old_picks_as_anchors(self, files: Path, tmp_path: Path) -> None:
         run(files, tmp_path, "15")
         found = extend_selection(
-            tmp_path / "kept.evenly",
-            [str(files / "new.jsonl")],
-            "30",
-            str(tmp_path / "more.jsonl"),
-            use_cache=False,
+            saved(tmp_path / "kept.evenly"), [str(files / "new.jsonl")], "30", str(tmp_path / "more.jsonl")
         )
-        assert verify_folder(found.outcome.folder, use_cache=False).passed
+        assert verify_folder(saved(found.outcome.folder)).passed
         order = pq.read_table(tmp_path / "kept.evenly" / "order.parquet").to_pylist()
         old = sorted((line["rank"], line["row"]) for line in order if line["rank"] is not None)
         both = [*read_lines(files / "pool.jsonl"), *read_lines(files / "new.jsonl")]
@@ -226,7 +224,7 @@ class TestExtend:
         run(files, tmp_path, "15")
         with pytest.raises(InputError, match="15 rows must be kept and --keep 9 gives 9"):
             extend_selection(
-                tmp_path / "kept.evenly", [str(files / "new.jsonl")], "9", str(tmp_path / "x.jsonl")
+                saved(tmp_path / "kept.evenly"), [str(files / "new.jsonl")], "9", str(tmp_path / "x.jsonl")
             )
 
 
@@ -237,10 +235,10 @@ class TestSlice:
         expected = (tmp_path / "kept.jsonl").read_bytes()
         order = pq.read_table(asked.folder / "order.parquet")
         run(files, tmp_path, "80%")
-        slice_selection(tmp_path / "kept.evenly", keep, str(tmp_path / "cut.jsonl"), use_cache=False)
+        slice_selection(saved(tmp_path / "kept.evenly"), keep, str(tmp_path / "cut.jsonl"))
         assert (tmp_path / "cut.jsonl").read_bytes() == expected
         assert pq.read_table(tmp_path / "cut.evenly" / "order.parquet").equals(order)
-        assert verify_folder(tmp_path / "cut.evenly", use_cache=False).passed
+        assert verify_folder(saved(tmp_path / "cut.evenly")).passed
         assert (tmp_path / "cut.evenly" / "report.html").is_file()
 
     @pytest.mark.parametrize(
@@ -254,10 +252,10 @@ class TestSlice:
         if "anchors" in controls:
             controls = {"anchors": str(files / "test.jsonl")}
         run(files, tmp_path, "20", **controls)
-        slice_selection(tmp_path / "kept.evenly", "12", str(tmp_path / "cut.jsonl"), use_cache=False)
-        again = slice_selection(tmp_path / "cut.evenly", "11", str(tmp_path / "less.jsonl"), use_cache=False)
+        slice_selection(saved(tmp_path / "kept.evenly"), "12", str(tmp_path / "cut.jsonl"))
+        again = slice_selection(saved(tmp_path / "cut.evenly"), "11", str(tmp_path / "less.jsonl"))
         for folder in ("cut.evenly", "less.evenly"):
-            found = verify_folder(tmp_path / folder, use_cache=False)
+            found = verify_folder(saved(tmp_path / folder))
             assert found.passed, [str(check) for check in found.checks if not check.passed]
         assert again.kept == 11
 
@@ -265,16 +263,16 @@ class TestSlice:
         run(files, tmp_path, "10")
         before = (tmp_path / "kept.evenly" / "order.parquet").read_bytes()
         with pytest.raises(InputError, match="the order that is cut; name another file"):
-            slice_selection(tmp_path / "kept.evenly", "5", str(tmp_path / "kept.jsonl"), use_cache=False)
+            slice_selection(saved(tmp_path / "kept.evenly"), "5", str(tmp_path / "kept.jsonl"))
         assert (tmp_path / "kept.evenly" / "order.parquet").read_bytes() == before
 
     def test_more_than_was_saved_and_quotas_are_refused(self, files: Path, tmp_path: Path) -> None:
         run(files, tmp_path, "10")
         with pytest.raises(InputError, match="holds 10 rows"):
-            slice_selection(tmp_path / "kept.evenly", "11", str(tmp_path / "cut.jsonl"))
+            slice_selection(saved(tmp_path / "kept.evenly"), "11", str(tmp_path / "cut.jsonl"))
         run(files, tmp_path, "9", by="lang", quota="equal")
         with pytest.raises(InputError, match="depend on the size"):
-            slice_selection(tmp_path / "kept.evenly", "3", str(tmp_path / "cut.jsonl"))
+            slice_selection(saved(tmp_path / "kept.evenly"), "3", str(tmp_path / "cut.jsonl"))
 
 
 class TestSplit:

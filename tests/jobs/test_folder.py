@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from evenly.engine.greedy import select
-from evenly.folder import writing as folder
-from evenly.folder.writing import write_order, write_view
+from evenly.folder import order, view
+from evenly.folder.order import write_order
+from evenly.folder.view import write_view
 from evenly.rows.rows import Rows
 from evenly.rows.sources import read_rows, rows_of
 
@@ -24,7 +25,8 @@ COUNT = 23
 
 @pytest.fixture(params=[5, 1000])
 def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(folder, "ROWS_AT_ONCE", request.param)
+    for module in (order, view):
+        monkeypatch.setattr(module, "ROWS_AT_ONCE", request.param)
     return int(request.param)
 
 

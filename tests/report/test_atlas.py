@@ -9,14 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from evenly.errors import InputError
-from evenly.folder.saved import read_selection
+from evenly.folder.selection import SelectionFolder
 from evenly.report.atlas import write_atlas
 from tests.report.folders import small_folder, write_folder
 
 
 def test_it_holds_every_row_with_its_place_and_keeper(tmp_path: Path) -> None:
     folder = small_folder(tmp_path / "kept.evenly", rows=50, keep=20)
-    saved = read_selection(folder)
+    saved = SelectionFolder.open(folder)
     table = pq.read_table(write_atlas(folder, tmp_path / "atlas.parquet"))
     assert table.num_rows == 50
     assert table["kept"].to_pylist() == (saved.rank >= 0).tolist()

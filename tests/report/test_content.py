@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +17,10 @@ from hypothesis import strategies as st
 
 from evenly.controls.request import ControlRequest
 from evenly.errors import InputError
-from evenly.folder.manifest import SET_ASIDE_FILE, SET_ASIDE_SCHEMA
-from evenly.folder.saved import SavedSelection, SavedTexts, read_selection
+from evenly.folder.columns import TextColumn
+from evenly.folder.excluded import EXCLUDED_FILE, EXCLUDED_SCHEMA
+from evenly.folder.manifest import Options
+from evenly.folder.selection import SelectionFolder
 from evenly.report import content, figures, points
 from evenly.report import page as page_module
 from evenly.words import duration, percent, quantity
@@ -29,8 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def saved(folder: Path) -> SavedSelection:
-    return read_selection(folder)
+def saved(folder: Path) -> SelectionFolder:
+    return SelectionFolder.open(folder)
 
 
 def sentence(words: list[content.Words]) -> str:
@@ -40,7 +44,16 @@ def sentence(words: list[content.Words]) -> str:
 # --- sentences and numbers ---
 
 
-def test_the_lead_says_kept_even_certified_and_cost(saved: SavedSelection) -> None:
+def with_measures(
+    saved: SelectionFolder, measures: dict[str, Any], folder: Path, **manifest: Any
+) -> SelectionFolder:
+    """A copy of a selection that says something else."""
+    shutil.copytree(saved.path, folder)
+    (folder / "measures.json").write_text(json.dumps(measures))
+    return SelectionFolder(folder, saved.manifest.model_copy(update=manifest))
+
+
+def test_the_lead_says_kept_even_certified_and_cost(saved: SelectionFolder) -> None:
     said = sentence(content.lead(saved))
     assert said.startswith("Kept 100 of 300 rows (33 %). No two kept rows are closer than ")
     assert " times the " in said
@@ -52,11 +65,11 @@ def test_the_lead_says_kept_even_certified_and_cost(saved: SavedSelection) -> No
 def test_the_lead_promises_nothing_that_was_not_measured(tmp_path: Path) -> None:
     one = np.array([0]), np.array([np.nan]), np.array([0, 0]), np.array([0.0, 2.0])
     folder = write_folder(tmp_path / "one", order=one, texts=[("a", ""), ("b", "")], coordinates=np.eye(2))
-    said = sentence(content.lead(read_selection(folder)))
+    said = sentence(content.lead(SelectionFolder.open(folder)))
     assert said == "Kept 1 of 2 rows (50 %). It took 23\u00a0s."
 
 
-def test_kept_copies_and_a_pool_that_ran_out_are_said(saved: SavedSelection) -> None:
+def test_kept_copies_and_a_pool_that_ran_out_are_said(saved: SelectionFolder) -> None:
     copies = saved.manifest.model_copy(update={"h_min": 0.0, "asked": 120, "exhausted": True})
     said = sentence(content.lead(dataclasses.replace(saved, manifest=copies)))
     assert "120 were asked for, but no further row differs from those kept." in said
@@ -71,8 +84,8 @@ def test_the_certificate_is_rounded_down_and_said_in_both_units() -> None:
     assert content._certificate({**proof, "upper_bound": "inf"}, "cosine") == []
 
 
-def test_sampled_neighbours_are_said(saved: SavedSelection) -> None:
-    sampled = dataclasses.replace(saved, measures={**saved.measures, "sampled_rows": 20_000})
+def test_sampled_neighbours_are_said(saved: SelectionFolder, tmp_path: Path) -> None:
+    sampled = with_measures(saved, {**saved.measures, "sampled_rows": 20_000}, tmp_path / "sampled.evenly")
     assert "(median of 20, by 20,000 rows of each)" in sentence(content.lead(sampled))
     page = "".join(page_module.render(sampled, 1000, "pca", sampled.coordinates))
     assert "neighbours are those of 20,000 rows of each set" in page
@@ -80,7 +93,7 @@ def test_sampled_neighbours_are_said(saved: SavedSelection) -> None:
     assert "drawn at random" not in "".join(page_module.render(saved, 1000, "pca", saved.coordinates))
 
 
-def test_random_sets_that_hold_copies_give_words_instead_of_a_ratio(saved: SavedSelection) -> None:
+def test_random_sets_that_hold_copies_give_words_instead_of_a_ratio(saved: SelectionFolder) -> None:
     words = content._evenness(saved.manifest, {"random": {"draws": 20, "h_min": {"median": 0.0}}})
     assert "the median of 20 random sets of this size holds exact copies" in sentence(words)
 
@@ -152,7 +165,7 @@ def test_the_map_shows_all_rows_or_a_sample_of_the_limit(pool_rows: int, limit: 
     assert np.isin(rows, np.arange(pool_rows)).all()
 
 
-def test_a_sample_carries_the_keepers_and_the_named_rows(saved: SavedSelection) -> None:
+def test_a_sample_carries_the_keepers_and_the_named_rows(saved: SelectionFolder) -> None:
     mapped = points.mapped_rows(len(saved), 20)
     rows = points.carried_rows(saved, mapped, content.named_rows(saved))
     assert rows[:20].tolist() == mapped.tolist()
@@ -160,7 +173,7 @@ def test_a_sample_carries_the_keepers_and_the_named_rows(saved: SavedSelection) 
     assert set(saved.keeper[mapped]) | set(content.named_rows(saved)) <= set(rows)
 
 
-def test_row_columns_are_the_saved_values(saved: SavedSelection) -> None:
+def test_row_columns_are_the_saved_values(saved: SelectionFolder) -> None:
     columns = points.row_columns(saved, np.arange(len(saved)), saved.coordinates)
     assert columns["rank"] == saved.rank.tolist()
     assert columns["keeper"] == saved.keeper.tolist()
@@ -172,7 +185,7 @@ def test_row_columns_are_the_saved_values(saved: SavedSelection) -> None:
 
 
 def test_long_texts_are_cut_to_the_budget_and_the_cut_is_said(
-    saved: SavedSelection, monkeypatch: pytest.MonkeyPatch
+    saved: SelectionFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(points, "TEXT_BYTES", 20_000)
     columns = points.row_columns(saved, np.arange(len(saved)), saved.coordinates)
@@ -209,7 +222,7 @@ def test_shares_of_values_are_those_of_counting(values: list[str | None], data: 
 # --- figures ---
 
 
-def test_the_curve_is_the_radii_in_order(saved: SavedSelection) -> None:
+def test_the_curve_is_the_radii_in_order(saved: SelectionFolder) -> None:
     curve = figures.radius_curve(saved)
     assert curve is not None
     assert curve["exact"]
@@ -227,14 +240,14 @@ def test_thinning_keeps_both_ends(count: int, limit: int) -> None:
     assert len(kept) <= max(count if count <= limit else 0, limit + 1)
 
 
-def test_histograms_are_shares_of_what_was_measured(saved: SavedSelection) -> None:
+def test_histograms_are_shares_of_what_was_measured(saved: SelectionFolder) -> None:
     found = figures.nearest_histograms(saved.measures)
     assert [one["of"] for one in found] == ["pool", "random", "kept"]
     assert all(0.9 < sum(one["shares"]) <= 1.001 for one in found)
     assert figures.nearest_histograms({}) == []
 
 
-def test_lengths_and_fields_hold_kept_against_pool(saved: SavedSelection) -> None:
+def test_lengths_and_fields_hold_kept_against_pool(saved: SelectionFolder) -> None:
     lengths = figures.length_comparison(saved)
     assert sum(lengths["pool"]) == pytest.approx(1, abs=1e-3)
     assert sum(lengths["kept"]) == pytest.approx(1, abs=1e-3)
@@ -255,7 +268,7 @@ def test_texts_of_one_length_and_fields_without_numbers_have_figures(tmp_path: P
         coordinates=np.zeros((3, 2)),
         fields={"empty": pa.array(empty, pa.float64()), "same": [7, 7, 7]},
     )
-    saved = read_selection(folder)
+    saved = SelectionFolder.open(folder)
     assert sum(figures.length_comparison(saved)["pool"]) == pytest.approx(1)
     nothing, same = figures.field_comparisons(saved)
     assert nothing["missing"] == 3
@@ -266,11 +279,11 @@ def test_texts_of_one_length_and_fields_without_numbers_have_figures(tmp_path: P
 # --- tables ---
 
 
-def test_pairs_and_picks_show_the_rows_they_name(saved: SavedSelection) -> None:
+def test_pairs_and_picks_show_the_rows_they_name(saved: SelectionFolder) -> None:
     [first, *_] = content.closest_pairs(saved, "kept")
     assert all(row.kept for row in first.rows)
     picks = content.first_picks(saved)
-    assert [pick.row.number for pick in picks] == saved.picks()[:20].tolist()
+    assert [pick.row.number for pick in picks] == saved.picks[:20].tolist()
     assert picks[0].radius == "–"
     lonely = content.loneliest(saved)
     dropped = [pair.rows[0] for pair in lonely]
@@ -280,16 +293,18 @@ def test_pairs_and_picks_show_the_rows_they_name(saved: SavedSelection) -> None:
 
 def test_noise_among_the_first_picks_is_said(tmp_path: Path) -> None:
     folder = small_folder(tmp_path / "noisy", rows=40, keep=20)
-    picks = read_selection(folder).picks()
+    picks = SelectionFolder.open(folder).picks
     texts = [("Name a colour.", "Blue is a colour.")] * 40
     texts[picks[3]] = ("\ufffd\ufffd\ufffd word", "word")
     folder = small_folder(tmp_path / "noisy", rows=40, keep=20, texts=texts)
-    reasons = {pick.place: pick.noise for pick in content.first_picks(read_selection(folder)) if pick.noise}
+    reasons = {
+        pick.place: pick.noise for pick in content.first_picks(SelectionFolder.open(folder)) if pick.noise
+    }
     assert list(reasons) == [4]
     assert "replacement characters" in reasons[4]
 
 
-def test_provenance_names_every_source_and_hash(saved: SavedSelection) -> None:
+def test_provenance_names_every_source_and_hash(saved: SelectionFolder) -> None:
     facts = dict(content.provenance(saved.manifest))
     assert facts["Source"] == "pool.jsonl: 300 rows, alpaca (instruction, input, output)"
     assert facts["SHA-256 of kept.jsonl"] == "b" * 64
@@ -299,15 +314,15 @@ def test_provenance_names_every_source_and_hash(saved: SavedSelection) -> None:
 
 
 def test_a_folder_without_its_files_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no manifest\.json"):
-        read_selection(tmp_path)
+    with pytest.raises(InputError, match=r"is no selection; name the folder"):
+        SelectionFolder.open(tmp_path)
     folder = small_folder(tmp_path / "kept.evenly", rows=12, keep=4)
     (folder / "view.parquet").unlink()
     with pytest.raises(InputError, match=r"no view\.parquet; run select again"):
-        read_selection(folder)
+        page_module.write_report(folder)
     (folder / "view.parquet").write_text("not parquet")
     with pytest.raises(InputError, match="is not a Parquet file"):
-        read_selection(folder)
+        page_module.write_report(folder)
 
 
 def test_files_of_different_runs_are_refused(tmp_path: Path) -> None:
@@ -315,7 +330,7 @@ def test_files_of_different_runs_are_refused(tmp_path: Path) -> None:
     second = small_folder(tmp_path / "b", rows=13, keep=4)
     (second / "view.parquet").replace(first / "view.parquet")
     with pytest.raises(InputError, match="holds 13 rows, the manifest says 12"):
-        read_selection(first)
+        page_module.write_report(first)
 
 
 @pytest.mark.parametrize(("text", "said"), [("{", "is not JSON"), ("[]", "must hold a JSON object")])
@@ -323,7 +338,7 @@ def test_measures_that_are_no_measures_are_refused(tmp_path: Path, text: str, sa
     folder = small_folder(tmp_path / "kept.evenly", rows=12, keep=4)
     (folder / "measures.json").write_text(text)
     with pytest.raises(InputError, match=said):
-        read_selection(folder)
+        page_module.write_report(folder)
 
 
 # --- controls and rows set aside ---
@@ -338,36 +353,31 @@ def test_controls_and_rows_set_aside_are_told(tmp_path: Path) -> None:
             ["guard", "guard", *["avoid"] * 20],
             ["neighbour 10 is 0.7 away", "<b>far</b>", *["0.1 from row 1 of test.jsonl"] * 20],
         ],
-        schema=SET_ASIDE_SCHEMA,
+        schema=EXCLUDED_SCHEMA,
     )
-    pq.write_table(table, folder / SET_ASIDE_FILE)
-    saved = read_selection(folder)
-    guard, avoid = content.set_aside(saved)
+    pq.write_table(table, folder / EXCLUDED_FILE)
+    saved = SelectionFolder.open(folder)
+    guard, avoid = content.excluded(saved)
     assert (guard.count, guard.reason) == (2, "guard: among the loneliest")
     assert [(one.number, detail) for one, detail in guard.rows] == [
         (3, "neighbour 10 is 0.7 away"),
         (7, "<b>far</b>"),
     ]
-    assert (avoid.count, len(avoid.rows)) == (20, content.SET_ASIDE)
+    assert (avoid.count, len(avoid.rows)) == (20, content.EXCLUDED)
     assert set(range(20, 30)) <= set(content.named_rows(saved).tolist())
-    options = {
-        "controls": {"guard": "5%", "avoid": "test.jsonl", "must": ["gold=True"], "match_length": True}
-    }
+    options = Options(
+        controls={"guard": "5%", "avoid": "test.jsonl", "must": ["gold=True"], "match_length": True}
+    )
     found = {
         "avoid": {"rows": 1319},
         "budget": {"unit": "tokens", "amount": 60_000.0, "spent": 59_901},
         "groups": {f"g{number}": {"kept": 1, "pool": 2} for number in range(40)},
     }
-    asked = dataclasses.replace(
-        saved,
-        manifest=saved.manifest.model_copy(update={"options": options}),
-        measures={
-            "controls": found,
-            "certificate": {"upper_bound": 1, "share_of_best": 0.5, "restricted_by": ["--guard"]},
-        },
-    )
+    certificate = {"upper_bound": 1, "share_of_best": 0.5, "restricted_by": ["--guard"]}
+    measures = {"controls": found, "certificate": certificate}
+    asked = with_measures(saved, measures, tmp_path / "asked.evenly", options=options)
     told = dict(content.controls(asked))
-    assert told["Loneliest rows set aside"] == "5%"
+    assert told["Loneliest rows excluded"] == "5%"
     assert told["Rows to stay away from"] == "test.jsonl (1,319 rows)"
     assert told["Rows that must be kept"] == "gold=True"
     assert told["Budget"] == "59,901 of 60,000 tokens spent"
@@ -375,20 +385,18 @@ def test_controls_and_rows_set_aside_are_told(tmp_path: Path) -> None:
     assert told["Further groups"] == "10, in measures.json"
     assert "measured against a free choice without --guard" in sentence(content.lead(asked))
     page = "".join(page_module.render(asked, 1000, "pca", asked.coordinates))
-    assert "20 rows set aside, avoid: too near a row to stay away from" in page
+    assert "20 rows excluded, avoid: too near a row to stay away from" in page
     assert "&lt;b&gt;far&lt;/b&gt;" in page
 
 
 def test_a_changed_table_of_rows_set_aside_is_one_line(tmp_path: Path) -> None:
     folder = small_folder(tmp_path / "kept.evenly")
-    (folder / SET_ASIDE_FILE).write_text("no table")
-    with pytest.raises(InputError, match=r"set_aside\.parquet cannot be read"):
-        read_selection(folder)
-    pq.write_table(
-        pa.table([[300], ["x"], ["guard"], ["y"]], schema=SET_ASIDE_SCHEMA), folder / SET_ASIDE_FILE
-    )
+    (folder / EXCLUDED_FILE).write_text("no table")
+    with pytest.raises(InputError, match=r"excluded\.parquet cannot be read"):
+        page_module.write_report(folder)
+    pq.write_table(pa.table([[300], ["x"], ["guard"], ["y"]], schema=EXCLUDED_SCHEMA), folder / EXCLUDED_FILE)
     with pytest.raises(InputError, match="names rows outside the pool of 300"):
-        read_selection(folder)
+        page_module.write_report(folder)
 
 
 def test_every_control_has_a_name_on_the_page() -> None:
@@ -399,7 +407,7 @@ def test_texts_are_read_where_they_lie_in_any_order(tmp_path: Path) -> None:
     path = tmp_path / "texts.parquet"
     texts = [None if row % 7 == 0 else f"text {row}" for row in range(50)]
     pq.write_table(pa.table({"text": pa.array(texts, pa.string())}), path, row_group_size=8)
-    column = SavedTexts(path, "text")
+    column = TextColumn(path, "text")
     asked = np.array([49, 0, 7, 13, 8, 13, 48])
     assert column.take(asked) == [texts[row] or "" for row in asked.tolist()]
     assert column[14] == ""

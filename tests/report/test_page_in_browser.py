@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evenly.folder.saved import SavedSelection, read_selection
+from evenly.folder.selection import SelectionFolder
 from evenly.report.page import write_report
 from tests.report.browser import browser_path, open_browser
 from tests.report.folders import small_folder, write_folder
@@ -44,8 +44,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def saved(folder: Path) -> SavedSelection:
-    return read_selection(folder)
+def saved(folder: Path) -> SelectionFolder:
+    return SelectionFolder.open(folder)
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_it_loads_without_complaint_and_draws_every_figure(visit: Callable[..., 
 
 
 @slow
-def test_hovering_shows_the_text_of_the_row(visit: Callable[..., Any], saved: SavedSelection) -> None:
+def test_hovering_shows_the_text_of_the_row(visit: Callable[..., Any], saved: SelectionFolder) -> None:
     page = visit()
     find_dot(page)
     said = page.inner_text("#tooltip")
@@ -144,7 +144,7 @@ def test_hovering_shows_the_text_of_the_row(visit: Callable[..., Any], saved: Sa
 
 
 @slow
-def test_searching_lights_up_the_matches(visit: Callable[..., Any], saved: SavedSelection) -> None:
+def test_searching_lights_up_the_matches(visit: Callable[..., Any], saved: SelectionFolder) -> None:
     page = visit()
     assert pixels_like(page, "--match") == 0
     page.fill("#search", "GARDEN tell")
@@ -183,7 +183,7 @@ def test_every_colouring_draws_and_explains_itself(visit: Callable[..., Any]) ->
 
 @slow
 def test_the_keeper_of_a_row_is_found_by_number_and_by_id(
-    visit: Callable[..., Any], saved: SavedSelection
+    visit: Callable[..., Any], saved: SelectionFolder
 ) -> None:
     page = visit()
     row = int(saved.keeper_distance.argmax())
@@ -244,10 +244,10 @@ def test_the_table_leads_to_the_map(visit: Callable[..., Any]) -> None:
 
 @slow
 def test_the_curve_says_how_many_rows_a_distance_keeps(
-    visit: Callable[..., Any], saved: SavedSelection
+    visit: Callable[..., Any], saved: SelectionFolder
 ) -> None:
     page = visit()
-    radii = saved.radius[saved.picks()]
+    radii = saved.radius[saved.picks]
     for size in (2, 40, 99):
         page.fill("#curve-distance", repr(float(radii[size - 1]) * 0.999999))
         told = int(page.inner_text("#curve-answer").split()[0])
@@ -393,9 +393,9 @@ def test_print_shows_the_content_without_the_controls(visit: Callable[..., Any])
 
 
 @slow
-def test_without_scripts_the_texts_are_still_there(visit: Callable[..., Any], saved: SavedSelection) -> None:
+def test_without_scripts_the_texts_are_still_there(visit: Callable[..., Any], saved: SelectionFolder) -> None:
     page = visit(java_script_enabled=False)
-    assert saved.prompt[int(saved.picks()[0])] in page.inner_text(".picks")
+    assert saved.prompt[int(saved.picks[0])] in page.inner_text(".picks")
     assert page.locator(".pair").count() >= 10
 
 

@@ -229,7 +229,7 @@ def test_vectors_that_the_user_brings_are_those_of_the_drawn_rows(
         ({"encoder": "vectors:w.npy"}, "w.npy"),
         ({"encoder": "no/such/folder"}, "no/such/folder"),
         ({"arms": ("full", "lucky")}, "arm 'lucky' is not known"),
-        ({"saved": ("knn=rows.jsonl",)}, r"rows.evenly holds no manifest.json"),
+        ({"saved": ("knn=rows.jsonl",)}, r"rows.jsonl is no selection"),
         ({"saved": ("knn",)}, "must read NAME=FOLDER"),
         ({"saved": ("full=rows.jsonl",)}, "another arm is called full"),
         ({"saved": ("Knn=rows.jsonl",)}, "small letters"),
@@ -257,7 +257,7 @@ def test_what_cannot_be_compared_is_said_before_anything_is_done(
 def test_a_kept_file_stands_for_the_selection_beside_it(
     rows: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from evenly.folder.manifest import read_manifest
+    from evenly.files import file_sha256
     from evenly.jobs.compare import saved_selections
     from evenly.jobs.select import select_sources
     from evenly.request import PoolRequest
@@ -268,14 +268,14 @@ def test_a_kept_file_stands_for_the_selection_beside_it(
     pool = PoolRequest((str(source),), encoder="column:v", use_cache=False)
     select_sources(SelectRequest(pool=pool, keep="20", out="kept.jsonl"))
     by_file, by_folder = saved_selections(make_request({}, saved=("a=kept.jsonl", "b=kept.evenly")))
-    assert by_file.folder == Path("kept.evenly")
-    assert by_file.picks.tolist() == by_folder.picks.tolist()
-    assert by_file.sources == [source.sha256 for source in read_manifest(by_folder.folder).sources]
+    assert by_file.folder.path == Path("kept.evenly")
+    assert by_file.folder.picks.tolist() == by_folder.folder.picks.tolist()
+    by_file.check_sources([file_sha256(source)])
     lines = Path("kept.jsonl").read_text().splitlines()
     everything = source.read_text().splitlines()
-    assert {everything[row] for row in by_file.picks} == set(lines)
+    assert {everything[row] for row in by_file.folder.picks} == set(lines)
     wanted, missing = np.arange(0, 90, 2), by_file.rows_among(np.arange(90), np.arange(0, 90, 2))
-    assert set(missing) == set(by_file.picks) & set(wanted)
+    assert set(missing) == set(by_file.folder.picks) & set(wanted)
 
 
 @pytest.mark.slow

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from evenly.errors import InputError
-from evenly.folder.manifest import ORDER_FILE, Manifest, write_manifest
+from evenly.folder.manifest import Manifest, write_manifest
+from evenly.folder.order import ORDER_FILE, ORDER_SCHEMA
 from evenly.records import EncoderRecord
 from evenly.rows.sources import read_rows
 from evenly.train.export import TARGETS, export
@@ -32,8 +33,9 @@ def write_selection(folder: Path, records: list) -> Path:
     place = folder / "kept.evenly"
     place.mkdir()
     ranks = {4: 0, 1: 1}
-    order = {"row": list(range(6)), "rank": [ranks.get(row) for row in range(6)]}
-    pq.write_table(pa.table(order), place / ORDER_FILE)
+    rank = [ranks.get(row) for row in range(6)]
+    order = [{"row": row, "id": str(row), "rank": rank[row], "keeper": 4} for row in range(6)]
+    pq.write_table(pa.Table.from_pylist(order, ORDER_SCHEMA), place / ORDER_FILE)
     manifest = Manifest(
         evenly="0",
         created="2026-01-01T00:00:00Z",
@@ -118,5 +120,5 @@ def test_what_cannot_be_exported_is_one_line(kept: Path, tmp_path: Path) -> None
     with pytest.raises(InputError, match="holds files"):
         export(kept, "trl", tmp_path / "full")
     (kept.parent / "rows.jsonl").write_text(json.dumps(RECORDS[0]) + "\n")
-    with pytest.raises(InputError, match="has changed since the selection was made"):
+    with pytest.raises(InputError, match=r"rows\.jsonl was changed since"):
         export(kept, "trl", tmp_path / "out")

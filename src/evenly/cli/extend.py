@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from evenly.cli.options import takes
+from evenly.request import SavedRequest
 
+
+@takes(saved=SavedRequest)
 def extend(
-    folder: Annotated[Path, typer.Argument(help="The folder that select wrote, e.g. kept.evenly/")],
+    saved: SavedRequest,
     new: Annotated[list[str], typer.Argument(help="Files with new rows, as for select.")],
     keep: Annotated[
         str, typer.Option(help="How much to keep in all, the rows kept so far among it; as for select.")
     ],
     out: Annotated[str, typer.Option(help="Where all kept rows go: a file, or a folder (kept/).")],
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Neither read nor keep vectors and picks.")
-    ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Go on from a saved selection over its rows and new ones; what is kept stays kept."""
@@ -26,7 +26,7 @@ def extend(
     from evenly.jobs.extend import extend_selection
 
     with shown_progress(json_output=json_output) as progress:
-        found = extend_selection(folder, new, keep, out, use_cache=not no_cache, progress=progress)
+        found = extend_selection(saved, new, keep, out, progress=progress)
     if json_output:
         print_json(found.to_dict())
         return

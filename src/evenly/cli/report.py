@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from evenly.cli.options import takes
+from evenly.request import SavedRequest
 
+
+@takes(saved=SavedRequest)
 def report(
-    folder: Annotated[Path, typer.Argument(help="The folder that select wrote, e.g. kept.evenly/")],
+    saved: SavedRequest,
     map: Annotated[Literal["pca", "umap"], typer.Option(help="How rows are laid out on the map.")] = "pca",
     points: Annotated[
         int | None, typer.Option(help="Show a random sample of at most this many rows.")
@@ -20,5 +23,5 @@ def report(
     from evenly.jobs.report import report_folder
 
     with shown_progress() as progress:
-        path = report_folder(folder, map=map, limit_points=points, progress=progress)
+        path = report_folder(saved, map=map, limit_points=points, progress=progress)
     typer.echo(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")

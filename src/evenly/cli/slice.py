@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from evenly.cli.options import takes
+from evenly.request import SavedRequest
 
+
+@takes(saved=SavedRequest)
 def slice_order(
-    folder: Annotated[Path, typer.Argument(help="The folder that select wrote, e.g. kept.evenly/")],
+    saved: SavedRequest,
     keep: Annotated[
         str,
         typer.Option(help="A share of the pool, a count, tokens:2M, chars:900k, distance:0.35 or knee."),
@@ -18,19 +21,16 @@ def slice_order(
     tokenizer: Annotated[
         str | None, typer.Option(help="Counts the tokens of --keep tokens:…; default: the encoder's.")
     ] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Read and write no cached vectors.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Cut another size from a saved order, without embedding (where vectors are cached) or picking again."""
     from evenly.cli.screen import print_json, shown_progress
+    from evenly.folder.place import selection_folder
     from evenly.jobs.slice import slice_selection
-    from evenly.selecting.request import selection_folder
     from evenly.words import decimals
 
     with shown_progress(json_output=json_output) as progress:
-        found = slice_selection(
-            folder, keep, out, tokenizer=tokenizer, use_cache=not no_cache, progress=progress
-        )
+        found = slice_selection(saved, keep, out, tokenizer=tokenizer, progress=progress)
     if json_output:
         print_json(found.to_dict())
         return

@@ -2,48 +2,42 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from evenly.cli.options import takes
+from evenly.request import SavedRequest
 
+
+@takes(saved=SavedRequest)
 def verify(
-    folder: Annotated[Path, typer.Argument(help="The folder that select wrote, e.g. kept.evenly/")],
-    source: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Where a source is now, once for each in the manifest's order; default: where it was."
-        ),
-    ] = None,
+    saved: SavedRequest,
     encoder: Annotated[
         str | None, typer.Option(help="Embed with this instead of the manifest's encoder.")
     ] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Embed every row anew.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Check a selection from its manifest: files, vectors, every pick against the definition, the certificate."""
-    from dataclasses import asdict
+    """Check a selection from its manifest: files, vectors, every pick against the definition, the certificate.
 
+    Exit status 1: a check failed. 2: none failed, but not all could be made.
+    """
     from evenly.cli.screen import print_json, shown_progress
     from evenly.jobs.verify import verify_folder
 
     with shown_progress(json_output=json_output) as progress:
-        found = verify_folder(
-            folder, sources=source, encoder=encoder, use_cache=not no_cache, progress=progress
-        )
+        found = verify_folder(saved, encoder=encoder, progress=progress)
     if json_output:
-        print_json(
-            {
-                "passed": found.passed,
-                "same_vectors": found.same_vectors,
-                "checks": [asdict(c) for c in found.checks],
-            }
-        )
+        print_json(found.to_dict())
     else:
         for check in found.checks:
             typer.echo(str(check))
+        for name, reason in found.unchecked.items():
+            typer.echo(f"not checked  {name}: {reason}")
         failed = sum(not check.passed for check in found.checks)
-        typer.echo("all checks passed" if found.passed else f"{failed} of {len(found.checks)} checks FAILED")
-    if not found.passed:
-        raise typer.Exit(1)
+        if failed:
+            typer.echo(f"{failed} of {len(found.checks)} checks FAILED")
+        else:
+            typer.echo("all checks passed" if not found.unchecked else "all that could be checked passed")
+    if not found.passed or found.unchecked:
+        raise typer.Exit(1 if not found.passed else 2)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from evenly.controls.lengths import length_shift
 from evenly.controls.prepare import Prepared, SetAside
 from evenly.controls.request import ControlRequest
-from evenly.folder.manifest import SET_ASIDE_SCHEMA
+from evenly.folder.excluded import EXCLUDED_SCHEMA
 from evenly.rows.noise import noise_reasons, usual_rows
 from evenly.rows.rows import Rows
 from evenly.types import Float64Array, Selection
@@ -85,7 +85,7 @@ def first_noise(rows: Rows, selection: Selection, given: int = 0) -> dict[str, A
 def set_aside_table(
     aside: SetAside, selection: Selection, rows: Rows, dedup: float | None
 ) -> pa.Table | None:
-    """set_aside.parquet: every row that a control kept from being picked, and why; None where there is none.
+    """excluded.parquet: every row that a control kept from being picked, and why; None where there is none.
 
     Near-copies name the kept row (or anchor) that stands for them.
     """
@@ -106,7 +106,7 @@ def set_aside_table(
             [reasons[row][0] for row in numbers],
             [reasons[row][1] for row in numbers],
         ],
-        schema=SET_ASIDE_SCHEMA,
+        schema=EXCLUDED_SCHEMA,
     )
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from evenly.controls.prepare import Prepared, prepare_controls
 from evenly.controls.request import ControlRequest
-from evenly.errors import InputError
-from evenly.folder.manifest import SET_ASIDE_FILE, Manifest
+from evenly.folder.manifest import Manifest
+from evenly.folder.selection import SelectionFolder
 from evenly.measures.verify import Check, Rule
 from evenly.opened import OpenedPool
-from evenly.types import Float64Array, Int64Array
+from evenly.types import Int64Array
 
 
 def prepare_again(manifest: Manifest, pool: OpenedPool, picks: Int64Array) -> Prepared:
@@ -23,9 +19,9 @@ def prepare_again(manifest: Manifest, pool: OpenedPool, picks: Int64Array) -> Pr
     Raises:
         InputError: a file of anchors or rows to avoid is missing or another one.
     """
-    asked = ControlRequest.read(manifest.options.get("controls", {}))
-    given = None if asked.must else picks[: manifest.options.get("given", 0)]
-    keep = None if manifest.options.get("keep_left_out") else manifest.keep
+    asked = ControlRequest.read(manifest.options.controls)
+    given = None if asked.must else picks[: manifest.options.given]
+    keep = None if manifest.options.keep_left_out else manifest.keep
     return prepare_controls(asked, keep, pool, given)
 
 
@@ -44,18 +40,16 @@ def rule_of(manifest: Manifest, prepared: Prepared, picks: Int64Array) -> Rule:
         weights=controls.weights,
         least_distance=controls.least_distance,
         step=controls.within,
-        farthest="strategy" not in manifest.options and not manifest.options.get("refine", False),
+        farthest=not (manifest.options.strategy or manifest.options.refine),
     )
 
 
-def promise_checks(
-    folder: Path, manifest: Manifest, prepared: Prepared, picks: Int64Array, radii: Float64Array
-) -> list[Check]:
-    """One line for each promise: rows set aside, budget, quotas, distances."""
-    controls = prepared.controls
+def promise_checks(folder: SelectionFolder, prepared: Prepared) -> list[Check]:
+    """One line for each promise: excluded rows, budget, quotas, distances."""
+    controls, picks, radii = prepared.controls, folder.picks, folder.radii
     checks = []
-    if prepared.set_aside.reasons or SET_ASIDE_FILE in manifest.files:
-        checks.append(_set_aside_check(folder, prepared))
+    if prepared.set_aside.reasons or len(folder.excluded):
+        checks.append(_excluded_check(folder, prepared))
     if controls.costs is not None:
         spent = int(controls.costs[picks].sum())
         unit, amount = prepared.budget.unit, prepared.budget.amount
@@ -77,14 +71,9 @@ def promise_checks(
     return checks
 
 
-def _set_aside_check(folder: Path, prepared: Prepared) -> Check:
-    """The rows set aside by a control before picking are those that the controls name again."""
-    path = folder / SET_ASIDE_FILE
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} cannot be read ({str(error).splitlines()[0]}); select again") from None
-    reasons = zip(table["row"].to_pylist(), table["reason"].to_pylist(), strict=True)
+def _excluded_check(folder: SelectionFolder, prepared: Prepared) -> Check:
+    """The rows excluded by a control before picking are those that the controls name again."""
+    reasons = zip(folder.excluded["row"].to_pylist(), folder.excluded["reason"].to_pylist(), strict=True)
     listed = {row for row, reason in reasons if reason != "dedup"}
     again = set(prepared.set_aside.reasons)
     strange = sorted(listed ^ again)
@@ -92,4 +81,4 @@ def _set_aside_check(folder: Path, prepared: Prepared) -> Check:
     if strange:
         where = "listed but not named" if strange[0] in listed else "named but not listed"
         detail = f"row {strange[0]} is {where} by the controls"
-    return Check("rows set aside", not strange, detail)
+    return Check("excluded rows", not strange, detail)

@@ -14,13 +14,11 @@ import pyarrow.parquet as pq
 from evenly.checks import check_keep
 from evenly.errors import InputError
 from evenly.files import write_table
-from evenly.folder.manifest import MANIFEST_FILE, ORDER_FILE, read_manifest
+from evenly.folder.selection import SelectionFolder
 from evenly.jobs.arms import ArmMaker, TestParts, check_kinds, set_tests_aside
 from evenly.opened import check_request, embedded_rows, read_pool
 from evenly.request import PoolRequest
 from evenly.rows.rows import Rows
-from evenly.selecting.reopened import kept_in_order
-from evenly.selecting.request import selection_folder
 from evenly.train.arms import NAME, Arm, load_arms, save_arms
 from evenly.train.plan import Prepared, plan_runs
 from evenly.train.result import ComparisonResult
@@ -196,34 +194,26 @@ def _make_arms(
 
 @dataclass(frozen=True, eq=False)
 class SavedSelection:
-    """A selection that becomes an arm.
-
-    Attributes:
-        name: of the arm.
-        folder: of the selection.
-        sources: hashes of its sources.
-        picks: (k,) int64 its rows in the order of picking.
-        seconds: what embedding and selecting took.
-    """
+    """A selection that becomes an arm of this name."""
 
     name: str
-    folder: Path
-    sources: list[str]
-    picks: Int64Array
-    seconds: float
+    folder: SelectionFolder
+
+    @property
+    def seconds(self) -> float:
+        """What embedding and selecting took."""
+        return sum(self.folder.manifest.seconds.get(stage, 0.0) for stage in ("embed", "select"))
 
     def check_sources(self, hashes: list[str]) -> None:
         """Raises InputError unless it was made from sources of these hashes."""
-        if self.sources != hashes:
-            raise InputError(
-                f"{self.folder / MANIFEST_FILE} is a selection from other sources; select from these first"
-            )
+        if [source.sha256 for source in self.folder.manifest.sources] != hashes:
+            raise InputError(f"{self.folder.path} is a selection from other sources; select from these first")
 
     def rows_among(self, members: Int64Array, candidates: Int64Array) -> Int64Array:
         """Its picks as pool row numbers, less those that may not be trained on."""
         position = {int(number): at for at, number in enumerate(members)}
         allowed = set(candidates.tolist())
-        rows = [position[row] for row in self.picks.tolist() if position.get(row) in allowed]
+        rows = [position[row] for row in self.folder.picks.tolist() if position.get(row) in allowed]
         return np.array(rows, dtype=np.int64)
 
 
@@ -242,12 +232,7 @@ def saved_selections(request: Request) -> list[SavedSelection]:
             raise InputError(f"--saved {named}: the name must be small letters, digits and dashes")
         if request.names.count(name) > 1:
             raise InputError(f"--saved {named}: another arm is called {name}; name it differently")
-        folder = selection_folder(place) if Path(place).is_file() else Path(place)
-        manifest = read_manifest(folder)
-        picks = kept_in_order(pq.read_table(folder / ORDER_FILE, columns=["rank"]))
-        cost = sum(manifest.seconds.get(stage, 0.0) for stage in ("embed", "select"))
-        hashes = [source.sha256 for source in manifest.sources]
-        found.append(SavedSelection(name, folder, hashes, picks, cost))
+        found.append(SavedSelection(name, SelectionFolder.open(place)))
     return found
 
 

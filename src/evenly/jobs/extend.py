@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from evenly.controls.request import ControlRequest
 from evenly.errors import InputError
-from evenly.folder.manifest import ORDER_FILE, Manifest, read_manifest
-from evenly.selecting.reopened import kept_in_order, saved_request
-from evenly.selecting.run import Recorded, Saved, run_selection
-from evenly.types import Int64Array, Progress, silent
+from evenly.folder.manifest import Manifest
+from evenly.folder.selection import SelectionFolder
+from evenly.request import SavedRequest
+from evenly.selecting.request import SelectRequest
+from evenly.selecting.run import Recorded, run_selection
+from evenly.types import Progress, silent
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,39 +52,33 @@ class Extension:
 
 
 def extend_selection(
-    folder: Path,
-    new_sources: Sequence[str],
-    keep: str,
-    out: str,
-    *,
-    use_cache: bool = True,
-    progress: Progress = silent,
+    saved: SavedRequest, new_sources: Sequence[str], keep: str, out: str, *, progress: Progress = silent
 ) -> Extension:
     """Goes on from a saved selection: its rows stay kept, further ones are picked from old and new rows.
 
     The picks are those of a run over old and new rows with the saved picks as anchors. Only new rows are
-    embedded where the cache holds the old ones. Rows that the saved selection set aside by its controls stay so by
+    embedded where the cache holds the old ones. Rows that the saved selection excluded by its controls stay so by
     the same controls over the whole.
 
     Args:
-        folder: what select or extend wrote.
+        saved: which selection.
         new_sources: files with further rows.
         keep: how much to keep in all, the old rows among it: as for select, over old and new rows.
         out: where all kept rows go.
-        use_cache: whether the cache may be used.
         progress: called as each stage goes on.
 
     Raises:
         InputError: the sources changed, vectors cannot be made for new rows, quotas, or fewer rows than are kept.
     """
-    manifest = read_manifest(folder)
-    _check_extendable(manifest)
-    picks = kept_in_order(pq.read_table(folder / ORDER_FILE))
-    request = saved_request(manifest, folder, keep, out, use_cache=use_cache)
-    both = replace(request.pool, sources=[*request.pool.sources, *new_sources])
-    request = replace(request, pool=both, controls=_carried(manifest))
-    outcome = run_selection(request, saved=Saved(picks, manifest.sources), progress=progress)
-    return _extension(manifest, outcome, picks)
+    folder = SelectionFolder.open(saved.folder)
+    _check_extendable(folder.manifest)
+    pool = folder.pool_request(saved.source, **saved.working)
+    pool = replace(pool, sources=[*pool.sources, *new_sources])
+    request = SelectRequest.again(folder, pool, keep, out)
+    # The must-keep rows are among the picks already.
+    request = replace(request, controls=replace(request.controls, must=()))
+    outcome = run_selection(request, saved=folder, progress=progress)
+    return _extension(folder, outcome)
 
 
 def _check_extendable(manifest: Manifest) -> None:
@@ -94,23 +87,17 @@ def _check_extendable(manifest: Manifest) -> None:
             "the vectors of the saved rows came from a file, so new rows have none; select over old and new rows "
             "with --anchors kept.npy, the vectors of the rows kept so far"
         )
-    controls = manifest.options.get("controls", {})
-    if any(name in controls for name in ("quota", "at_least", "match_length")):
+    if any(name in manifest.options.controls for name in ("quota", "at_least", "match_length")):
         raise InputError("quotas share out the whole size; select over old and new rows with them instead")
 
 
-def _carried(manifest: Manifest) -> ControlRequest:
-    """The controls of the saved selection. Its must-keep rows are among its picks already."""
-    return replace(ControlRequest.read(manifest.options.get("controls", {})), must=())
-
-
-def _extension(manifest: Manifest, outcome: Recorded, picks: Int64Array) -> Extension:
-    order = pq.read_table(outcome.folder / ORDER_FILE, columns=["rank"])
-    added = kept_in_order(order)[len(picks) :]
-    new = int(np.count_nonzero(added >= manifest.pool_rows))
+def _extension(folder: SelectionFolder, outcome: Recorded) -> Extension:
+    picks = folder.picks
+    added = outcome.made.selection.rows[len(picks) :]
+    new = int(np.count_nonzero(added >= len(folder)))
     before = {
         "kept": len(picks),
-        "h_min": manifest.h_min,
+        "h_min": folder.manifest.h_min,
         "fill": outcome.measures["controls"]["fill_of_given"],
     }
     return Extension(outcome, before, len(added) - new, new)

@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Literal
 
 from evenly.errors import MissingExtraError
-from evenly.folder.manifest import read_manifest
+from evenly.folder.selection import SelectionFolder
 from evenly.opened import open_pool
 from evenly.report.page import write_report
 from evenly.report.points import LIMIT_POINTS
-from evenly.selecting.reopened import saved_pool
+from evenly.request import SavedRequest
 from evenly.types import Float32Array, Progress, silent
 
 UMAP_SEED = 0
 
 
 def report_folder(
-    folder: Path,
+    saved: SavedRequest,
     *,
     map: Literal["pca", "umap"] = "pca",
     limit_points: int | None = None,
@@ -26,7 +26,7 @@ def report_folder(
     """Writes the page of a selection folder from its saved files.
 
     Args:
-        folder: what select wrote.
+        saved: which selection.
         map: ``pca`` (saved) or ``umap`` (umap-learn, seeded; needs the vectors, from the cache or made anew).
         limit_points: most points on the map; None for the page's own limit.
 
@@ -34,11 +34,14 @@ def report_folder(
         MissingExtraError: ``umap`` without the extra ``report``.
         InputError: the folder or its sources cannot be read.
     """
-    coordinates = None
+    folder, coordinates = SelectionFolder.open(saved.folder), None
     if map == "umap":
-        with open_pool(saved_pool(read_manifest(folder), folder), progress=progress) as pool:
+        asked = folder.pool_request(saved.source, **saved.working)
+        with open_pool(asked, progress=progress) as pool:
+            folder.check_sources(pool.rows)
             coordinates = _umap(pool.points.vectors)
-    return write_report(folder, limit_points=limit_points or LIMIT_POINTS, map=map, coordinates=coordinates)
+    limit = LIMIT_POINTS if limit_points is None else limit_points
+    return write_report(folder.path, limit_points=limit, map=map, coordinates=coordinates)
 
 
 def _umap(vectors: Float32Array) -> Float32Array:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from evenly.controls.findings import findings, set_aside_table
 from evenly.controls.lengths import token_counts
@@ -18,16 +16,17 @@ from evenly.engine.greedy import Start
 from evenly.engine.knee import knee
 from evenly.engine.orders import selection_of
 from evenly.errors import InputError
-from evenly.folder.manifest import ORDER_FILE, Manifest, read_manifest
-from evenly.folder.writing import check_folder
-from evenly.opened import open_pool, read_pool
+from evenly.folder.manifest import Manifest
+from evenly.folder.place import check_folder, selection_folder
+from evenly.folder.selection import SelectionFolder
+from evenly.opened import check_request, open_pool, read_pool
 from evenly.records import OutputRecord
+from evenly.request import SavedRequest
 from evenly.rows.rows import Rows
 from evenly.rows.writing import check_output
-from evenly.selecting.reopened import kept_in_order, saved_request
-from evenly.selecting.request import Made, SelectRequest, Stopwatch, selection_folder
+from evenly.selecting.request import Made, SelectRequest, Stopwatch
 from evenly.selecting.run import record
-from evenly.types import Float64Array, Int64Array, Progress, silent
+from evenly.types import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -53,53 +52,47 @@ class Slice:
 
 
 def slice_selection(
-    folder: Path,
+    saved: SavedRequest,
     keep: str,
     out: str,
     *,
     tokenizer: str | None = None,
-    use_cache: bool = True,
     progress: Progress = silent,
 ) -> Slice:
     """Writes the first rows of a saved order, and their record as select writes it.
 
     Args:
-        folder: what select wrote.
+        saved: which selection. Without cached vectors its rows are embedded anew to measure what was cut.
         keep: a count, a share of the pool, a budget of tokens or characters, a distance, or knee.
         out: where the rows go, as for select.
         tokenizer: for a budget of tokens; None takes the encoder's.
-        use_cache: whether cached vectors may be read; else rows are embedded anew to measure what was cut.
         progress: called as each stage goes on.
 
     Raises:
         InputError: the order is not nested, is shorter than asked for, its sources changed, or the record would
             take the place of the saved order.
     """
-    manifest = read_manifest(folder)
+    folder = SelectionFolder.open(saved.folder)
     budget = read_budget(keep)
-    _check_nested(manifest)
-    if selection_folder(out).resolve() == folder.resolve():
-        raise InputError(f"{out} has its record in {folder}, the order that is cut; name another file")
+    _check_nested(folder.manifest)
+    if selection_folder(out).resolve() == folder.path.resolve():
+        raise InputError(f"{out} has its record in {folder.path}, the order that is cut; name another file")
     check_folder(selection_folder(out))
     watch = Stopwatch()
-    request = saved_request(manifest, folder, keep, out, use_cache=use_cache)
+    pool = folder.pool_request(saved.source, **saved.working)
+    check_request(pool)
     with watch.time("read"):
-        rows = read_pool(request.pool, progress=progress)
-    for expected, found in zip(manifest.sources, rows.sources, strict=True):
-        if expected.sha256 != found.sha256:
-            raise InputError(f"{found.name} was changed since {folder} was made; select again")
+        rows = read_pool(pool, progress=progress)
+    folder.check_sources(rows)
     check_output(rows, out)
-    order = pq.read_table(folder / ORDER_FILE)
-    picks = kept_in_order(order)
-    radii = order["radius"].to_numpy(zero_copy_only=False).astype(np.float64)[picks]
-    radii = np.where(np.isnan(radii), np.inf, radii)
-    count = _prefix(manifest, budget, rows, picks, radii, tokenizer)
-    if count < max(1, manifest.options.get("given", 0)):
+    count = _prefix(folder, budget, rows, tokenizer)
+    if count < max(1, folder.manifest.options.given):
         raise InputError(f"keep {budget.text} is fewer rows than the order must begin with; raise --keep")
+    request = SelectRequest.again(folder, pool, keep, out)
     controls = replace(request.controls, tokenizer=tokenizer if budget.unit == "tokens" else None)
-    request = replace(request, start=_start(manifest), controls=controls)
-    written = _record(request, manifest, picks[:count], rows, watch, progress)
-    return Slice(count, len(picks), written.h_min, written.outputs)
+    request = replace(request, start=_start(folder.manifest), controls=controls)
+    written = _record(request, folder, count, rows, watch, progress)
+    return Slice(count, len(folder.picks), written.h_min, written.outputs)
 
 
 def _start(manifest: Manifest) -> Start:
@@ -111,45 +104,40 @@ def _start(manifest: Manifest) -> Start:
 
 def _record(
     request: SelectRequest,
-    manifest: Manifest,
-    picks: Int64Array,
+    folder: SelectionFolder,
+    count: int,
     rows: Rows,
     watch: Stopwatch,
     progress: Progress,
 ) -> Manifest:
     """Measures what was cut and writes it as select does."""
+    manifest, picks = folder.manifest, folder.picks[:count]
     with ExitStack() as opened:
         with watch.time("embed"):
             pool = opened.enter_context(open_pool(request.pool, rows, progress=progress))
         with watch.time("select"):
-            options = {**manifest.options, "controls": request.controls.asked(), "keep_left_out": False}
+            changed = {"controls": request.controls.asked(), "keep_left_out": False}
+            options = manifest.options.model_copy(update=changed)
             shorter = manifest.model_copy(update={"keep": request.keep, "options": options})
             prepared = prepare_again(shorter, pool, picks)
             anchors = prepared.controls.anchors
             selection = selection_of(pool.points.tensor, picks, pool.metric, anchors=anchors)
             facts = findings(request.controls, prepared, selection, rows)
-            aside = set_aside_table(prepared.set_aside, selection, rows, request.controls.dedup)
-    made = Made(pool, selection, facts, aside)
-    return record(request, made, "given" in manifest.options, watch, progress).manifest
+            excluded = set_aside_table(prepared.set_aside, selection, rows, request.controls.dedup)
+    made = Made(pool, selection, facts, excluded)
+    return record(request, made, manifest.options.given > 0, watch, progress).manifest
 
 
 def _check_nested(manifest: Manifest) -> None:
-    controls = manifest.options.get("controls", {})
-    sized = [name for name in ("quota", "at_least", "match_length") if name in controls]
+    sized = [name for name in ("quota", "at_least", "match_length") if name in manifest.options.controls]
     if sized:
         raise InputError(f"quotas (--{sized[0].replace('_', '-')}) depend on the size kept; select again")
-    if "strategy" in manifest.options or "refine" in manifest.options:
+    if manifest.options.strategy or manifest.options.refine:
         raise InputError("only the greedy max-min order is nested; select again with the other size")
 
 
-def _prefix(
-    manifest: Manifest,
-    budget: Budget,
-    rows: Rows,
-    picks: Int64Array,
-    radii: Float64Array,
-    tokenizer: str | None,
-) -> int:
+def _prefix(folder: SelectionFolder, budget: Budget, rows: Rows, tokenizer: str | None) -> int:
+    manifest, picks, radii = folder.manifest, folder.picks, folder.radii
     if budget.unit == "knee":
         return knee(np.minimum.accumulate(radii))
     if budget.unit == "rows":

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from evenly.controls.verify import prepare_again, promise_checks, rule_of
 from evenly.errors import InputError
 from evenly.files import file_sha256
-from evenly.folder.manifest import MEASURES_FILE, ORDER_FILE, ORDER_SCHEMA, Manifest, read_manifest
-from evenly.folder.writing import read_measures
+from evenly.folder.manifest import Manifest
+from evenly.folder.order import ORDER_FILE
+from evenly.folder.place import output_places
+from evenly.folder.selection import SelectionFolder
 from evenly.measures.verify import Check, verify_bound, verify_order
 from evenly.opened import OpenedPool, open_pool, read_pool
+from evenly.request import SavedRequest
 from evenly.rows.rows import Rows
-from evenly.selecting.reopened import kept_in_order, saved_pool
 from evenly.types import Float32Array, Progress, silent
 
 OTHER_MACHINE = 2e-2
@@ -33,97 +31,129 @@ class Verification:
 
     Attributes:
         checks: what was checked and what was found.
+        unchecked: what could not be checked, and why: rows or files that did not come along.
         same_vectors: whether the vectors are bit for bit those that the order was made on.
     """
 
     checks: list[Check]
+    unchecked: dict[str, str]
     same_vectors: bool
 
     @property
     def passed(self) -> bool:
+        """Whether no check failed."""
         return all(check.passed for check in self.checks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return {
+            "passed": self.passed,
+            "same_vectors": self.same_vectors,
+            "checks": [asdict(check) for check in self.checks],
+            "unchecked": self.unchecked,
+        }
 
 
 def verify_folder(
-    folder: Path,
-    *,
-    sources: Sequence[str] | None = None,
-    encoder: str | None = None,
-    use_cache: bool = True,
-    progress: Progress = silent,
+    saved: SavedRequest, *, encoder: str | None = None, progress: Progress = silent
 ) -> Verification:
     """Checks files against their hashes, and the order against its definition on vectors made anew.
 
     Args:
-        folder: what select wrote.
-        sources: where the sources are now, in order; None looks where the manifest says, then beside the folder.
+        saved: which selection.
         encoder: what to embed with; None takes the manifest's.
-        use_cache: whether cached vectors may be read.
         progress: called as texts are embedded.
 
     Raises:
-        InputError: something is missing or unreadable, so that it cannot be checked.
+        InputError: no selection there, or files of it that cannot be read.
     """
-    manifest = read_manifest(folder)
-    checks = [_manifest_check(manifest), _hash_check("order", folder / ORDER_FILE, manifest.order_sha256)]
-    checks += [_hash_check(name, folder / name, sha256) for name, sha256 in manifest.files.items()]
-    order = _read_order(folder / ORDER_FILE, manifest)
-    checks += [
-        _hash_check(f"output {output.name}", folder.resolve().parent / output.name, output.sha256)
-        for output in manifest.outputs
-    ]
-    asked = saved_pool(manifest, folder, use_cache=use_cache)
-    asked = replace(
-        asked, sources=list(sources) if sources else asked.sources, encoder=encoder or asked.encoder
-    )
-    if "-" in asked.sources:
-        raise InputError("the rows came from standard input; save them to a file and name it with --source")
-    rows = read_pool(asked, progress=progress)
-    checks += _source_checks(manifest, rows)
-    if len(rows) != manifest.pool_rows:
-        return Verification(checks, same_vectors=False)
-    with open_pool(asked, rows, progress=progress) as pool:
-        same = pool.points.sha256 == manifest.vectors_sha256
-        checks.append(_vectors_check(same))
-        checks += _order_checks(folder, manifest, order, pool, same)
-        checks += _certificate_checks(folder, manifest, order, pool.points.vectors, same)
-    return Verification(checks, same)
-
-
-def _manifest_check(manifest: Manifest) -> Check:
-    same = manifest.digest == manifest.own_digest()
-    return Check(
-        "manifest", same, "digest as written" if same else "manifest.json was changed: its digest differs"
-    )
-
-
-def _hash_check(name: str, path: Path, expected: str) -> Check:
-    if not path.is_file():
-        return Check(name, False, f"{path} is missing")
-    same = file_sha256(path) == expected
-    return Check(
-        name, same, "hash as in the manifest" if same else f"{path} was changed: its hash is another"
-    )
-
-
-def _read_order(path: Path, manifest: Manifest) -> pa.Table:
+    folder = SelectionFolder.open(saved.folder)
+    checks, unchecked = _file_checks(folder)
+    checks += _record_checks(folder)
     try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(
-            f"{path} cannot be read as Parquet ({str(error).splitlines()[0]}); select again"
-        ) from None
-    if table.schema.names != ORDER_SCHEMA.names or table.num_rows != manifest.pool_rows:
-        raise InputError(f"{path} does not hold the order of {manifest.pool_rows} rows; it was changed since")
-    return table
+        found, same = _pool_checks(folder, saved, encoder, progress)
+    except InputError as error:
+        unchecked["rows, vectors and every pick"] = str(error)
+        return Verification(checks, unchecked, same_vectors=False)
+    return Verification(checks + found, unchecked, same)
+
+
+def _file_checks(folder: SelectionFolder) -> tuple[list[Check], dict[str, str]]:
+    """Manifest, files of the folder and kept rows against their hashes; the latter need not have come along."""
+    manifest = folder.manifest
+    same = manifest.digest == manifest.own_digest()
+    detail = "digest as written" if same else "manifest.json was changed: its digest differs"
+    checks = [Check("manifest", same, detail)]
+    for name, sha256 in {"order": manifest.order_sha256, **manifest.files}.items():
+        path = folder.path / (ORDER_FILE if name == "order" else name)
+        if path.is_file():
+            checks.append(_same_hash(name, str(path), file_sha256(path) == sha256))
+        else:
+            checks.append(Check(name, False, f"{path} is missing"))
+    unchecked = {}
+    for output, place in zip(manifest.outputs, output_places(manifest, folder.path), strict=True):
+        if place.is_file():
+            same = file_sha256(place) == output.sha256
+            checks.append(_same_hash(f"output {output.name}", str(place), same))
+        else:
+            unchecked[f"output {output.name}"] = f"{place} is not there"
+    return checks, unchecked
+
+
+def _same_hash(name: str, place: str, same: bool) -> Check:
+    return Check(
+        name, same, "hash as in the manifest" if same else f"{place} was changed: its hash is another"
+    )
+
+
+def _record_checks(folder: SelectionFolder) -> list[Check]:
+    """What the files of the folder say of one another, without the rows."""
+    manifest, picks, measures = folder.manifest, folder.picks, folder.measures
+    ranks = np.sort(folder.rank[picks])
+    whole = len(picks) == manifest.kept and bool((ranks == np.arange(len(picks))).all())
+    detail = f"{len(picks):,}, in one order"
+    if not whole:
+        detail = f"the order has {len(picks)}, the manifest says {manifest.kept}, or a rank is missing"
+    checks = [Check("rows kept", whole, detail)]
+    if proved := measures.get("certificate"):
+        checks.append(_share_check(manifest, proved))
+    return checks
+
+
+def _share_check(manifest: Manifest, proved: dict[str, Any]) -> Check:
+    """The share that is claimed is what the h_min has of the bound; both are checked from the rows."""
+    h_min, bound, claimed = (
+        manifest.h_min or 0.0,
+        float(proved["upper_bound"]),
+        float(proved["share_of_best"]),
+    )
+    share = h_min / bound if bound > 0 else 1.0
+    detail = f"claimed {claimed:.9g}, proven {share:.9g}"
+    return Check("certificate, share of the best", claimed <= share * (1 + 1e-9), detail)
+
+
+def _pool_checks(
+    folder: SelectionFolder, saved: SavedRequest, encoder: str | None, progress: Progress
+) -> tuple[list[Check], bool]:
+    """Sources, vectors, every pick and the certificate; and whether the vectors are the same bit for bit."""
+    asked = folder.pool_request(saved.source, **saved.working)
+    asked = replace(asked, encoder=encoder or asked.encoder)
+    rows = read_pool(asked, progress=progress)
+    checks = _source_checks(folder.manifest, rows)
+    if len(rows) != len(folder):
+        return checks, False
+    with open_pool(asked, rows, progress=progress) as pool:
+        same = pool.points.sha256 == folder.manifest.vectors_sha256
+        checks.append(_vectors_check(same))
+        if len(folder.picks) == folder.manifest.kept:
+            checks += _order_checks(folder, pool, same)
+        checks += _certificate_checks(folder, pool.points.vectors, same)
+    return checks, same
 
 
 def _source_checks(manifest: Manifest, rows: Rows) -> list[Check]:
     checks = []
-    found = rows.sources
-    if len(found) != len(manifest.sources):
-        return [Check("sources", False, f"{len(found)} given, the manifest has {len(manifest.sources)}")]
-    for expected, source in zip(manifest.sources, found, strict=True):
+    for expected, source in zip(manifest.sources, rows.sources, strict=True):
         same = source.sha256 == expected.sha256
         detail = f"{source.rows:,} rows, hash as in the manifest"
         checks.append(
@@ -146,65 +176,38 @@ def _vectors_check(same: bool) -> Check:
     return Check("vectors", True, detail)
 
 
-def _order_checks(
-    folder: Path,
-    manifest: Manifest,
-    order: pa.Table,
-    pool: OpenedPool,
-    same: bool,
-) -> list[Check]:
-    picks = kept_in_order(order)
-    if len(picks) != manifest.kept:
-        return [Check("rows kept", False, f"the order has {len(picks)}, the manifest says {manifest.kept}")]
-    radius = order["radius"].to_numpy(zero_copy_only=False).astype(np.float64)[picks]
+def _order_checks(folder: SelectionFolder, pool: OpenedPool, same: bool) -> list[Check]:
+    manifest, picks = folder.manifest, folder.picks
     prepared = prepare_again(manifest, pool, picks)
     anchors = prepared.controls.anchors
     checks = verify_order(
         pool.points.vectors,
         picks,
-        radius,
+        folder.radii,
         start=manifest.start,
         start_rule=manifest.start_rule if same else "row",
         metric=manifest.metric,
         anchors=None if anchors is None else anchors.numpy(),
         rule=rule_of(manifest, prepared, picks),
-        keeper=order["keeper"].to_numpy(),
-        keeper_distance=order["keeper_distance"].to_numpy(),
+        keeper=folder.keeper,
+        keeper_distance=folder.keeper_distance,
         h_min=manifest.h_min,
         fill=manifest.fill,
         **({} if same else {"tolerance": OTHER_MACHINE}),
     )
-    return checks + promise_checks(
-        folder, manifest, prepared, picks, np.where(np.isnan(radius), np.inf, radius)
-    )
+    return checks + promise_checks(folder, prepared)
 
 
-def _certificate_checks(
-    folder: Path, manifest: Manifest, order: pa.Table, vectors: Float32Array, same: bool
-) -> list[Check]:
-    proved = read_measures(folder / MEASURES_FILE).get("certificate")
-    if not proved or order["part"].null_count:
+def _certificate_checks(folder: SelectionFolder, vectors: Float32Array, same: bool) -> list[Check]:
+    proved = folder.measures.get("certificate")
+    if not proved or folder.part is None:
         return []
     checks = verify_bound(
         vectors,
-        order["part"].to_numpy(),
-        manifest.kept,
+        folder.part,
+        folder.manifest.kept,
         float(proved["upper_bound"]),
-        metric=manifest.metric,
+        metric=folder.manifest.metric,
         **({} if same else {"tolerance": OTHER_MACHINE}),
     )
-    checks.append(_share_check(manifest, proved))
     return [Check(f"certificate, {check.name}", check.passed, check.detail) for check in checks]
-
-
-def _share_check(manifest: Manifest, proved: dict[str, Any]) -> Check:
-    """The share that is claimed is what the checked h_min has of the checked bound."""
-    h_min, bound, claimed = (
-        manifest.h_min or 0.0,
-        float(proved["upper_bound"]),
-        float(proved["share_of_best"]),
-    )
-    share = h_min / bound if bound > 0 else 1.0
-    return Check(
-        "share of the best", claimed <= share * (1 + 1e-9), f"claimed {claimed:.9g}, proven {share:.9g}"
-    )

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from evenly.errors import InputError
 from evenly.files import OWN_MARK, write_table
-from evenly.folder.saved import SavedSelection, read_selection
+from evenly.folder.selection import SelectionFolder
 
 NEIGHBOURS = pa.struct([("ids", pa.list_(pa.int64())), ("distances", pa.list_(pa.float64()))])
 
@@ -40,12 +40,12 @@ def write_atlas(folder: Path, out: Path) -> Path:
     """
     if out.suffix != ".parquet":
         raise InputError(f"{out} must end in .parquet, the form that Embedding Atlas reads")
-    table = atlas_table(read_selection(folder)).replace_schema_metadata({OWN_MARK: b"atlas"})
+    table = atlas_table(SelectionFolder.open(folder)).replace_schema_metadata({OWN_MARK: b"atlas"})
     write_table(out, table)
     return out
 
 
-def atlas_table(saved: SavedSelection) -> pa.Table:
+def atlas_table(saved: SelectionFolder) -> pa.Table:
     """The table that `write_atlas` writes."""
     kept = saved.rank >= 0
     response = saved.response.whole()
@@ -70,7 +70,7 @@ def atlas_table(saved: SavedSelection) -> pa.Table:
     return pa.table({**columns, **fields})
 
 
-def _neighbours(saved: SavedSelection) -> pa.Array:
+def _neighbours(saved: SelectionFolder) -> pa.Array:
     """The keeper of each dropped row; nothing for kept rows and where an anchor stands for the row."""
     shown = (saved.rank < 0) & (saved.keeper < len(saved))
     starts = np.concatenate([[0], np.cumsum(shown)]).astype(np.int32)

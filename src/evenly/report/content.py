@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from evenly.folder.manifest import VIEW_CHARACTERS, Manifest
-from evenly.folder.saved import SavedSelection
+from evenly.folder.manifest import Manifest
+from evenly.folder.selection import SelectionFolder
+from evenly.folder.view import VIEW_CHARACTERS
 from evenly.report.points import excerpt, visible
 from evenly.rows.noise import noise_reasons, usual_rows
 from evenly.types import Int64Array
@@ -17,7 +18,7 @@ from evenly.words import duration, percent, quantity
 FIRST_PICKS = 20
 PAIRS = 5
 LONELIEST = 5
-SET_ASIDE = 10
+EXCLUDED = 10
 GROUPS = 30
 
 CONTROLS = {
@@ -28,7 +29,7 @@ CONTROLS = {
     "by": "Groups by",
     "quota": "Quota",
     "at_least": "At least, from each group",
-    "guard": "Loneliest rows set aside",
+    "guard": "Loneliest rows excluded",
     "density": "Density dial, 0 to 1",
     "quality": "Scores",
     "floor": "Lowest score",
@@ -85,7 +86,7 @@ class Pick:
 
 
 @dataclass(frozen=True)
-class SetAside:
+class Excluded:
     """Rows that one control kept from being picked: how many, and the first of them with what it found."""
 
     reason: str
@@ -93,7 +94,7 @@ class SetAside:
     rows: list[tuple[Row, str]]
 
 
-def lead(saved: SavedSelection) -> list[Words]:
+def lead(saved: SelectionFolder) -> list[Words]:
     """The sentence that matters: how many were kept, how even, how good, at what cost."""
     manifest = saved.manifest
     share = percent(manifest.kept / manifest.pool_rows)
@@ -176,7 +177,7 @@ def _floored(share: float) -> str:
     return f"{np.floor(100.0 * share):.0f} %"
 
 
-def row(saved: SavedSelection, number: int) -> Row:
+def row(saved: SelectionFolder, number: int) -> Row:
     """The row as shown in tables: excerpts of at most `VIEW_CHARACTERS`."""
     return Row(
         number=number,
@@ -188,7 +189,7 @@ def row(saved: SavedSelection, number: int) -> Row:
     )
 
 
-def closest_pairs(saved: SavedSelection, of: str) -> list[Pair]:
+def closest_pairs(saved: SelectionFolder, of: str) -> list[Pair]:
     """The closest pairs of ``of`` (pool or kept) that the measures name, at most `PAIRS`."""
     found = saved.measures.get(of, {}).get("closest_pairs", [])
     return [
@@ -197,9 +198,9 @@ def closest_pairs(saved: SavedSelection, of: str) -> list[Pair]:
     ]
 
 
-def first_picks(saved: SavedSelection) -> list[Pick]:
+def first_picks(saved: SelectionFolder) -> list[Pick]:
     """The first `FIRST_PICKS` picks; max-min takes outliers first, so noise shows here."""
-    numbers = saved.picks()[:FIRST_PICKS]
+    numbers = saved.picks[:FIRST_PICKS]
     texts, answers = _texts(saved, numbers)
     usual, usual_answers = _texts(saved, usual_rows(len(saved)))
     reasons = noise_reasons(texts, answers=answers if any(usual_answers) else None, usual=usual)
@@ -209,13 +210,13 @@ def first_picks(saved: SavedSelection) -> list[Pick]:
     ]
 
 
-def _texts(saved: SavedSelection, numbers: Int64Array) -> tuple[list[str], list[str]]:
+def _texts(saved: SelectionFolder, numbers: Int64Array) -> tuple[list[str], list[str]]:
     """The excerpts of some rows: prompt and response together, and the response alone."""
     prompts, responses = saved.prompt.take(numbers), saved.response.take(numbers)
     return [f"{prompt}\n{response}" for prompt, response in zip(prompts, responses, strict=True)], responses
 
 
-def loneliest(saved: SavedSelection) -> list[Pair]:
+def loneliest(saved: SelectionFolder) -> list[Pair]:
     """The dropped rows farthest from their keeper, farthest first: the worst-represented rows of the pool."""
     farthest = np.argsort(-saved.keeper_distance, kind="stable")[:LONELIEST]
     return [
@@ -228,11 +229,11 @@ def loneliest(saved: SavedSelection) -> list[Pair]:
     ]
 
 
-def controls(saved: SavedSelection) -> list[tuple[str, str]]:
+def controls(saved: SelectionFolder) -> list[tuple[str, str]]:
     """What was asked for beyond how much to keep, and what it came to, as terms and values."""
-    options, found = saved.manifest.options, saved.measures.get("controls", {})
+    found = saved.measures.get("controls", {})
     facts = []
-    for name, asked in options.get("controls", {}).items():
+    for name, asked in saved.manifest.options.controls.items():
         value = (
             ", ".join(map(str, asked)) if isinstance(asked, list) else "yes" if asked is True else str(asked)
         )
@@ -262,28 +263,28 @@ def _scores(quality: dict[str, Any]) -> str:
     return value
 
 
-def set_aside(saved: SavedSelection) -> list[SetAside]:
+def excluded(saved: SelectionFolder) -> list[Excluded]:
     """Rows that controls kept from being picked, by control, with the first of each."""
-    table = saved.set_aside.to_pydict()
+    table = saved.excluded.to_pydict()
     by_reason: dict[str, list[int]] = {}
     for place, reason in enumerate(table["reason"]):
         by_reason.setdefault(reason, []).append(place)
     return [
-        SetAside(
+        Excluded(
             f"{visible(reason)}: {REASONS[reason]}" if reason in REASONS else visible(reason),
             len(places),
-            [(row(saved, table["row"][at]), visible(table["detail"][at])) for at in places[:SET_ASIDE]],
+            [(row(saved, table["row"][at]), visible(table["detail"][at])) for at in places[:EXCLUDED]],
         )
         for reason, places in by_reason.items()
     ]
 
 
-def named_rows(saved: SavedSelection) -> Int64Array:
+def named_rows(saved: SelectionFolder) -> Int64Array:
     """The rows that the page's tables name, without their order."""
     pairs = [*closest_pairs(saved, "pool"), *closest_pairs(saved, "kept"), *loneliest(saved)]
     numbers = {one.number for pair in pairs for one in pair.rows}
-    numbers |= {one.number for group in set_aside(saved) for one, _ in group.rows}
-    return np.array(sorted(numbers | set(saved.picks()[:FIRST_PICKS].tolist())), dtype=np.int64)
+    numbers |= {one.number for group in excluded(saved) for one, _ in group.rows}
+    return np.array(sorted(numbers | set(saved.picks[:FIRST_PICKS].tolist())), dtype=np.int64)
 
 
 def provenance(manifest: Manifest) -> list[tuple[str, str]]:
@@ -304,7 +305,10 @@ def provenance(manifest: Manifest) -> list[tuple[str, str]]:
         ("Seed", str(manifest.seed)),
         ("h_min", quantity(manifest.h_min, 6)),
         ("Fill", quantity(manifest.fill, 6)),
-        *[(f"Option {name}", str(value)) for name, value in manifest.options.items() if name != "controls"],
+        *[
+            (f"Option {name}", str(value))
+            for name, value in manifest.options.model_dump(exclude={"controls"}).items()
+        ],
         ("Time", "; ".join(f"{stage} {duration(spent)}" for stage, spent in manifest.seconds.items()) or "–"),
         ("Made", manifest.created),
         (

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evenly.folder.saved import SavedSelection
+from evenly.folder.selection import SelectionFolder
 from evenly.report.points import common_words, field_words, is_number, rounded, visible
 from evenly.types import Float64Array, Int64Array
 
@@ -17,13 +17,13 @@ BINS = 40
 SHOWN_VALUES = 12
 
 
-def radius_curve(saved: SavedSelection) -> dict[str, Any] | None:
+def radius_curve(saved: SelectionFolder) -> dict[str, Any] | None:
     """h_min(k): for each size k >= 2 the radius of the k-th pick. None where nothing has a radius.
 
     Returns:
         ``sizes`` and ``radii`` of equal length, and ``exact``: whether every size is there.
     """
-    radii = saved.radius[saved.picks()]
+    radii = saved.radius[saved.picks]
     sizes = np.flatnonzero(np.isfinite(radii)) + 1
     if not len(sizes):
         return None
@@ -56,7 +56,7 @@ def shares(counts: Int64Array | Float64Array) -> list[float | None]:
     return rounded(counts / max(float(counts.sum()), 1.0))
 
 
-def length_comparison(saved: SavedSelection) -> dict[str, Any]:
+def length_comparison(saved: SelectionFolder) -> dict[str, Any]:
     """Text lengths of kept rows against the pool, in bins that grow by a constant factor."""
     lengths = np.maximum(saved.characters, 1).astype(np.float64)
     low, high = lengths.min(), lengths.max()
@@ -73,7 +73,7 @@ def length_comparison(saved: SavedSelection) -> dict[str, Any]:
     }
 
 
-def field_comparisons(saved: SavedSelection) -> list[dict[str, Any]]:
+def field_comparisons(saved: SelectionFolder) -> list[dict[str, Any]]:
     """Each field of kept rows against the pool: shares per value, or per bin for numbers."""
     kept = saved.rank >= 0
     compared = []

@@ -21,8 +21,9 @@ from markupsafe import Markup
 from evenly.checks import check_int
 from evenly.errors import InputError
 from evenly.files import write_atomically
+from evenly.folder.excluded import excluded_path
 from evenly.folder.manifest import REPORT_FILE
-from evenly.folder.saved import SavedSelection, read_selection
+from evenly.folder.selection import SelectionFolder
 from evenly.report import content, figures
 from evenly.report.points import (
     COLOUR_FIELDS,
@@ -59,14 +60,14 @@ def write_report(
         InputError: the folder is no selection folder, or the map or its coordinates do not fit.
     """
     check_int(limit_points, "limit_points", at_least=1)
-    saved = read_selection(folder)
+    saved = SelectionFolder.open(folder)
     path = folder / REPORT_FILE
     write_atomically(path, render(saved, limit_points, map, _check_coordinates(saved, map, coordinates)))
     return path
 
 
 def render(
-    saved: SavedSelection, limit_points: int, map_name: str, coordinates: Float64Array
+    saved: SelectionFolder, limit_points: int, map_name: str, coordinates: Float64Array
 ) -> Iterator[str]:
     """The page as HTML, in pieces; coordinates (N, 2) float64."""
     data = page_data(saved, limit_points, map_name, coordinates)
@@ -97,13 +98,14 @@ def render(
         loneliest=content.loneliest(saved),
         picks=content.first_picks(saved),
         controls=content.controls(saved),
-        set_aside=content.set_aside(saved),
+        excluded=content.excluded(saved),
+        excluded_file=excluded_path(saved.path).name,
         provenance=content.provenance(saved.manifest),
     )
 
 
 def page_data(
-    saved: SavedSelection, limit_points: int, map_name: str, coordinates: Float64Array
+    saved: SelectionFolder, limit_points: int, map_name: str, coordinates: Float64Array
 ) -> dict[str, Any]:
     """Everything that the page's scripts draw."""
     mapped = mapped_rows(len(saved), limit_points)
@@ -124,7 +126,7 @@ def page_data(
     }
 
 
-def _check_coordinates(saved: SavedSelection, map_name: str, coordinates: Any) -> Float64Array:
+def _check_coordinates(saved: SelectionFolder, map_name: str, coordinates: Any) -> Float64Array:
     if map_name not in MAP_NAMES:
         raise InputError(f"map {map_name!r} is not known; use {' or '.join(MAP_NAMES)}")
     if (map_name == "pca") != (coordinates is None):

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evenly.folder.manifest import VIEW_CHARACTERS
-from evenly.folder.saved import SavedSelection
+from evenly.folder.selection import SelectionFolder
+from evenly.folder.view import VIEW_CHARACTERS
 from evenly.types import Float64Array, Int64Array
 
 LIMIT_POINTS = 60_000
@@ -83,14 +83,14 @@ def mapped_rows(pool_rows: int, limit_points: int) -> Int64Array:
     return np.sort(np.random.default_rng(0).choice(pool_rows, size=limit_points, replace=False))
 
 
-def carried_rows(saved: SavedSelection, mapped: Int64Array, named: Int64Array) -> Int64Array:
+def carried_rows(saved: SelectionFolder, mapped: Int64Array, named: Int64Array) -> Int64Array:
     """The mapped rows, then the rows they need: their keepers and the rows that the page's tables name."""
     keepers = saved.keeper[np.concatenate([mapped, named])]
     needed = np.unique(np.concatenate([named, keepers[keepers < len(saved)]]))
     return np.concatenate([mapped, np.setdiff1d(needed, mapped)])
 
 
-def row_columns(saved: SavedSelection, rows: Int64Array, coordinates: Float64Array) -> dict[str, Any]:
+def row_columns(saved: SelectionFolder, rows: Int64Array, coordinates: Float64Array) -> dict[str, Any]:
     """One JSON column per thing shown of a row, all of length ``len(rows)``.
 
     Returns:
@@ -117,7 +117,7 @@ def row_columns(saved: SavedSelection, rows: Int64Array, coordinates: Float64Arr
     }
 
 
-def _excerpts(saved: SavedSelection, rows: Int64Array) -> tuple[list[str], list[str], int]:
+def _excerpts(saved: SelectionFolder, rows: Int64Array) -> tuple[list[str], list[str], int]:
     whole = saved.prompt.take(rows), saved.response.take(rows)
     for characters in EXCERPT_CHARACTERS:
         prompts, responses = ([excerpt(text, characters) for text in texts] for texts in whole)

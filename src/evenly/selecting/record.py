@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 from datetime import datetime, timezone
@@ -12,21 +11,18 @@ from typing import Any
 import numpy as np
 
 from evenly.engine.budgets import ALL
-from evenly.files import file_sha256, new_files, write_atomically, write_table
-from evenly.folder.manifest import (
-    MEASURES_FILE,
-    ORDER_FILE,
-    SET_ASIDE_FILE,
-    VIEW_FILE,
-    Manifest,
-    write_manifest,
-)
-from evenly.folder.writing import check_folder, write_order, write_view
+from evenly.files import new_files
+from evenly.folder.excluded import EXCLUDED_FILE, write_excluded
+from evenly.folder.manifest import Manifest, Options, write_manifest
+from evenly.folder.measures import MEASURES_FILE, write_measures
+from evenly.folder.order import ORDER_FILE, write_order
+from evenly.folder.place import check_folder, selection_folder
+from evenly.folder.view import VIEW_FILE, write_view
 from evenly.records import OutputRecord
 from evenly.report.page import write_report
 from evenly.rows.writing import write_rows
 from evenly.selecting.picking import MAXMIN
-from evenly.selecting.request import Made, SelectRequest, Stopwatch, selection_folder
+from evenly.selecting.request import Made, SelectRequest, Stopwatch
 from evenly.types import Int64Array
 
 LIBRARIES = ("numpy", "torch", "transformers", "datasets", "pyarrow")
@@ -44,22 +40,20 @@ def write_record(
     The record goes first: a run that is killed in between leaves no kept file that nothing tells of.
     """
     started = time.perf_counter()
-    rows, points = made.pool.rows, made.pool.points
+    rows = made.pool.rows
     check_folder(selection_folder(request.out))
     with new_files(make_folders=True) as new:
         folder = new.folder(selection_folder(request.out))
         order_sha256 = write_order(made.selection, rows.ids, parts, folder / ORDER_FILE)
-        write_atomically(folder / MEASURES_FILE, json.dumps(measures, indent=1, allow_nan=False) + "\n")
         files = {
-            VIEW_FILE: write_view(rows, points.vectors, folder / VIEW_FILE),
-            MEASURES_FILE: file_sha256(folder / MEASURES_FILE),
+            VIEW_FILE: write_view(rows, made.pool.points.vectors, folder / VIEW_FILE),
+            MEASURES_FILE: write_measures(measures, folder),
         }
-        if made.set_aside is not None:
-            files[SET_ASIDE_FILE] = write_table(folder / SET_ASIDE_FILE, made.set_aside)
+        if made.excluded is not None:
+            files[EXCLUDED_FILE] = write_excluded(made.excluded, folder)
         outputs = write_rows(rows, made.selection.sorted_rows(), request.out, new)
         watch.seconds["write"] = round(time.perf_counter() - started, 3)
-        manifest = _manifest(request, made, order_sha256, files, outputs, watch)
-        write_manifest(manifest, folder)
+        manifest = write_manifest(_manifest(request, made, order_sha256, files, outputs, watch), folder)
         write_report(folder)
     return manifest
 
@@ -112,14 +106,12 @@ def _start_rule(request: SelectRequest, made: Made) -> str:
     return "nearest-mean" if request.start is None else "random"
 
 
-def _options(request: SelectRequest, made: Made) -> dict[str, Any]:
-    """What the manifest records beyond its own fields, where it was used."""
-    options: dict[str, Any] = {
-        "split": request.pool.split,
-        "controls": request.controls.asked(),
-        "given": made.findings.get("given"),
-        "strategy": request.strategy if request.strategy != MAXMIN else None,
-        "refine": request.refine,
-        "keep_left_out": request.keep is None,
-    }
-    return {name: value for name, value in options.items() if value}
+def _options(request: SelectRequest, made: Made) -> Options:
+    return Options(
+        split=request.pool.split,
+        controls=request.controls.asked(),
+        given=made.findings.get("given", 0),
+        strategy=request.strategy if request.strategy != MAXMIN else None,
+        refine=request.refine,
+        keep_left_out=request.keep is None,
+    )

@@ -1,4 +1,4 @@
-"""What `evenly select` was asked for, where its record goes, and what it makes on the way."""
+"""What `evenly select` was asked for, and what it makes on the way."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from evenly.controls.request import ControlRequest
 from evenly.engine.greedy import Start
+from evenly.folder.selection import SelectionFolder
 from evenly.measures.evenness import RANDOM_DRAWS
 from evenly.opened import OpenedPool
 from evenly.request import PoolRequest
@@ -35,6 +35,19 @@ class SelectRequest:
     strategy: str = MAXMIN
     refine: bool = False
 
+    @staticmethod
+    def again(folder: SelectionFolder, pool: PoolRequest, keep: str, out: str) -> SelectRequest:
+        """What a saved selection was asked for, over another pool, with another size and place."""
+        manifest = folder.manifest
+        return SelectRequest(
+            pool=pool,
+            keep=keep,
+            out=out,
+            seed=manifest.seed,
+            allow_copies=manifest.allow_copies,
+            controls=ControlRequest.read(manifest.options.controls),
+        )
+
 
 @dataclass
 class Stopwatch:
@@ -52,16 +65,6 @@ class Stopwatch:
             self.seconds[stage] = round(self.seconds.get(stage, 0.0) + spent, 3)
 
 
-def selection_folder(out: str) -> Path:
-    """Where the record of a selection goes: kept.jsonl and kept/ both have theirs in kept.evenly/."""
-    path = Path(out)
-    name = path.name
-    for suffix in (".gz", ".xz", ".zst", *(() if path.is_dir() or out.endswith("/") else (path.suffix,))):
-        name = name.removesuffix(suffix) if suffix and name != suffix else name
-    stem = Path(name).stem if Path(name).suffix in (".jsonl", ".json", ".csv", ".parquet", ".arrow") else name
-    return path.with_name(f"{stem}.evenly")
-
-
 @dataclass(frozen=True, eq=False)
 class Made:
     """A selection with what it was made on.
@@ -70,10 +73,10 @@ class Made:
         pool: what it was made on.
         selection: the order.
         findings: what the controls did.
-        set_aside: the table of rows set aside, or None.
+        excluded: the table of excluded rows, or None.
     """
 
     pool: OpenedPool
     selection: Selection
     findings: dict[str, Any]
-    set_aside: pa.Table | None
+    excluded: pa.Table | None

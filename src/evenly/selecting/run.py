@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +14,17 @@ from evenly.controls.prepare import Prepared, prepare_controls
 from evenly.controls.request import check_controls
 from evenly.engine.budgets import ALL, read_budget
 from evenly.engine.orders import selection_of
-from evenly.errors import InputError
 from evenly.folder.manifest import Manifest
-from evenly.folder.writing import check_folder
+from evenly.folder.place import check_folder, selection_folder
+from evenly.folder.selection import SelectionFolder
 from evenly.measures.evenness import measured
 from evenly.measures.result import plain
 from evenly.opened import OpenedPool, check_request, open_pool, read_pool
-from evenly.records import SourceRecord
 from evenly.rows.rows import Rows
 from evenly.rows.writing import check_output
 from evenly.selecting.picking import MAXMIN, Picker, check_strategy
 from evenly.selecting.record import write_record
-from evenly.selecting.request import Made, SelectRequest, Stopwatch, selection_folder
+from evenly.selecting.request import Made, SelectRequest, Stopwatch
 from evenly.types import Int64Array, Progress, Selection, silent
 
 
@@ -70,7 +69,7 @@ class Recorded:
         notes = [f"{source.name}: {source.rows:,} rows, {source.form}" for source in manifest.sources]
         if pool.note:
             notes.append(pool.note)
-        if manifest.exhausted and not manifest.options.get("keep_left_out"):
+        if manifest.exhausted and not manifest.options.keep_left_out:
             notes.append(_exhausted(manifest))
         return notes + finding_lines(self.made.findings, manifest.kept)
 
@@ -79,28 +78,9 @@ def _exhausted(manifest: Manifest) -> str:
     asked, kept = f"{manifest.asked:,}", f"{manifest.kept:,}"
     if manifest.allow_copies:
         return f"asked {asked}: distinct rows ran out, the rest are exact copies (radius 0)"
-    if "controls" in manifest.options or read_budget(manifest.keep).unit != "rows":
+    if manifest.options.controls or read_budget(manifest.keep).unit != "rows":
         return f"asked {manifest.keep}: no further row is distinct and meets the controls, kept {kept}"
     return f"asked {asked}, only {kept} distinct rows, kept {kept}"
-
-
-@dataclass(frozen=True)
-class Saved:
-    """Rows of a saved selection that stay kept where it is extended.
-
-    Attributes:
-        picks: (m,) int64 their row numbers, in their order.
-        sources: what the first sources must be for these to name their rows.
-    """
-
-    picks: Int64Array
-    sources: Sequence[SourceRecord]
-
-    def check(self, rows: Rows) -> None:
-        """Raises InputError where a source is another one."""
-        for was, found in zip(self.sources, rows.sources, strict=False):
-            if was.sha256 != found.sha256:
-                raise InputError(f"{found.name} was changed since the saved selection was made; select again")
 
 
 def check_selecting(request: SelectRequest) -> None:
@@ -125,7 +105,7 @@ def run_selection(
     request: SelectRequest,
     *,
     stdin: BinaryIO | None = None,
-    saved: Saved | None = None,
+    saved: SelectionFolder | None = None,
     before_long_work: Callable[[Rows], None] = lambda rows: None,
     progress: Progress = silent,
 ) -> Recorded:
@@ -147,7 +127,7 @@ def run_selection(
     with watch.time("read"):
         rows = read_pool(request.pool, stdin=stdin, progress=progress)
         if saved:
-            saved.check(rows)
+            saved.check_sources(rows)
         check_output(rows, request.out)
         check_folder(selection_folder(request.out))
         read_budget(request.keep or ALL).count(len(rows))

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import yaml
 
 from evenly.errors import InputError
 from evenly.files import write_atomically
-from evenly.folder.manifest import ORDER_FILE, read_manifest
-from evenly.rows.sources import read_rows
+from evenly.folder.selection import SelectionFolder
 
 Target = Literal["trl", "axolotl", "llama-factory", "unsloth"]
 TARGETS: tuple[Target, ...] = ("trl", "axolotl", "llama-factory", "unsloth")
@@ -56,16 +56,9 @@ def export(kept: Path, target: str, out: Path) -> list[Path]:
 
 
 def _kept_conversations(kept: Path) -> list[list[dict[str, str]]]:
-    import pyarrow.parquet as pq
-
-    manifest = read_manifest(kept)
-    rows = read_rows([source.name for source in manifest.sources], text=manifest.text)
-    for read, recorded in zip(rows.sources, manifest.sources, strict=True):
-        if read.sha256 != recorded.sha256:
-            raise InputError(f"{recorded.name} has changed since the selection was made; select again")
-    order = pq.read_table(kept / ORDER_FILE, columns=["row", "rank"]).to_pydict()
-    numbers = [row for row, rank in zip(order["row"], order["rank"], strict=True) if rank is not None]
-    return [rows.messages(number) for number in numbers]
+    folder = SelectionFolder.open(kept)
+    rows = folder.rows()
+    return [rows.messages(row) for row in np.sort(folder.picks).tolist()]
 
 
 def _trl(chat: bool) -> dict[str, str]:

@@ -1,9 +1,12 @@
-"""Writing the selection folder: the tables of `evenly.folder.manifest`, one line per pool row."""
+"""view.parquet: what a person sees of each row, and where it lies on a map of the pool.
+
+After the columns of `VIEW_SCHEMA` comes one column ``field:NAME`` for each scalar field of the records worth
+colouring by.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,57 +17,30 @@ import torch
 
 from evenly.engine.mapped import release, tensor_of
 from evenly.engine.tiles import blocks, steady_torch
-from evenly.errors import InputError
 from evenly.files import write_table
-from evenly.folder.manifest import MANIFEST_FILE, ORDER_SCHEMA, VIEW_CHARACTERS, VIEW_SCHEMA
-from evenly.folder.saved import FIELD_PREFIX
+from evenly.folder.order import ROWS_AT_ONCE
 from evenly.rows.forms import RecordError
 from evenly.rows.rows import Rows, scalar
-from evenly.types import Float32Array, Int64Array, Selection
+from evenly.types import Float32Array
+
+VIEW_FILE = "view.parquet"
+VIEW_SCHEMA = pa.schema(
+    [
+        ("prompt", pa.string()),  # excerpt, at most VIEW_CHARACTERS
+        ("response", pa.string()),  # excerpt, at most VIEW_CHARACTERS; empty for plain text
+        ("characters", pa.int64()),  # length of the whole text
+        ("x", pa.float32()),  # first two principal components of the vectors the order was made on
+        ("y", pa.float32()),
+    ]
+)
+VIEW_CHARACTERS = 280
+FIELD_PREFIX = "field:"
 
 COLOUR_FIELDS = 12
 """At most this many fields of the records go into the view."""
 
-ROWS_AT_ONCE = 16_384
-"""Rows of the tables that are made at a time."""
-
 _SAMPLE_ROWS = 4_096
 _TYPES = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
-
-
-def write_order(selection: Selection, ids: Iterable[str], parts: Int64Array, path: Path) -> str:
-    """Writes order.parquet: rank and radius of the kept rows, keeper and distance of all, in pool order.
-
-    Args:
-        selection: the order.
-        ids: N row ids.
-        parts: (N,) int64, the certificate's parts; empty where it has none.
-        path: of the file.
-
-    Returns:
-        Its SHA-256.
-    """
-    rank = np.full(selection.pool_rows, -1, dtype=np.int64)
-    rank[selection.rows] = np.arange(len(selection))
-    radii = np.append(selection.radii, np.inf)  # for rank -1
-    left = iter(ids)
-
-    def table(rows: slice) -> pa.Table:
-        dropped, radius = rank[rows] < 0, radii[rank[rows]]
-        return pa.table(
-            [
-                pa.array(np.arange(rows.start, rows.stop)),
-                pa.array(islice(left, rows.stop - rows.start), pa.string()),
-                pa.array(rank[rows], mask=dropped),
-                pa.array(radius, mask=~np.isfinite(radius)),
-                pa.array(selection.keeper[rows]),
-                pa.array(selection.keeper_distance[rows]),
-                pa.array(parts[rows]) if len(parts) else pa.nulls(rows.stop - rows.start, pa.int64()),
-            ],
-            schema=ORDER_SCHEMA,
-        )
-
-    return write_table(path, map(table, blocks(selection.pool_rows, ROWS_AT_ONCE)), ORDER_SCHEMA)
 
 
 def write_view(rows: Rows, vectors: Float32Array, path: Path) -> str:
@@ -160,30 +136,3 @@ def principal_plane(vectors: Float32Array) -> Callable[[Float32Array], tuple[Flo
         return plane[:, 0], plane[:, 1]
 
     return place
-
-
-def check_folder(folder: Path) -> None:
-    """Refuses a place for a selection folder that holds something else.
-
-    Raises:
-        InputError: a file, or a folder that select did not write.
-    """
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST_FILE).is_file():
-        raise InputError(f"{folder} holds other files; the record of the selection goes there: move it")
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file; the record of the selection goes there: move it")
-
-
-def read_measures(path: Path) -> dict[str, Any]:
-    """measures.json of a selection folder.
-
-    Raises:
-        InputError: it is missing or was changed.
-    """
-    try:
-        measures = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); select again") from None
-    if not isinstance(measures, dict):
-        raise InputError(f"{path} must hold a JSON object; found a {type(measures).__name__}; select again")
-    return measures
