@@ -10,10 +10,8 @@ import pytest
 
 from evenly.engine.tiles import steady_torch
 from evenly.errors import InputError
-from evenly.lab import figures
-from evenly.lab.page import page
 from evenly.lab.result import Result, Table
-from evenly.lab.running import EXPERIMENTS, run_one
+from evenly.lab.running import EXPERIMENTS, run_one, write, write_page
 from evenly.lab.setup import Setup
 from evenly.words import show
 
@@ -49,11 +47,12 @@ def test_cells_as_people_read_them(cell: str | float | None, text: str) -> None:
 
 def test_page_escapes_everything_and_loads_nothing(tmp_path: Path) -> None:
     (tmp_path / "law.svg").write_text("<svg/>")
-    text = page([RESULT], tmp_path)
+    text = write_page([RESULT], tmp_path).read_text(encoding="utf-8")
     for hostile in ("<b>Title", "<script>", "<x>", "<verdict>", "<i>"):
         assert hostile not in text
     assert 'src="data:image/svg+xml;base64,' in text
-    assert "http" not in text
+    assert "http:" not in text
+    assert "https:" not in text
 
 
 def test_unknown_experiment_and_device(tmp_path: Path) -> None:
@@ -78,11 +77,13 @@ def test_results_are_whole(quick: dict[str, Result], tmp_path: Path) -> None:
         assert result.verdict.endswith(".")
         for table in result.tables:
             assert {len(row) for row in table.rows} == {len(table.columns)}, table.title
-        figures.write(result, EXPERIMENTS[name].draw, tmp_path)
+        write(result, EXPERIMENTS[name].draw, tmp_path)
         json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))
         assert (tmp_path / f"{name}.png").stat().st_size > 10_000
         assert (tmp_path / f"{name}.svg").read_text(encoding="utf-8").startswith("<?xml")
-    assert page(list(quick.values()), tmp_path).count("<section") == len(EXPERIMENTS)
+    assert write_page(list(quick.values()), tmp_path).read_text(encoding="utf-8").count("<section") == len(
+        EXPERIMENTS
+    )
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from evenly.errors import InputError
-from evenly.lab import designs, figures, kernel, language_model, userdata
+from evenly.lab import designs, kernel, language_model, running, userdata
 from evenly.lab.setup import Setup
 
 WORDS = ["the", "cat", "dog", "sat", "ran", "on", "mat", "log", "a", "red", "blue", "big"]
@@ -52,7 +52,7 @@ def test_spectrum_of_a_model_keeps_the_theorems(
     model_folder: Path, training_file: Path, tmp_path: Path
 ) -> None:
     result = language_model.spectrum_of_model(str(model_folder), [str(training_file)], 6, None, Setup())
-    figures.write(result, language_model.draw, tmp_path / "out")
+    running.write(result, language_model.draw, tmp_path / "out")
     assert result.outcome == "holds"
     assert result.settings["gradients"] == "whole gradients"
     assert result.numbers["lambda_min"] <= result.numbers["least pair bound"]

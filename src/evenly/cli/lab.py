@@ -47,13 +47,13 @@ def lab(
 ) -> None:
     """Measure the theory: every claim as an experiment with its figure, its numbers and a verdict."""
     from evenly.cli.screen import shown_progress
-    from evenly.lab import language_model, userdata
-    from evenly.lab.figures import write
-    from evenly.lab.running import check_extra, run_all, run_one
-    from evenly.lab.setup import Setup
+    from evenly.lab.setup import Setup, check_extra
 
     _refuse_mixed(name, source, model, data, last_blocks, rows, encoder, generic=seeds is not None or quick)
     check_extra()
+    from evenly.lab import language_model, userdata
+    from evenly.lab.running import run_all, run_one, write
+
     with shown_progress(json_output=json_output) as progress:
         setup = Setup(seeds, quick, device, progress)
         if source:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial.distance import cdist
+from scipy.stats import qmc
 
 from evenly.types import Float64Array, Int64Array
 
@@ -38,8 +40,6 @@ def clusters(random: Generator, count: int, dimension: int, centres: int, width:
 
 def sobol(random: Generator, count: int, dimension: int) -> Float64Array:
     """Scrambled Sobol points, (count, dimension): the first ``count`` of a full power of two."""
-    from scipy.stats import qmc
-
     engine = qmc.Sobol(dimension, scramble=True, rng=random)
     points: Float64Array = engine.random_base2(max(1, int(np.ceil(np.log2(count)))))
     return 2.0 * points[:count] - 1.0
@@ -92,8 +92,6 @@ def max_min(pool: Float64Array, keep: int) -> Int64Array:
 
 def clumped(random: Generator, pool: Float64Array, keep: int) -> Int64Array:
     """The paper's control: half of ``keep`` at random, half the rows nearest to those already kept."""
-    from scipy.spatial.distance import cdist
-
     first = random.choice(len(pool), size=keep - keep // 2, replace=False)
     rest = np.setdiff1d(np.arange(len(pool)), first)
     nearest = cdist(pool[rest], pool[first]).min(axis=1)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from scipy.spatial import cKDTree
+from scipy.spatial.distance import pdist
+from scipy.stats import spearmanr
 
 from evenly.types import Float64Array, Int64Array
 
@@ -16,30 +19,22 @@ def separation(points: Float64Array) -> float:
 
 def fill_distance(pool: Float64Array, points: Float64Array) -> float:
     """The largest distance from a row of the pool to its nearest point."""
-    from scipy.spatial import cKDTree
-
     return float(cKDTree(points).query(pool, k=1)[0].max())
 
 
 def rank_correlation(first: Float64Array, second: Float64Array) -> float:
     """Spearman's rank correlation; runs cut off at the same cap are ties."""
-    from scipy.stats import spearmanr
-
     return float(spearmanr(first, second).statistic)
 
 
 def nearest_distances(points: Float64Array, neighbour: int = 1) -> Float64Array:
     """The distance from each point to its nearest other point, or to a later neighbour, (N,)."""
-    from scipy.spatial import cKDTree
-
     distances: Float64Array = cKDTree(points).query(points, k=neighbour + 1)[0][:, neighbour]
     return distances
 
 
 def nearest_other(points: Float64Array) -> tuple[Float64Array, Int64Array]:
     """The distance from each point to its nearest other point, and which that is, (N,) each."""
-    from scipy.spatial import cKDTree
-
     distance, found = cKDTree(points).query(points, k=2)
     # Where copies tie at distance 0, the point itself may come second.
     return distance[:, 1], np.where(found[:, 1] == np.arange(len(points)), found[:, 0], found[:, 1])
@@ -55,8 +50,6 @@ def riesz_energy(points: Float64Array) -> float:
 
     At least 1, and 1 only where all distances are equal; infinite where two points are equal.
     """
-    from scipy.spatial.distance import pdist
-
     squared_distance = pdist(points, "sqeuclidean")
     with np.errstate(divide="ignore"):
         return float(np.mean(squared_distance) * np.mean(1.0 / squared_distance))

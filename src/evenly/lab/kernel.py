@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.spatial.distance import pdist
 from torch import Tensor
 
 from evenly.lab.networks import Network, Values, on
@@ -47,8 +49,6 @@ def pair_bounds(rows: Tensor) -> Float64Array:
     Proof: the unit vector v = (e_i - e_j) / sqrt 2 has v^T K v = |J^T v|^2 = |g_i - g_j|^2 / 2. Differences
     are taken before squaring, so a tiny distance keeps its digits.
     """
-    from scipy.spatial.distance import pdist
-
     squared: Float64Array = pdist(rows.cpu().numpy(), "sqeuclidean")
     return squared / 2.0
 
@@ -69,8 +69,6 @@ def top_curvature(network: Network, theta: Tensor, x: Values, y: Values, *, magn
         y: (N,) targets.
         magnitude: take the spectral norm, the largest eigenvalue of either sign, instead of the largest.
     """
-    from scipy.sparse.linalg import LinearOperator, eigsh
-
     points, targets = on(theta, x), on(theta, y)
 
     def loss(parameters: Tensor) -> Tensor:

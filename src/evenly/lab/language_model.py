@@ -6,23 +6,21 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from scipy.spatial.distance import pdist
 from torch import Tensor
 
 from evenly import words
 from evenly.errors import InputError
 from evenly.lab import designs, kernel
-from evenly.lab.figures import COLOURS, frame, panels
 from evenly.lab.result import Result, Table
 from evenly.lab.setup import Setup
+from evenly.report.drawing import COLOURS, frame, panels
 from evenly.types import Float64Array, Int64Array, Progress, silent
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 LONGEST = 512  # tokens of an example; longer ones are not drawn, and counted in the note
 SKETCH = 1 << 16  # numbers kept of each gradient where the whole ones do not fit

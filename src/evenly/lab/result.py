@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from evenly.types import Float64Array
-from evenly.words import Cell
+from evenly.words import Cell, show
 
 Outcome = Literal["holds", "holds in part", "fails"]
 Number: TypeAlias = "float | np.floating[Any]"
@@ -24,6 +24,10 @@ class Table:
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+
+    def shown(self) -> list[list[str]]:
+        """The columns and then the rows as people read them."""
+        return [list(self.columns), *[[show(cell) for cell in row] for row in self.rows]]
 
     @staticmethod
     def of(title: str, records: Sequence[Mapping[str, Any]]) -> Table:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import os
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
-from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+from matplotlib.figure import Figure
 
 from evenly.engine.tiles import steady_torch
-from evenly.errors import InputError, MissingExtraError
+from evenly.errors import InputError
+from evenly.files import new_files, write_atomically
 from evenly.lab.experiments import (
     approx,
     coverage,
@@ -23,14 +27,11 @@ from evenly.lab.experiments import (
     trajectory,
     trap,
 )
-from evenly.lab.figures import write
-from evenly.lab.page import write_page
 from evenly.lab.result import Result
 from evenly.lab.setup import Setup
+from evenly.report.drawing import house_style, save
+from evenly.report.rendering import WITHOUT_SCRIPTS, rendered
 from evenly.types import silent
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 class Experiment(Protocol):
@@ -63,9 +64,7 @@ def run_one(name: str, out: Path, setup: Setup) -> Result:
 
     Raises:
         InputError: no such experiment or device, or a run that diverged.
-        MissingExtraError: matplotlib or SciPy is not installed.
     """
-    check_extra()
     if name not in EXPERIMENTS:
         raise InputError(f"experiment {name!r} is not known; use one of {', '.join(EXPERIMENTS)}")
     setup.check_device()
@@ -99,8 +98,26 @@ def run_all(out: Path, setup: Setup) -> list[Result]:
     return ordered
 
 
-def check_extra() -> None:
-    """Says what to install where the lab lacks a package, before anything is computed."""
-    for package in ("matplotlib", "scipy"):
-        if find_spec(package) is None:
-            raise MissingExtraError("the lab", "lab")
+def write(result: Result, draw: Callable[[Result], Figure], out: Path) -> Result:
+    """Draws the result and writes NAME.json, NAME.png and NAME.svg together; returns the result."""
+    with house_style(), new_files(make_folders=True) as files:
+        with files.open(out / f"{result.name}.json") as stream:
+            stream.write(f"{result.as_json()}\n".encode())
+        save(draw(result), out / result.name, files)
+    return result
+
+
+def write_page(results: Sequence[Result], out: Path) -> Path:
+    """Writes ``out/index.html`` from the results and their figures NAME.svg in the same folder.
+
+    Figures are embedded; nothing is loaded from elsewhere.
+    """
+    figures = {
+        result.name: base64.b64encode((out / f"{result.name}.svg").read_bytes()).decode("ascii")
+        for result in results
+    }
+    styles = ["page.css", "comparison.css", "lab.css"]
+    path = out / "index.html"
+    page = rendered("lab.html", policy=WITHOUT_SCRIPTS, styles=styles, results=results, figures=figures)
+    write_atomically(path, page)
+    return path

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TypeVar
 
 import torch
 
-from evenly.errors import InputError
+from evenly.errors import InputError, MissingExtraError
 from evenly.types import Progress, silent
 
 T = TypeVar("T")
+
+
+def check_extra() -> None:
+    """Says what to install where the lab lacks a package; asked before the rest of the lab is imported."""
+    for package in ("matplotlib", "scipy"):
+        if find_spec(package) is None:
+            raise MissingExtraError("the lab", "lab")
 
 
 @dataclass(frozen=True)

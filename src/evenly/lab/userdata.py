@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from evenly.engine.tiles import steady_torch
 from evenly.errors import InputError
 from evenly.lab import designs, geometry, labels
 from evenly.lab.experiments import forecast
-from evenly.lab.figures import ARM_COLOURS, COLOURS, INK, frame, panels
 from evenly.lab.result import Result, Table
 from evenly.lab.setup import Setup
+from evenly.report.drawing import ARM_COLOURS, COLOURS, INK, frame, panels
 from evenly.types import Float64Array
 from evenly.words import span
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 RANDOM_HALVES = 5
 LEAST_ROWS = 8  # halves of four: below, a rank or a spectrum says nothing

@@ -18,12 +18,11 @@ from markupsafe import Markup
 from evenly.errors import InputError
 from evenly.files import write_atomically
 from evenly.report.comparison_tables import answer_rows, arm_rows, threshold_rows
-from evenly.report.rendering import rendered
+from evenly.report.rendering import WITHOUT_SCRIPTS, rendered
 from evenly.types import Float64Array
 
 PAGE_FILE = "report.html"
 CURVES_FILE = "curves.parquet"
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 PARTS = {
     "own": "loss on its own rows",
     "random-test": "loss on the random test",
@@ -88,7 +87,9 @@ def write_comparison_page(folder: Path) -> Path:
         for variant in result["variants"]
     ]
     styles = ["page.css", "comparison.css"]
-    page = rendered("comparison.html", policy=POLICY, styles=styles, result=result, variants=variants)
+    page = rendered(
+        "comparison.html", policy=WITHOUT_SCRIPTS, styles=styles, result=result, variants=variants
+    )
     write_atomically(folder / PAGE_FILE, page)
     return folder / PAGE_FILE
 

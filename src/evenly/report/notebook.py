@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evenly.errors import InputError, MissingExtraError
+from evenly.report.drawing import COLOURS, INK, frame, house_style, panels
 from evenly.types import Float64Array, Int64Array, Selection, VectorsLike, metric_distance
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from evenly.measures.exact import RowSet
 
-KEPT, DROPPED, RANDOM = "#0072b2", "#94948e", "#1a1a19"
+KEPT, DROPPED, RANDOM = COLOURS[0], COLOURS[6], INK
 BINS = 60
 
 
@@ -35,23 +37,16 @@ def plot(selection: Selection, vectors: VectorsLike = None) -> Figure:
         InputError: the vectors have another number of rows than the pool.
         MissingExtraError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("plot", "report") from None
-    if vectors is None:
-        figure = Figure(figsize=(11, 3.6), layout="constrained")
-        curve, cover = figure.subplots(1, 2)
-    else:
-        pool = _pool(selection, vectors)
-        figure = Figure(figsize=(11, 8.5), layout="constrained")
-        (places, nearest), (curve, cover) = figure.subplots(2, 2)
-        _draw_map(places, selection, pool)
-        _draw_nearest(nearest, selection, pool)
-    _draw_curve(curve, selection)
-    _draw_cover(cover, selection)
-    for axes in figure.axes:
-        axes.spines[["top", "right"]].set_visible(False)
+    if find_spec("matplotlib") is None:
+        raise MissingExtraError("plot", "report")
+    pool = None if vectors is None else _pool(selection, vectors)
+    with house_style():
+        figure, axes = panels(2, 1 if pool is None else 2, width=5.5, height=3.8)
+        if pool is not None:
+            _draw_map(axes[0], selection, pool)
+            _draw_nearest(axes[1], selection, pool)
+        _draw_curve(axes[-2], selection)
+        _draw_cover(axes[-1], selection)
     figure._repr_png_ = lambda: _png(figure)  # type: ignore[attr-defined]  # what a notebook asks a result for
     return figure
 
@@ -88,8 +83,8 @@ def _draw_map(axes: Axes, selection: Selection, pool: RowSet) -> None:
     for shown, colour, label in ((~kept, DROPPED, "dropped"), (kept, KEPT, "kept")):
         x, y = places[shown].T
         axes.scatter(x, y, s=size, c=colour, label=label, linewidths=0, alpha=0.8, rasterized=True)
-    axes.set(title="The pool: first two principal components", xticks=[], yticks=[], aspect="equal")
-    axes.legend(frameon=False, markerscale=3 / np.sqrt(size))
+    axes.set(xticks=[], yticks=[], aspect="equal")
+    frame(axes, "The pool: first two principal components", "", legend={"markerscale": 3 / np.sqrt(size)})
 
 
 def _draw_curve(axes: Axes, selection: Selection) -> None:
@@ -97,30 +92,18 @@ def _draw_curve(axes: Axes, selection: Selection) -> None:
     sizes = np.flatnonzero(finite) + 1
     axes.plot(sizes, selection.radii[finite], color=KEPT)
     if len(sizes):
-        axes.plot(
-            sizes[-1],
-            selection.h_min,
-            "o",
-            color=KEPT,
-            label=f"{len(selection):,} rows: {selection.h_min:.3g}",
-        )
-        axes.legend(frameon=False)
-    axes.set(
-        title="Smallest distance at every size",
-        xlabel="rows kept, k",
-        ylabel=f"h_min(k) ({selection.metric})",
-        ylim=(0, None),
-    )
+        last = f"{len(selection):,} rows: {selection.h_min:.3g}"
+        axes.plot(sizes[-1], selection.h_min, "o", color=KEPT, label=last)
+        axes.legend()
+    frame(axes, "Smallest distance at every size", "rows kept, k", f"h_min(k) ({selection.metric})")
+    axes.set_ylim(0, None)
 
 
 def _draw_cover(axes: Axes, selection: Selection) -> None:
     dropped = np.setdiff1d(np.arange(selection.pool_rows), selection.rows)
     axes.hist(selection.keeper_distance[dropped], bins=BINS, color=DROPPED)
-    axes.set(
-        title="Dropped rows: distance to their keeper",
-        xlabel=f"distance ({selection.metric}); the largest is fill, {selection.fill:.3g}",
-        ylabel="rows",
-    )
+    distance = f"distance ({selection.metric}); the largest is fill, {selection.fill:.3g}"
+    frame(axes, "Dropped rows: distance to their keeper", distance, "rows")
 
 
 def _draw_nearest(axes: Axes, selection: Selection, pool: RowSet) -> None:
@@ -135,15 +118,10 @@ def _draw_nearest(axes: Axes, selection: Selection, pool: RowSet) -> None:
     for label, distance, style in found:
         if len(distance):
             shares = np.full(len(distance), 1 / len(distance))
-            axes.hist(
-                distance, bins=BINS, range=(0, float(highest) or 1.0), weights=shares, label=label, **style
-            )
-    axes.set(
-        title="Distance to the nearest other row",
-        xlabel=f"distance ({selection.metric})",
-        ylabel="share of rows",
-    )
-    axes.legend(frameon=False)
+            within = (0, float(highest) or 1.0)
+            axes.hist(distance, bins=BINS, range=within, weights=shares, label=label, **style)
+    distance_words = f"distance ({selection.metric})"
+    frame(axes, "Distance to the nearest other row", distance_words, "share of rows", legend="best")
 
 
 def _nearest_distances(pool: RowSet, rows: Int64Array) -> Float64Array:

@@ -9,6 +9,9 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+WITHOUT_SCRIPTS = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""The content-security policy of a page that only shows."""
+
 
 def asset(name: str) -> str:
     """The text of a file that comes with this package."""

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from evenly.lab import designs, labels, networks
 from evenly.lab.descent import Trainer
-from evenly.lab.figures import frame, look, panels
 from evenly.lab.geometry import fill_distance, rank_correlation, separation
 from evenly.lab.result import Result, Table
 from evenly.lab.setup import Setup
+from evenly.report.drawing import frame, look, panels
 from evenly.types import Float64Array
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 POINTS = 48
 DIMENSION = 2

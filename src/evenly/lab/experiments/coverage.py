@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from evenly.lab import designs, labels, networks
 from evenly.lab.descent import Trainer
 from evenly.lab.experiments.law import SIZES, Density, ball_volume, expected_h_min
-from evenly.lab.figures import COLOURS, frame, look, panels
 from evenly.lab.geometry import fill_distance, nearest_distances, separation
 from evenly.lab.result import Number, Result, Table
 from evenly.lab.setup import Setup
+from evenly.report.drawing import COLOURS, frame, look, panels
 from evenly.types import Float64Array, Int64Array
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 DIMENSION = 2
 CROWDED = Density(DIMENSION, share=0.7, side=0.2)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from scipy.spatial.distance import pdist
 
 from evenly.lab import designs, kernel, networks
-from evenly.lab.figures import INK, NOTE, frame, look, panels
 from evenly.lab.geometry import separation
 from evenly.lab.result import Number, Result, Table
 from evenly.lab.setup import Setup
+from evenly.report.drawing import INK, NOTE, frame, look, panels
 from evenly.types import Float64Array
 from evenly.words import show
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 POINTS = 32
 DIMENSION = 4

@@ -6,21 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from evenly.lab import designs, geometry, labels, networks
 from evenly.lab.descent import Trainer, steps_to
-from evenly.lab.figures import INK, frame, look, panels
 from evenly.lab.geometry import rank_correlation
 from evenly.lab.result import Number, Result, Table
 from evenly.lab.setup import Setup
+from evenly.report.drawing import INK, frame, look, panels
 from evenly.types import Float64Array
 from evenly.words import span
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 POINTS = 32
 DIMENSION = 4

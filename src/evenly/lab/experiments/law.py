@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from scipy.spatial import cKDTree
 
 from evenly.errors import InputError
 from evenly.lab.designs import Generator, generator
-from evenly.lab.figures import COLOURS, INK, frame, look, panels
 from evenly.lab.geometry import exponent
 from evenly.lab.result import Result, Table
 from evenly.lab.setup import Setup
+from evenly.report.drawing import COLOURS, INK, frame, look, panels
 from evenly.types import Float64Array
 from evenly.words import span
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 SIZES = (64, 128, 256, 512, 1024)
 DIMENSIONS = (1, 2, 3, 5, 8)

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from evenly.lab import designs, kernel, labels, networks
 from evenly.lab.descent import Trainer, censored_median, median_steps, steps_to
-from evenly.lab.figures import COLOURS, INK, frame, look, panels
 from evenly.lab.geometry import exponent, rank_correlation, separation
 from evenly.lab.networks import Network
 from evenly.lab.result import Number, Result, Table
 from evenly.lab.setup import Setup
+from evenly.report.drawing import COLOURS, INK, frame, look, panels
 from evenly.types import Float64Array
 from evenly.words import span
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 POINTS = 16
 DIMENSION = 6

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.special import entr
 from torch import Tensor
 
 from evenly.lab import designs, labels, networks
 from evenly.lab.descent import LossName, Optimiser, Trainer, censored_median, median_steps, steps_to
-from evenly.lab.figures import ARM_COLOURS, COLOURS, INK, MARKERS, frame, panels
 from evenly.lab.labels import LABEL_MODELS
 from evenly.lab.result import Number, Result, Table
 from evenly.lab.setup import Setup
+from evenly.report.drawing import ARM_COLOURS, COLOURS, INK, MARKERS, frame, panels
 from evenly.types import Float64Array, Int64Array
 from evenly.words import show, span
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 POOL, HALF, FRESH = 64, 32, 256
 DIMENSION = 4
@@ -170,8 +169,6 @@ def _targets(values: Float64Array, loss: LossName) -> Float64Array:
 
 def constant_loss(targets: Float64Array, loss: LossName) -> Float64Array:
     """The least loss of a constant prediction on targets (runs, n): variance / 2, or the entropy of the classes."""
-    from scipy.special import entr
-
     share = np.mean(targets > 0, axis=-1)
     least: Float64Array
     least = np.var(targets, axis=-1) / 2.0 if loss == "squared" else entr(share) + entr(1.0 - share)

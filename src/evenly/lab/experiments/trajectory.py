@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from evenly.lab import designs, kernel, labels, networks
 from evenly.lab.descent import Trainer
-from evenly.lab.figures import COLOURS, INK, frame, look, panels
 from evenly.lab.geometry import exponent
 from evenly.lab.networks import Network, on
 from evenly.lab.result import Number, Result, Table
 from evenly.lab.setup import Setup
+from evenly.report.drawing import COLOURS, INK, frame, look, panels
 from evenly.types import Float64Array
 from evenly.words import show
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 POINTS = 16
 DIMENSION = 4

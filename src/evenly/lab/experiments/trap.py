@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from evenly.lab import designs, labels, networks
 from evenly.lab.descent import Trainer, censored_median, median_steps, steps_to
-from evenly.lab.figures import COLOURS, NOTE, frame, panels
 from evenly.lab.result import Number, Result, Table
 from evenly.lab.setup import Setup
+from evenly.report.drawing import COLOURS, NOTE, frame, panels
 from evenly.types import Float64Array, Int64Array
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 POINTS = 64
 DIMENSION = 8

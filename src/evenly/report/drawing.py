@@ -1,13 +1,13 @@
-"""One house style for every figure of the lab: readable, safe for colour-blind eyes, PNG and SVG."""
+"""One house style for every figure drawn with matplotlib: readable, safe for colour-blind eyes, PNG and SVG."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evenly.files import new_files
-from evenly.lab.result import Result
+from evenly.files import NewFiles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +50,7 @@ STYLE: dict[str, Any] = {
 def panels(
     columns: int, rows: int = 1, *, width: float = 4.4, height: float = 3.5
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of ``rows`` x ``columns`` panels and its axes in reading order. Drawn through `render`."""
+    """A figure of ``rows`` x ``columns`` panels and its axes in reading order. Drawn within `house_style`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -89,11 +89,11 @@ def frame(
         legend: where it stands, or all that it is given; none is shown by default.
     """
     axis.set(title=title, xlabel=x, ylabel=y)
-    for name, of, ticks in (("x", axis.xaxis, x_ticks), ("y", axis.yaxis, y_ticks)):
+    for name, side, ticks in (("x", axis.xaxis, x_ticks), ("y", axis.yaxis, y_ticks)):
         if name in log:
             axis.set(**{f"{name}scale": "log"})
         if len(ticks):
-            _plain_ticks(of, ticks)
+            _plain_ticks(side, ticks)
     if legend:
         axis.legend(**{"loc": legend} if isinstance(legend, str) else legend)
 
@@ -106,17 +106,16 @@ def _plain_ticks(axis: Axis, values: Sequence[float]) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def write(result: Result, draw: Callable[[Result], Figure], folder: Path) -> Result:
-    """Writes NAME.json and the figure as NAME.png and NAME.svg, the same bytes every time; returns the result."""
+def house_style() -> AbstractContextManager[None]:
+    """The style in which figures are drawn and saved within the block."""
     import matplotlib
 
-    path = folder / result.name
-    with matplotlib.rc_context(STYLE), new_files(make_folders=True) as files:
-        with files.open(path.with_suffix(".json")) as stream:
-            stream.write(f"{result.as_json()}\n".encode())
-        figure = draw(result)
-        with files.open(path.with_suffix(".png")) as stream:
-            figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})
-        with files.open(path.with_suffix(".svg")) as stream:
-            figure.savefig(stream, format="svg", metadata={"Date": None})
-    return result
+    return matplotlib.rc_context(STYLE)
+
+
+def save(figure: Figure, path: Path, files: NewFiles) -> None:
+    """Writes PATH.png and PATH.svg among the new files, the same bytes every time."""
+    with files.open(path.with_suffix(".png")) as stream:
+        figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})
+    with files.open(path.with_suffix(".svg")) as stream:
+        figure.savefig(stream, format="svg", metadata={"Date": None})
