@@ -15,22 +15,22 @@ from typing import Any
 
 from common import CLOCKS, Clock, command_seconds, in_turns, machine, median_ratio, report, save, seconds
 
-from evenly.controls.prepare import prepare_controls
-from evenly.controls.request import ControlRequest
+from evenly.controls.choice import Choice
+from evenly.controls.prepared import prepare
 from evenly.opened import OpenedPool, open_pool
 from evenly.request import PoolRequest
-from evenly.selecting.picking import Picker
+from evenly.selecting.picking import pick
 
 REPEATS = 5
 COMMAND_REPEATS = 3
 AIM = 1.5
-CASES: dict[str, tuple[str, ControlRequest, list[str]]] = {
-    "plain, half of the rows": ("50%", ControlRequest(), []),
-    "guard 5%": ("50%", ControlRequest(guard="5%"), ["--guard", "5%"]),
-    "quotas (match-length)": ("50%", ControlRequest(match_length=True), ["--match-length"]),
-    "budget chars:9M": ("chars:9M", ControlRequest(), []),
-    "budget distance:0.386": ("distance:0.386", ControlRequest(), []),
-    "dedup 0.05": ("50%", ControlRequest(dedup=0.05), ["--dedup", "0.05"]),
+CASES: dict[str, dict[str, Any]] = {
+    "plain, half of the rows": {"keep": "50%"},
+    "guard 5%": {"keep": "50%", "guard": "5%"},
+    "quotas (match-length)": {"keep": "50%", "match_length": True},
+    "budget chars:9M": {"keep": "chars:9M"},
+    "budget distance:0.386": {"keep": "distance:0.386"},
+    "dedup 0.05": {"keep": "50%", "dedup": 0.05},
 }
 
 
@@ -59,11 +59,8 @@ def measured(source: str, pool: OpenedPool) -> list[dict[str, Any]]:
     kept: dict[str, int] = {}
 
     def spent(name: str, clock: Clock) -> float:
-        keep, controls, _ = CASES[name]
-
         def work() -> None:
-            picker = Picker(pool, use_saved=False)
-            kept[name] = len(picker.pick(prepare_controls(controls, keep, pool)).selection)
+            kept[name] = len(pick(prepare(Choice.of(**CASES[name]), pool), use_saved=False))
 
         return seconds(work, clock)
 
@@ -76,15 +73,20 @@ def measured(source: str, pool: OpenedPool) -> list[dict[str, Any]]:
         for name, ours in taken.items():
             figures[name][f"{clock} seconds"] = round(statistics.median(ours), 2)
             figures[name][f"{clock}, times plain"] = round(median_ratio(ours, plain), 2)
-    commands = {
-        name: partial(command_seconds, source, "--keep", keep, *flags)
-        for name, (keep, _, flags) in CASES.items()
-    }
+    commands = {name: partial(command_seconds, source, *flags(options)) for name, options in CASES.items()}
     taken = in_turns(commands, COMMAND_REPEATS)
     plain = next(iter(taken.values()))
     for name, ours in taken.items():
         figures[name]["whole command, times plain"] = round(median_ratio(ours, plain), 2)
     return list(figures.values())
+
+
+def flags(options: dict[str, Any]) -> list[str]:
+    """The options as they are typed."""
+    typed = []
+    for name, value in options.items():
+        typed += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return typed
 
 
 if __name__ == "__main__":

@@ -17,11 +17,12 @@ from evenly.engine.placing import PROCESSOR, Backend, read_memory
 from evenly.engine.points import Points
 from evenly.errors import InputError
 from evenly.folder.selection import SelectionFolder
+from evenly.measures.loneliest import neighbour_radius
 from evenly.records import EncoderRecord
 from evenly.request import PoolRequest
 from evenly.rows.rows import Rows
 from evenly.rows.sources import read_rows
-from evenly.types import Float32Array, Metric, Progress, silent
+from evenly.types import Float32Array, Float64Array, Metric, Progress, silent
 from evenly.vectors import Cache
 from evenly.vectors.given import load_array
 from evenly.vectors.registry import COLUMN, FILE, PoolVectors, check_encoder, pool_vectors
@@ -57,6 +58,11 @@ class OpenedPool:
     def cache(self) -> Cache | None:
         """Where vectors and orders are kept between runs, or None."""
         return cache_of(self.request)
+
+    @cached_property
+    def neighbour_radius(self) -> Float64Array:
+        """(N,) float64 Euclidean distance of every row to its 10th nearest distinct row."""
+        return neighbour_radius(self.points.tensor)
 
     def outside(self, name: str, what: str, progress: Progress = silent) -> Points:
         """Rows from outside the pool, embedded and prepared as the pool's rows are.

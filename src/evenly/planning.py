@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from evenly.checks import check_metric
-from evenly.engine.budgets import ALL, read_budget
 from evenly.engine.compiled import forget_pairs, loops_worth_loading
 from evenly.engine.disk import Budget, DiskPool, scratch_rows, share_out, unit_copy
 from evenly.engine.distance import unit_rows
@@ -98,14 +97,13 @@ class Plan:
 PLACES = {"memory": "in memory", "disk": "from disk", "ray": "on Ray"}
 
 
-def plan_rows(request: PoolRequest, keep: str | None, rows: Rows) -> Plan:
-    """What a selection of rows that are read already will cost.
+def plan_rows(request: PoolRequest, picks: int, rows: Rows) -> Plan:
+    """What a selection of so many of the rows, which are read already, will cost.
 
     Raises:
         InputError: what is asked fits nowhere.
     """
     metric = check_metric(request.metric)
-    picks = read_budget(keep or ALL).count(len(rows))
     engine, cache = backend_of(request), cache_of(request)
     if request.encoder.startswith((FILE, COLUMN)):
         vectors = pool_vectors(rows, request.encoder, cache=cache).vectors

@@ -5,7 +5,7 @@ An option is a field of a frozen dataclass. The command line, the records and Py
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -23,17 +23,21 @@ class Option:
         group: the heading it stands under in help; empty for the general ones.
         flag: its name on the command line where that is not the field's name; ``--no-…`` turns the field off.
         argument: whether it is given by place and not by name.
+        label: what it is in a table of what was asked for.
+        read: makes its value of what the command line says.
     """
 
     help: str
     group: str = ""
     flag: str = ""
     argument: bool = False
+    label: str = ""
+    read: Callable[[str], Any] | None = None
 
 
-def option(default: Any, help: str, *, group: str = "", flag: str = "") -> Any:
-    """A field of a dataclass that is an option."""
-    return field(default=default, metadata={"option": Option(help, group, flag)})
+def option(default: Any, help: str, **further: Any) -> Any:
+    """A field of a dataclass that is an option; ``further`` are attributes of `Option`."""
+    return field(default=default, metadata={"option": Option(help, **further)})
 
 
 READING, EMBEDDING, PLACING = "Reading rows", "Embedding", "Where it works"

@@ -92,6 +92,12 @@ class Selection:
         """fill / h_min; at most 1 for an order of the greedy loop. Infinite where copies were kept (h_min 0)."""
         return self.fill / self.h_min if self.h_min > 0 else float("inf")
 
+    def dropped(self) -> BoolArray:
+        """(N,) bool, the rows that were not kept."""
+        dropped = np.ones(self.pool_rows, dtype=bool)
+        dropped[self.rows] = False
+        return dropped
+
     def sorted_rows(self) -> Int64Array:
         """The kept row numbers in pool order, (k,) int64."""
         return np.sort(self.rows)

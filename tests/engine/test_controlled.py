@@ -8,12 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evenly.controls.quota import quotas_for
 from evenly.engine.budgets import affordable
 from evenly.engine.constraints import Controls, priority_of
 from evenly.engine.greedy import select_prepared
 from evenly.engine.memory import MemoryPool
 from evenly.engine.orders import cover_in_order
-from evenly.engine.quotas import OpenGroups, Quotas, quotas_for
+from evenly.engine.quotas import OpenGroups, Quotas
 from evenly.errors import InputError
 from evenly.types import metric_distance
 from tests.engine.invariants import relaxed as invariant_settings
@@ -207,9 +208,9 @@ class TestQuotasFor:
             (9, "equal", 0, "'c' has 2 of 3"),
             (None, "3", 0, "'c' has 2 of 3"),
             (None, {"d": 1}, 0, "'d', which no row has"),
-            (4, {"a": 1}, 0, "add up to 1 rows and --keep says 4"),
-            (5, None, 2, "need 6 rows; --keep gives 5"),
-            (None, "equal", 0, "add --keep"),
+            (4, {"a": 1}, 0, "add up to 1 rows and `keep` says 4"),
+            (5, None, 2, "need 6 rows; `keep` gives 5"),
+            (None, "equal", 0, "what `keep` says; add it"),
             (4, "most", 0, "not known"),
         ],
     )

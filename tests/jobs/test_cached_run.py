@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evenly.controls.choice import Choice
 from evenly.jobs.select import select_sources
 from evenly.request import PoolRequest
 from evenly.selecting.request import SelectRequest
@@ -40,8 +41,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def request(place: Path, out: str) -> SelectRequest:
     return SelectRequest(
         PoolRequest([str(place / "rows.jsonl")], encoder=str(place), device="cpu"),
-        keep="50%",
-        out=str(place / out),
+        Choice.of(keep="50%"),
+        str(place / out),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from evenly.controls.choice import Choice
 from evenly.jobs.select import select_sources
 from evenly.request import PoolRequest
 from evenly.selecting.request import SelectRequest
@@ -55,8 +56,8 @@ def test_embedding_and_selecting_share_one_cluster_and_change_nothing(
                 use_cache=False,
                 engine=engine,  # type: ignore[arg-type]
             ),
-            keep="10%",
-            out=str(tmp_path / f"{engine}.jsonl"),
+            Choice.of(keep="10%"),
+            str(tmp_path / f"{engine}.jsonl"),
         )
         outcome = select_sources(request)
         found[engine] = (

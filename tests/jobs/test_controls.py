@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from evenly.controls.request import ControlRequest
+from evenly.controls.choice import Choice
 from evenly.engine.constraints import Controls
 from evenly.engine.greedy import pool_tensor, select_prepared
 from evenly.errors import InputError
@@ -21,7 +21,6 @@ from evenly.jobs.slice import slice_selection
 from evenly.jobs.split import SplitRequest, split_sources
 from evenly.jobs.verify import verify_folder
 from evenly.request import PoolRequest, SavedRequest
-from evenly.selecting.picking import check_strategy
 from evenly.selecting.request import SelectRequest
 from evenly.selecting.run import Recorded
 from tests.jobs.files import read_lines, records, write_lines
@@ -40,16 +39,13 @@ def saved(folder: Path) -> SavedRequest:
     return SavedRequest(folder, use_cache=False)
 
 
-def run(files: Path, out: Path, keep: str | None, **controls: Any) -> Recorded:
-    options = {name: controls.pop(name) for name in ("strategy", "refine") if name in controls}
-    reading = {name: controls.pop(name) for name in ("metric",) if name in controls}
+def run(files: Path, out: Path, keep: str | None, **options: Any) -> Recorded:
+    reading = {name: options.pop(name) for name in ("metric",) if name in options}
     request = SelectRequest(
         pool=PoolRequest([str(files / "pool.jsonl")], encoder="column:vec", use_cache=False, **reading),
-        keep=keep,
+        choice=Choice.of(**({} if keep is None else {"keep": keep}), **options),
         out=str(out / "kept.jsonl"),
         random_draws=0,
-        controls=ControlRequest(**controls),
-        **options,
     )
     outcome = select_sources(request)
     found = verify_folder(saved(outcome.folder))
@@ -96,7 +92,7 @@ def test_the_certificate_claims_no_more_than_holds_under_a_control(
     outcome = run(files, tmp_path, "9", **controls)
     proof, manifest = outcome.measures["certificate"], outcome.manifest
     assert proof["h_min"] == manifest.h_min  # anchors included
-    option = f"--{next(iter(controls)) if 'by' not in controls else 'quota'}"
+    option = next(iter(controls)) if "by" not in controls else "quota"
     assert option in proof["restricted_by"]
     assert f"a free choice without {option}" in proof["text"]
     # The bound is of all sets of that size, so of those that the control allows too.
@@ -222,7 +218,7 @@ class TestExtend:
 
     def test_fewer_rows_than_are_kept_are_refused(self, files: Path, tmp_path: Path) -> None:
         run(files, tmp_path, "15")
-        with pytest.raises(InputError, match="15 rows must be kept and --keep 9 gives 9"):
+        with pytest.raises(InputError, match="15 rows must be kept and `keep` 9 gives 9"):
             extend_selection(
                 saved(tmp_path / "kept.evenly"), [str(files / "new.jsonl")], "9", str(tmp_path / "x.jsonl")
             )
@@ -271,7 +267,7 @@ class TestSlice:
         with pytest.raises(InputError, match="holds 10 rows"):
             slice_selection(saved(tmp_path / "kept.evenly"), "11", str(tmp_path / "cut.jsonl"))
         run(files, tmp_path, "9", by="lang", quota="equal")
-        with pytest.raises(InputError, match="depend on the size"):
+        with pytest.raises(InputError, match="`quota` depends on the size"):
             slice_selection(saved(tmp_path / "kept.evenly"), "3", str(tmp_path / "cut.jsonl"))
 
 
@@ -311,19 +307,19 @@ class TestSplit:
     ("keep", "controls", "match"),
     [
         (None, {}, "say how much to keep"),
-        ("10", {"quota": "equal"}, "need --by FIELD"),
-        ("10", {"quality": "score"}, "needs --floor"),
+        ("10", {"quota": "equal"}, "need `by`"),
+        ("10", {"quality": "score"}, "needs `floor`"),
         ("10", {"quality": "lang", "floor": 1.0}, "not a finite number"),
         ("10", {"by": "nofield", "quota": "equal"}, "no record has a field 'nofield'"),
         ("57", {"by": "lang", "quota": "equal"}, "too few rows for the quota"),
-        ("10", {"avoid": "test.jsonl", "distance": 2.5}, "every row was set aside"),
+        ("10", {"avoid": "test.jsonl", "distance": 2.5}, "every row was excluded"),
         ("10", {"anchors": "wide.npy"}, "have 9 dimensions and the pool has 4"),
         ("tokens:50", {}, "needs a tokenizer"),
         ("10", {"must": ("lang=xx",)}, "no row has this value"),
-        ("3", {"must": ("lang=en",)}, "rows must be kept and --keep 3 gives 3"),
+        ("3", {"must": ("lang=en",)}, "rows must be kept and `keep` 3 gives 3"),
         ("chars:1", {}, "the first pick costs more than the budget"),
         ("10", {"strategy": "best"}, "is not known"),
-        ("10", {"strategy": "random", "dedup": 0.1}, "does not go with --strategy random"),
+        ("10", {"strategy": "random", "dedup": 0.1}, "does not go with `strategy` random"),
     ],
 )
 def test_what_makes_no_sense_is_refused(
@@ -339,33 +335,34 @@ def test_what_makes_no_sense_is_refused(
     assert not (tmp_path / "kept.jsonl").exists()
 
 
-BENDING: dict[str, Any] = {
-    "anchors": "old.jsonl",
-    "must": ("lang=en",),
-    "by": "lang",
-    "quota": "2",
-    "at_least": 1,
-    "density": 0.5,
-    "within": 0.1,
-    "weight": 1.0,
-    "dedup": 0.1,
-    "match_length": True,
+REORDERING: dict[str, dict[str, Any]] = {
+    "anchors": {"anchors": "old.jsonl"},
+    "must": {"must": ("lang=en",)},
+    "by": {"by": "lang", "quota": "2"},
+    "at_least": {"by": "lang", "at_least": 1},
+    "density": {"density": 0.5},
+    "within": {"quality": "score", "within": 0.1},
+    "weight": {"quality": "score", "weight": 1.0},
+    "dedup": {"dedup": 0.1},
+    "match_length": {"match_length": True},
 }
 
 
-@pytest.mark.parametrize("option", BENDING)
+@pytest.mark.parametrize("option", REORDERING)
 @pytest.mark.parametrize(("strategy", "refined"), [("kmeans", False), ("all", False), ("maxmin", True)])
-def test_what_bends_the_order_is_refused_by_name_with_a_rival(
+def test_what_changes_the_order_is_refused_by_name_with_a_rival(
     option: str, strategy: str, refined: bool
 ) -> None:
-    asked = ControlRequest(**{option: BENDING[option]})
-    with pytest.raises(InputError, match=f"^--{option.replace('_', '-')} bends the max-min order"):
-        check_strategy(strategy, asked, "50%", None, refined)
-    check_strategy("maxmin", asked, "50%", None, False)
+    asked = REORDERING[option] | {"keep": "50%"}
+    first = "by" if option == "at_least" else option
+    with pytest.raises(InputError, match=f"^`{first}` changes the max-min order"):
+        Choice.of(**asked, strategy=strategy, refine=refined).check()
+    Choice.of(**asked).check()
 
 
 @pytest.mark.parametrize("keep", [None, "tokens:5k", "chars:900", "distance:0.3", "knee"])
 @pytest.mark.parametrize(("strategy", "refined"), [("random", False), ("all", False), ("maxmin", True)])
 def test_a_rival_keeps_a_number_of_rows(keep: str | None, strategy: str, refined: bool) -> None:
-    with pytest.raises(InputError, match="give --keep a share or a count"):
-        check_strategy(strategy, ControlRequest(guard="5%"), keep, None, refined)
+    options = {} if keep is None else {"keep": keep}
+    with pytest.raises(InputError, match="give `keep` a share or a count"):
+        Choice.of(guard="5%", strategy=strategy, refine=refined, **options).check()

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evenly.controls.request import ControlRequest
+from evenly.controls import CONTROLS
 from evenly.errors import InputError
 from evenly.folder.columns import TextColumn
 from evenly.folder.excluded import EXCLUDED_FILE, EXCLUDED_SCHEMA
@@ -366,10 +366,16 @@ def test_controls_and_rows_set_aside_are_told(tmp_path: Path) -> None:
     assert (avoid.count, len(avoid.rows)) == (20, content.EXCLUDED)
     assert set(range(20, 30)) <= set(content.named_rows(saved).tolist())
     options = Options(
-        controls={"guard": "5%", "avoid": "test.jsonl", "must": ["gold=True"], "match_length": True}
+        controls={
+            "guard": "5%",
+            "avoid": "test.jsonl",
+            "distance": 0.1,
+            "must": ["gold=True"],
+            "match_length": True,
+        }
     )
     found = {
-        "avoid": {"rows": 1319},
+        "avoid": {"rows": 1319, "nearest_left": 0.25},
         "budget": {"unit": "tokens", "amount": 60_000.0, "spent": 59_901},
         "groups": {f"g{number}": {"kept": 1, "pool": 2} for number in range(40)},
     }
@@ -378,11 +384,13 @@ def test_controls_and_rows_set_aside_are_told(tmp_path: Path) -> None:
     asked = with_measures(saved, measures, tmp_path / "asked.evenly", options=options)
     told = dict(content.controls(asked))
     assert told["Loneliest rows excluded"] == "5%"
-    assert told["Rows to stay away from"] == "test.jsonl (1,319 rows)"
+    assert told["Rows to stay away from"] == "test.jsonl"
+    near = "no kept row lies within 0.1 of the 1,319 rows of test.jsonl; the nearest row left is 0.25 away"
+    assert told["Avoid"] == near
     assert told["Rows that must be kept"] == "gold=True"
     assert told["Budget"] == "59,901 of 60,000 tokens spent"
-    assert told["Kept of g0"] == "1 of 2"
-    assert told["Further groups"] == "10, in measures.json"
+    assert told["Groups"].startswith("g0 1 of 2, g1 1 of 2, ")
+    assert told["Groups"].endswith("g29 1 of 2, and 10 more groups")
     assert "measured against a free choice without --guard" in sentence(content.lead(asked))
     page = "".join(page_module.render(asked, 1000, "pca", asked.coordinates))
     assert "20 rows excluded, avoid: too near a row to stay away from" in page
@@ -399,8 +407,9 @@ def test_a_changed_table_of_rows_set_aside_is_one_line(tmp_path: Path) -> None:
         page_module.write_report(folder)
 
 
-def test_every_control_has_a_name_on_the_page() -> None:
-    assert set(content.CONTROLS) == {one.name for one in dataclasses.fields(ControlRequest)}
+def test_every_option_of_a_control_has_a_name_on_the_page() -> None:
+    options = [one for control in CONTROLS for one in dataclasses.fields(control) if one.name != "keep"]
+    assert all(one.metadata["option"].label for one in options)
 
 
 def test_texts_are_read_where_they_lie_in_any_order(tmp_path: Path) -> None:

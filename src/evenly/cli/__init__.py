@@ -15,13 +15,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: what follows ``evenly``; default: what this process was started with.
     """
     from evenly.cli.app import app
+    from evenly.cli.options import as_typed
     from evenly.errors import EvenlyError
 
     try:
         given = None if arguments is None else list(arguments)
         status = app(given, prog_name="evenly", standalone_mode=False)
     except EvenlyError as error:
-        _fail(str(error))
+        _fail(as_typed(str(error)))
     except BrokenPipeError:
         sys.exit(1)
     except Exception as error:

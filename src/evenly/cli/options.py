@@ -4,33 +4,43 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, fields
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
 
-from evenly.request import Option
+from evenly.request import Option, PoolRequest
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
-def takes(**requests: type) -> Callable[[Command], Command]:
+def takes(**requests: type | tuple[type, ...]) -> Callable[[Command], Command]:
     """Gives a command the options of dataclasses: ``@takes(pool=PoolRequest)`` puts one for every field in the place
-    of the parameter ``pool``, and calls the command with the dataclass made of them."""
+    of the parameter ``pool``, and calls the command with the dataclass made of them. Of several dataclasses the
+    command gets those of which an option is used."""
 
     def expand(command: Command) -> Command:
         own = get_type_hints(command, include_extras=True)
         shown: list[inspect.Parameter] = []
         for name, parameter in inspect.signature(command).parameters.items():
             if name in requests:
-                shown += _parameters(requests[name])
+                request = requests[name]
+                for one in request if isinstance(request, tuple) else (request,):
+                    shown += _parameters(one)
             else:
                 shown.append(parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=own[name]))
 
         @functools.wraps(command)
         def call(**given: Any) -> None:
-            made = {name: _made(request, given) for name, request in requests.items()}
+            made: dict[str, Any] = {}
+            for name, request in requests.items():
+                if isinstance(request, tuple):
+                    every = [_made(one, given) for one in request]
+                    made[name] = tuple(one for one in every if one != type(one)())
+                else:
+                    made[name] = _made(request, given)
             command(**given, **made)
 
         call.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
@@ -40,17 +50,39 @@ def takes(**requests: type) -> Callable[[Command], Command]:
     return expand
 
 
+def as_typed(text: str) -> str:
+    """A message of the library, which names arguments in backquotes (`keep`, `guard=5%`), as one types them."""
+    return _NAMED.sub(_typed, text)
+
+
+_NAMED = re.compile(r"`([a-z][a-z_]*)(?:=([^`]*))?`")
+
+
+def _typed(named: re.Match[str]) -> str:
+    name, value = named.groups()
+    own = {field.name: option.flag for field, option in _options(PoolRequest)}
+    flag = own.get(name) or f"--{name.replace('_', '-')}"
+    return flag if value in (None, "True", "False") else f"{flag} {value}"
+
+
+def _options(request: type) -> Iterator[tuple[Field[Any], Option]]:
+    """The fields of a dataclass that are options."""
+    return ((one, one.metadata["option"]) for one in fields(request) if "option" in one.metadata)
+
+
 def _parameters(request: type) -> Iterator[inspect.Parameter]:
     hints = get_type_hints(request)
-    for field in fields(request):
-        option: Option = field.metadata["option"]
+    for field, option in _options(request):
         kind, default = hints[field.name], field.default
+        meaning = as_typed(option.help)
         if option.argument:
-            shown: Any = typer.Argument(help=option.help)
+            shown: Any = typer.Argument(help=meaning)
         else:
             flags = [option.flag or f"--{field.name.replace('_', '-')}"]
-            shown = typer.Option(*flags, help=option.help, rich_help_panel=option.group or None)
-        if get_origin(kind) is not None and (get_origin(kind) is tuple or option.argument):
+            shown = typer.Option(*flags, help=meaning, rich_help_panel=option.group or None)
+        if option.read is not None:
+            kind = str
+        elif get_origin(kind) is tuple or (option.argument and get_origin(kind) is not None):
             kind, default = list[get_args(kind)[0]], default or None  # type: ignore[misc]
         yield inspect.Parameter(
             _name(field),
@@ -58,7 +90,7 @@ def _parameters(request: type) -> Iterator[inspect.Parameter]:
             default=inspect.Parameter.empty
             if default in (MISSING, None) and option.argument
             else not default
-            if _turns_off(field)
+            if _turns_off(option)
             else default,
             annotation=Annotated[kind if default is not None or option.argument else kind | None, shown],
         )
@@ -67,10 +99,12 @@ def _parameters(request: type) -> Iterator[inspect.Parameter]:
 def _made(request: type, given: dict[str, Any]) -> Any:
     """The dataclass from the values of its options, which are taken out of ``given``."""
     values = {}
-    for field in fields(request):
+    for field, option in _options(request):
         value = given.pop(_name(field))
-        if _turns_off(field):
+        if _turns_off(option):
             value = not value
+        if option.read is not None and value is not None:
+            value = option.read(value)
         values[field.name] = tuple(value or ()) if isinstance(field.default, tuple) else value
     return request(**values)
 
@@ -80,6 +114,5 @@ def _name(field: Field[Any]) -> str:
     return (option.flag or field.name).lstrip("-").replace("-", "_")
 
 
-def _turns_off(field: Field[Any]) -> bool:
-    option: Option = field.metadata["option"]
+def _turns_off(option: Option) -> bool:
     return option.flag.startswith("--no-")

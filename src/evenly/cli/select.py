@@ -2,55 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 
-from evenly.cli.options import takes
-from evenly.controls.request import ControlRequest
+from evenly.cli.options import as_typed, takes
+from evenly.controls import CONTROLS
+from evenly.controls.choice import Choice
+from evenly.controls.control import Control
 from evenly.request import PoolRequest
 
-RIVALS = "Other strategies"
 
-
-@takes(pool=PoolRequest, controls=ControlRequest)
+@takes(pool=PoolRequest, controls=CONTROLS, choice=Choice)
 def select(
     pool: PoolRequest,
-    controls: ControlRequest,
     out: Annotated[
         str,
         typer.Option(
             help="Where kept rows go: a file in the sources' own format, or a folder (kept/) for one file per source."
         ),
     ],
-    keep: Annotated[
-        str | None,
-        typer.Option(
-            help="How much to keep: a share (50%), a count (5000), tokens:2M, chars:900k, distance:0.35 (as many as "
-            "lie so far apart) or knee. May be left out where --dedup, --floor, --guard, --avoid or --quota say it."
-        ),
-    ] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(help="First pick: a row number from 0, or random. Default: the row nearest the mean."),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="For --start random and the random sets of the summary.")] = 0,
-    allow_copies: Annotated[
-        bool, typer.Option("--allow-copies", help="Go on with exact copies once distinct rows run out.")
-    ] = False,
-    strategy: Annotated[
-        str,
-        typer.Option(
-            help="maxmin, or a rival to compare with (see evenly strategies); all makes every one of them.",
-            rich_help_panel=RIVALS,
-        ),
-    ] = "maxmin",
-    refine: Annotated[
-        bool,
-        typer.Option(
-            "--refine", help="Spend more time for a larger h_min than greedy reaches.", rich_help_panel=RIVALS
-        ),
-    ] = False,
+    controls: tuple[Control, ...],
+    choice: Choice,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Keep the rows that lie as far apart as possible."""
@@ -58,18 +32,8 @@ def select(
     from evenly.jobs.select import select_sources
     from evenly.selecting.request import SelectRequest
 
-    request = SelectRequest(
-        pool=pool,
-        keep=keep,
-        out=out,
-        start=parse_start(start),
-        seed=seed,
-        allow_copies=allow_copies,
-        controls=controls,
-        strategy=strategy,
-        refine=refine,
-    )
-    if strategy == "all":
+    request = SelectRequest(pool, replace(choice, controls=controls), out)
+    if choice.strategy == "all":
         _select_all(request, json_output)
         return
     with shown_progress(json_output=json_output) as progress:
@@ -113,18 +77,6 @@ def _select_all(request: Any, json_output: bool) -> None:
     console.print(f"one file per arm, and all overlaps in strategies.json, in {request.out}")
 
 
-def parse_start(start: str | None) -> Any:
-    """A row number, "random" or None from the command line."""
-    from evenly.errors import InputError
-
-    if start is None or start == "random":
-        return start
-    try:
-        return int(start)
-    except ValueError:
-        raise InputError(f"--start must be a row number or random; got {start!r}") from None
-
-
 def print_summary(outcome: Any) -> None:
     """What was kept, how even it is, beside the pool and random sets, and what it cost."""
     from rich.console import Console
@@ -136,7 +88,7 @@ def print_summary(outcome: Any) -> None:
     manifest, measures = outcome.manifest, outcome.measures
     console = Console(highlight=False, markup=False, soft_wrap=True)
     for note in outcome.notes():
-        console.print(printable(note, 400))
+        console.print(printable(as_typed(note), 400))
     share = 100.0 * manifest.kept / manifest.pool_rows
     console.print(f"kept {manifest.kept:,} of {manifest.pool_rows:,} rows ({share:.1f} %)", style="bold")
     table = Table("", "rows", "h_min", "fill", "mesh ratio", "exact copies", box=None, pad_edge=False)

@@ -1,0 +1,61 @@
+"""The controls of a selection: one file each, listed in `CONTROLS`.
+
+To add one, write its file and put its class into the list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from evenly.controls.anchors import Anchors
+from evenly.controls.avoid import Avoid
+from evenly.controls.control import Control
+from evenly.controls.dedup import Dedup
+from evenly.controls.density import Density
+from evenly.controls.guard import Guard
+from evenly.controls.keep import Keep
+from evenly.controls.match_length import MatchLength
+from evenly.controls.must import Must
+from evenly.controls.quality import Quality
+from evenly.controls.quota import Quota
+from evenly.errors import InputError
+
+CONTROLS: tuple[type[Control], ...] = (
+    Keep,
+    Anchors,
+    Must,
+    Quality,
+    Avoid,
+    Dedup,
+    Density,
+    Guard,
+    Quota,
+    MatchLength,
+)
+"""In the order in which they work: the first that excludes a row gives the reason, and the guard spares what must
+be kept."""
+
+
+def controls_from(options: Mapping[str, Any]) -> tuple[Control, ...]:
+    """The controls that options ask for, in the order of the list; the inverse of `options_of`.
+
+    Raises:
+        InputError: no control has an option of that name.
+    """
+    left = dict(options)
+    made = []
+    for control in CONTROLS:
+        own = {one.name: left.pop(one.name) for one in fields(control) if one.name in left}
+        if own:
+            made.append(control(**{k: tuple(v) if isinstance(v, list) else v for k, v in own.items()}))
+    if left:
+        known = ", ".join(one.name for control in CONTROLS for one in fields(control))
+        raise InputError(f"no control has the option {next(iter(left))!r}; there are {known}")
+    return tuple(one for one in made if one.asked())
+
+
+def options_of(controls: Iterable[Control]) -> dict[str, Any]:
+    """The options that controls were asked with, by name, as JSON holds them."""
+    return {name: value for control in controls for name, value in control.asked().items()}

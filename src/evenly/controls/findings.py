@@ -1,69 +1,53 @@
-"""What the controls did, in numbers and in words: for the record, ``--json`` and the summary."""
+"""What a selection turned out to be: in numbers for the record and ``--json``, in sentences for people."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from evenly.controls.lengths import length_shift
-from evenly.controls.prepare import Prepared, SetAside
-from evenly.controls.request import ControlRequest
+from evenly.controls.control import Control
+from evenly.controls.prepared import Prepared
 from evenly.folder.excluded import EXCLUDED_SCHEMA
 from evenly.rows.noise import noise_reasons, usual_rows
 from evenly.rows.rows import Rows
-from evenly.types import Float64Array, Selection
+from evenly.types import Int64Array, Selection
 
 FIRST_PICKS = 20
+"""Max-min takes outliers first, so noise shows among so many picks."""
 NOISY_PICKS = 3
 """So many noisy rows among the first picks are worth a warning."""
+LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
+GROUPS_SHOWN = 6
+"""Groups on one line of a terminal."""
 
 
-def findings(asked: ControlRequest, prepared: Prepared, selection: Selection, rows: Rows) -> dict[str, Any]:
-    """What each control did: counts, the length shift, quality kept and dropped, groups, noise among first picks."""
-    controls = prepared.controls
-    found: dict[str, Any] = dict(prepared.facts)
-    found["lengths"] = length_shift(prepared.lengths, selection.rows)
-    found["noise"] = first_noise(rows, selection, len(controls.given))
-    if prepared.set_aside.reasons:
-        found["set_aside"] = prepared.set_aside.counts()
-    if len(controls.given):
-        found["given"] = len(controls.given)
-    if asked.dedup is not None:
-        found["near_copies"] = int((_dropped(selection) & (selection.keeper_distance < asked.dedup)).sum())
-    if controls.quotas is not None:
-        quotas = controls.quotas
-        chosen = np.bincount(quotas.group[selection.rows[len(controls.given) :]], minlength=len(quotas.names))
-        pool = np.bincount(quotas.group, minlength=len(quotas.names))
-        found["groups"] = {
-            name: {"kept": int(kept), "pool": int(held)}
-            for name, kept, held in zip(quotas.names, chosen, pool, strict=True)
-        }
-    if controls.costs is not None:
-        found["budget"] = {
-            "unit": prepared.budget.unit,
-            "amount": prepared.budget.amount,
-            "spent": int(controls.costs[selection.rows].sum()),
-        }
-    if prepared.quality is not None:
-        found["quality"] = _quality(asked, prepared.quality, selection)
+def findings(prepared: Prepared, selection: Selection) -> dict[str, Any]:
+    """What each control did, how lengths shifted, and noise among the first picks. Keys are those of version 0.1.0."""
+    rows = prepared.pool.rows
+    found = {
+        **prepared.facts,
+        "lengths": length_shift(rows.characters, selection.rows),
+        "noise": first_noise(rows, selection, len(prepared.given)),
+    }
+    if prepared.excluded:
+        found["set_aside"] = prepared.excluded_counts()
+    if len(prepared.given):
+        found["given"] = len(prepared.given)
+    for control in prepared.choice.controls:
+        found |= control.found(prepared, selection)
     return found
 
 
-def _dropped(selection: Selection) -> Any:
-    dropped = np.ones(selection.pool_rows, dtype=bool)
-    dropped[selection.rows] = False
-    return dropped
+def length_shift(lengths: Int64Array, kept: Int64Array) -> dict[str, Any]:
+    """Mean and quantiles of the characters of kept rows and of the pool."""
+    return {"levels": list(LEVELS), "kept": _summary(lengths[kept]), "pool": _summary(lengths)}
 
 
-def _quality(asked: ControlRequest, scores: Float64Array, selection: Selection) -> dict[str, Any]:
-    dropped = _dropped(selection)
-    return {
-        "field": asked.quality,
-        "kept_mean": float(scores[selection.rows].mean()),
-        "dropped_mean": float(scores[dropped].mean()) if dropped.any() else None,
-    }
+def _summary(lengths: Int64Array) -> dict[str, Any]:
+    return {"mean": float(lengths.mean()), "quantiles": np.quantile(lengths, LEVELS).tolist()}
 
 
 def first_noise(rows: Rows, selection: Selection, given: int = 0) -> dict[str, Any]:
@@ -82,60 +66,29 @@ def first_noise(rows: Rows, selection: Selection, given: int = 0) -> dict[str, A
     return {"first_picks": len(picks), "noisy": noisy}
 
 
-def set_aside_table(
-    aside: SetAside, selection: Selection, rows: Rows, dedup: float | None
-) -> pa.Table | None:
-    """excluded.parquet: every row that a control kept from being picked, and why; None where there is none.
-
-    Near-copies name the kept row (or anchor) that stands for them.
-    """
-    reasons = dict(aside.reasons)
-    if dedup is not None:
-        near = np.flatnonzero(_dropped(selection) & (selection.keeper_distance < dedup))
-        for row in near.tolist():
-            distance, keeper = selection.keeper_distance[row], int(selection.keeper[row])
-            name = rows.ids[keeper] if keeper < len(rows) else f"anchor {keeper - len(rows) + 1}"
-            reasons.setdefault(row, ("dedup", f"{distance:.6g} from {name}, which is kept"))
+def excluded_table(prepared: Prepared, selection: Selection) -> pa.Table | None:
+    """Every row that a control kept from being picked, and why; None where there is none."""
+    reasons = excluded_rows(prepared, selection)
     if not reasons:
         return None
-    numbers = sorted(reasons)
-    return pa.table(
-        [
-            numbers,
-            [rows.ids[row] for row in numbers],
-            [reasons[row][0] for row in numbers],
-            [reasons[row][1] for row in numbers],
-        ],
-        schema=EXCLUDED_SCHEMA,
-    )
+    numbers, ids = sorted(reasons), prepared.pool.rows.ids
+    columns = [[reasons[row][part] for row in numbers] for part in (0, 1)]
+    return pa.table([numbers, [ids[row] for row in numbers], *columns], schema=EXCLUDED_SCHEMA)
 
 
-def finding_lines(found: dict[str, Any], kept: int) -> list[str]:
-    """One line for each thing a person should know of what the controls did."""
-    lines = []
-    for control, count in found.get("set_aside", {}).items():
-        lines.append(f"{control}: {count:,} rows set aside")
-    if "anchors" in found:
-        lines.append(
-            f"anchors: {found['anchors']['rows']:,} rows of {found['anchors']['name']} count as kept"
-        )
-    if "avoid" in found and found["avoid"]["nearest_left"] is not None:
-        avoid = found["avoid"]
-        lines.append(
-            f"avoid: no kept row lies within {avoid['distance']:g} of the {avoid['rows']:,} rows of "
-            f"{avoid['name']}; the nearest row left is {avoid['nearest_left']:.4g} away"
-        )
-    if "near_copies" in found:
-        lines.append(f"dedup: {found['near_copies']:,} near-copies of kept rows dropped")
-    if "budget" in found:
-        budget = found["budget"]
-        lines.append(
-            f"budget: {budget['spent']:,} of {budget['amount']:,.0f} {budget['unit']} in {kept:,} rows"
-        )
-    if "groups" in found:
-        lines.append(_groups_line(found["groups"]))
-    if "quality" in found:
-        lines.append(_quality_line(found["quality"]))
+def excluded_rows(prepared: Prepared, selection: Selection) -> dict[int, tuple[str, str]]:
+    """Rows that controls excluded before picking or dropped on the way: the reason and what was found."""
+    reasons = dict(prepared.excluded)
+    for control in prepared.choice.controls:
+        for row, detail in control.dropped(prepared, selection).items():
+            reasons.setdefault(row, (next(iter(control.reasons)), detail))
+    return reasons
+
+
+def finding_lines(controls: Iterable[Control], found: Mapping[str, Any]) -> list[str]:
+    """One line for each thing a person should know."""
+    lines = [f"{reason}: {count:,} rows excluded" for reason, count in found.get("set_aside", {}).items()]
+    lines += [f"{term}: {said}" for one in controls for term, said in one.told(found, GROUPS_SHOWN)]
     if "refine" in found:
         was, now = found["refine"]["greedy_h_min"], found["refine"]["h_min"]
         gained = (
@@ -150,22 +103,9 @@ def finding_lines(found: dict[str, Any], kept: int) -> list[str]:
         row, reason = next(iter(noise["noisy"].items()))
         lines.append(
             f"warning: {len(noise['noisy'])} of the first {noise['first_picks']} picks look like noise "
-            f"({row}: {reason}); look at the page, or set the loneliest rows aside with --guard 5%"
+            f"({row}: {reason}); look at the page, or exclude the loneliest rows with `guard=5%`"
         )
     return lines
-
-
-def _groups_line(groups: dict[str, dict[str, int]]) -> str:
-    shown = [f"{name} {counts['kept']:,} of {counts['pool']:,}" for name, counts in list(groups.items())[:6]]
-    more = f", and {len(groups) - 6} more groups" if len(groups) > 6 else ""
-    return f"groups: {', '.join(shown)}{more}"
-
-
-def _quality_line(quality: dict[str, Any]) -> str:
-    line = f"quality: mean {quality['field']} {quality['kept_mean']:.4g} of kept rows"
-    if quality["dropped_mean"] is not None:
-        line += f", {quality['dropped_mean']:.4g} of dropped ones"
-    return line
 
 
 def _length_line(lengths: dict[str, Any]) -> str:

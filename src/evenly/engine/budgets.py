@@ -15,9 +15,6 @@ from evenly.types import Float64Array, Int64Array
 
 Unit = Literal["rows", "tokens", "chars", "distance", "knee"]
 
-ALL = "100%"
-"""What keep is where it is left out: all that quotas, floors and near-copies leave."""
-
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)([kmb]?)", re.IGNORECASE)
 
@@ -47,8 +44,12 @@ class Budget:
         return self.unit in ("tokens", "chars")
 
 
+EVERYTHING = Budget("rows", "100%")
+"""What keep is where it is left out: all that quotas, floors and near-copies leave."""
+
+
 def read_budget(keep: Any) -> Budget:
-    """Reads what ``--keep`` says.
+    """Reads what ``keep`` says.
 
     Args:
         keep: "50%", 0.5, 5000, "tokens:2M", "chars:900k", "distance:0.35" or "knee".

@@ -24,7 +24,7 @@ from evenly.request import PoolRequest
 from evenly.rows.formats import kind_of
 from evenly.rows.rows import Rows
 from evenly.rows.sources import STANDARD_INPUT, read_rows
-from evenly.types import Float64Array, Int64Array, Progress, silent
+from evenly.types import Float64Array, Int64Array, Metric, Progress, Selection, silent
 from evenly.vectors import Cache
 from evenly.vectors.registry import FILE
 
@@ -120,6 +120,18 @@ class SelectionFolder:
         """(k,) float64, the radius of every pick; infinite for a first one."""
         radii = self.radius[self.picks]
         return np.where(np.isnan(radii), np.inf, radii)
+
+    def selection(self) -> Selection:
+        """The order with its cover, as it was made."""
+        return Selection(
+            rows=self.picks,
+            radii=self.radii,
+            keeper=self.keeper,
+            keeper_distance=self.keeper_distance,
+            metric=cast(Metric, self.manifest.metric),
+            asked=self.manifest.asked,
+            exhausted=self.manifest.exhausted,
+        )
 
     # What a person sees
 

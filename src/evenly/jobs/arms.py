@@ -10,7 +10,7 @@ import numpy as np
 
 from evenly.engine.constraints import Controls
 from evenly.engine.greedy import pool_tensor, select, select_prepared
-from evenly.engine.quotas import Quotas, quotas_for
+from evenly.engine.quotas import Quotas, proportional
 from evenly.errors import InputError
 from evenly.train.arms import Arm
 from evenly.train.curves import EVEN_TEST, RANDOM_TEST
@@ -157,7 +157,8 @@ class ArmMaker:
         count = len(self.candidates)
         group = _bins(self.response_tokens) if self.match_length else np.zeros(count, dtype=np.int64)
         names = tuple(f"response length {number}" for number in range(int(group.max()) + 1))
-        return quotas_for(names, group, np.ones(count, bool), count=self.keep, quota="proportional")
+        shares = proportional(np.bincount(group, minlength=len(names)), self.keep)
+        return Quotas(names, group, shares, shares)
 
     def _random(self, seed: int) -> Int64Array:
         quotas = self._quotas()

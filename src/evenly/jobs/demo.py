@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from evenly.controls.choice import Choice
 from evenly.files import one_line_errors, write_atomically
 from evenly.request import PoolRequest
 from evenly.rows.documentation import documentation_rows
@@ -28,5 +29,6 @@ def run_demo(folder: Path, *, limit: int, progress: Progress = silent) -> Record
     with one_line_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / POOL_FILE, "".join(json.dumps(row) + "\n" for row in rows))
-    request = SelectRequest(PoolRequest([str(folder / POOL_FILE)]), "50%", str(folder / KEPT_FILE))
+    pool, out = PoolRequest([str(folder / POOL_FILE)]), str(folder / KEPT_FILE)
+    request = SelectRequest(pool, Choice.of(keep="50%"), out)
     return run_selection(request, progress=progress)

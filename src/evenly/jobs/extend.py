@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from evenly.controls.choice import MAXMIN, Choice, saved_choice
+from evenly.controls.control import used
 from evenly.errors import InputError
 from evenly.folder.manifest import Manifest
 from evenly.folder.selection import SelectionFolder
@@ -71,13 +73,11 @@ def extend_selection(
         InputError: the sources changed, vectors cannot be made for new rows, quotas, or fewer rows than are kept.
     """
     folder = SelectionFolder.open(saved.folder)
+    choice = _carried(saved_choice(folder.manifest, keep=keep))
     _check_extendable(folder.manifest)
     pool = folder.pool_request(saved.source, **saved.working)
     pool = replace(pool, sources=[*pool.sources, *new_sources])
-    request = SelectRequest.again(folder, pool, keep, out)
-    # The must-keep rows are among the picks already.
-    request = replace(request, controls=replace(request.controls, must=()))
-    outcome = run_selection(request, saved=folder, progress=progress)
+    outcome = run_selection(SelectRequest(pool, choice, out), saved=folder, progress=progress)
     return _extension(folder, outcome)
 
 
@@ -87,8 +87,14 @@ def _check_extendable(manifest: Manifest) -> None:
             "the vectors of the saved rows came from a file, so new rows have none; select over old and new rows "
             "with --anchors kept.npy, the vectors of the rows kept so far"
         )
-    if any(name in manifest.options.controls for name in ("quota", "at_least", "match_length")):
-        raise InputError("quotas share out the whole size; select over old and new rows with them instead")
+
+
+def _carried(choice: Choice) -> Choice:
+    """The choice of a selection that goes on from a saved one, whatever strategy made that."""
+    for name in used(choice.controls, "sized"):
+        raise InputError(f"`{name}` shares out the whole size; select over old and new rows with it instead")
+    controls = tuple(one for one in (control.carried() for control in choice.controls) if one is not None)
+    return replace(choice, controls=controls, start=None, strategy=MAXMIN, refine=False)
 
 
 def _extension(folder: SelectionFolder, outcome: Recorded) -> Extension:

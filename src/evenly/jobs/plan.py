@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evenly.engine.budgets import read_budget
 from evenly.opened import check_request, read_pool
 from evenly.planning import Plan, plan_rows
 from evenly.request import PoolRequest
@@ -15,4 +16,6 @@ def plan_sources(request: PoolRequest, keep: str, *, progress: Progress = silent
         InputError: something cannot be used, or what is asked fits nowhere.
     """
     check_request(request)
-    return plan_rows(request, keep, read_pool(request, progress=progress))
+    budget = read_budget(keep)
+    rows = read_pool(request, progress=progress)
+    return plan_rows(request, budget.count(len(rows)), rows)

@@ -33,7 +33,8 @@ def select_sources(
 
     def tell(rows: Rows) -> None:
         if announce is not None and len(rows) >= LONG_ROWS:
-            for line in plan_rows(request.pool, request.keep, rows).lines():
+            picks = request.choice.budget.count(len(rows))
+            for line in plan_rows(request.pool, picks, rows).lines():
                 announce(line)
 
     return run_selection(request, stdin=stdin, before_long_work=tell, progress=progress)

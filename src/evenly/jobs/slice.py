@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from evenly.controls.findings import findings, set_aside_table
-from evenly.controls.lengths import token_counts
-from evenly.controls.verify import prepare_again
-from evenly.engine.budgets import Budget, affordable, far_enough, read_budget
-from evenly.engine.greedy import Start
+from evenly.controls.choice import Choice, saved_choice
+from evenly.controls.control import used
+from evenly.controls.findings import excluded_table, findings
+from evenly.controls.keep import Keep
+from evenly.controls.prepared import prepare
+from evenly.engine.budgets import Budget, affordable, far_enough
 from evenly.engine.knee import knee
 from evenly.engine.orders import selection_of
 from evenly.errors import InputError
@@ -73,8 +74,10 @@ def slice_selection(
             take the place of the saved order.
     """
     folder = SelectionFolder.open(saved.folder)
-    budget = read_budget(keep)
-    _check_nested(folder.manifest)
+    asked = Keep(keep, tokenizer)
+    tokens = tokenizer if asked.budget.unit == "tokens" else None
+    choice = saved_choice(folder.manifest, keep=keep, tokenizer=tokens)
+    _check_nested(choice)
     if selection_folder(out).resolve() == folder.path.resolve():
         raise InputError(f"{out} has its record in {folder.path}, the order that is cut; name another file")
     check_folder(selection_folder(out))
@@ -85,21 +88,11 @@ def slice_selection(
         rows = read_pool(pool, progress=progress)
     folder.check_sources(rows)
     check_output(rows, out)
-    count = _prefix(folder, budget, rows, tokenizer)
+    count = _prefix(folder, asked, rows)
     if count < max(1, folder.manifest.options.given):
-        raise InputError(f"keep {budget.text} is fewer rows than the order must begin with; raise --keep")
-    request = SelectRequest.again(folder, pool, keep, out)
-    controls = replace(request.controls, tokenizer=tokenizer if budget.unit == "tokens" else None)
-    request = replace(request, start=_start(folder.manifest), controls=controls)
-    written = _record(request, folder, count, rows, watch, progress)
+        raise InputError(f"`keep` {keep} is fewer rows than the order must begin with; raise it")
+    written = _record(SelectRequest(pool, choice, out), folder, count, rows, watch, progress)
     return Slice(count, len(folder.picks), written.h_min, written.outputs)
-
-
-def _start(manifest: Manifest) -> Start:
-    """The start that leads to the rule that a manifest records."""
-    if manifest.start_rule == "row":
-        return manifest.start
-    return "random" if manifest.start_rule == "random" else None
 
 
 def _record(
@@ -116,28 +109,21 @@ def _record(
         with watch.time("embed"):
             pool = opened.enter_context(open_pool(request.pool, rows, progress=progress))
         with watch.time("select"):
-            changed = {"controls": request.controls.asked(), "keep_left_out": False}
-            options = manifest.options.model_copy(update=changed)
-            shorter = manifest.model_copy(update={"keep": request.keep, "options": options})
-            prepared = prepare_again(shorter, pool, picks)
-            anchors = prepared.controls.anchors
-            selection = selection_of(pool.points.tensor, picks, pool.metric, anchors=anchors)
-            facts = findings(request.controls, prepared, selection, rows)
-            excluded = set_aside_table(prepared.set_aside, selection, rows, request.controls.dedup)
-    made = Made(pool, selection, facts, excluded)
+            prepared = prepare(request.choice, pool, picks[: manifest.options.given])
+            selection = selection_of(pool.points.tensor, picks, pool.metric, anchors=prepared.anchors)
+    made = Made(pool, selection, findings(prepared, selection), excluded_table(prepared, selection))
     return record(request, made, manifest.options.given > 0, watch, progress).manifest
 
 
-def _check_nested(manifest: Manifest) -> None:
-    sized = [name for name in ("quota", "at_least", "match_length") if name in manifest.options.controls]
-    if sized:
-        raise InputError(f"quotas (--{sized[0].replace('_', '-')}) depend on the size kept; select again")
-    if manifest.options.strategy or manifest.options.refine:
+def _check_nested(choice: Choice) -> None:
+    for name in used(choice.controls, "sized"):
+        raise InputError(f"`{name}` depends on the size kept; select again with the other size")
+    if not choice.picks_farthest:
         raise InputError("only the greedy max-min order is nested; select again with the other size")
 
 
-def _prefix(folder: SelectionFolder, budget: Budget, rows: Rows, tokenizer: str | None) -> int:
-    manifest, picks, radii = folder.manifest, folder.picks, folder.radii
+def _prefix(folder: SelectionFolder, keep: Keep, rows: Rows) -> int:
+    manifest, picks, radii, budget = folder.manifest, folder.picks, folder.radii, keep.budget
     if budget.unit == "knee":
         return knee(np.minimum.accumulate(radii))
     if budget.unit == "rows":
@@ -148,10 +134,7 @@ def _prefix(folder: SelectionFolder, budget: Budget, rows: Rows, tokenizer: str 
     if budget.unit == "distance":
         count = far_enough(radii, budget.amount)
     else:
-        costs = rows.characters
-        if budget.unit == "tokens":
-            costs = token_counts(rows, tokenizer, manifest.encoder.name)
-        count = affordable(costs[picks], budget.amount)
+        count = affordable(keep.costs(rows, manifest.encoder.name)[picks], budget.amount)
     if count == len(picks) and not manifest.exhausted and count < len(rows):
         raise _too_short(budget, len(picks))
     return count
@@ -159,6 +142,6 @@ def _prefix(folder: SelectionFolder, budget: Budget, rows: Rows, tokenizer: str 
 
 def _too_short(budget: Budget, saved: int) -> InputError:
     return InputError(
-        f"the saved order holds {saved:,} rows and keep {budget.text} asks for more; select again with a larger "
-        "--keep (it goes on from the cached picks)"
+        f"the saved order holds {saved:,} rows and `keep` {budget.text} asks for more; select again with a "
+        "larger one (it goes on from the cached picks)"
     )

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from evenly.controls.prepare import Prepared, prepare_controls
+from evenly.controls.choice import ALL_STRATEGIES
+from evenly.controls.prepared import prepare
 from evenly.errors import InputError, MissingExtraError
 from evenly.files import one_line_errors, write_atomically
 from evenly.measures.diversity import vendi_score
@@ -19,9 +20,9 @@ from evenly.opened import OpenedPool, open_pool, read_pool
 from evenly.records import OutputRecord
 from evenly.rows.parts import part_place
 from evenly.rows.writing import check_output, write_rows
-from evenly.selecting.picking import ALL_STRATEGIES
+from evenly.selecting.picking import pick
 from evenly.selecting.request import SelectRequest
-from evenly.selecting.run import check_selecting, picker_of
+from evenly.selecting.run import check_selecting
 from evenly.strategies import STRATEGIES
 from evenly.types import Int64Array, Progress, Selection, silent
 
@@ -76,11 +77,11 @@ def select_all(request: SelectRequest, progress: Progress = silent) -> AllStrate
     Raises:
         InputError: as for one strategy, or ``out`` is no folder.
     """
-    if request.strategy != ALL_STRATEGIES:
-        raise InputError(f"every strategy is asked for by strategy all; got {request.strategy}")
+    if request.choice.strategy != ALL_STRATEGIES:
+        raise InputError(f"every strategy is asked for by strategy all; got {request.choice.strategy}")
     check_selecting(request)
     if not request.out.endswith("/") and not Path(request.out).is_dir():
-        raise InputError("--strategy all writes one arm per strategy: give --out a folder, e.g. arms/")
+        raise InputError("`strategy=all` writes one arm per strategy: give `out` a folder, e.g. arms/")
     rows = read_pool(request.pool, progress=progress)
     places = {name: part_place(request.out, name, rows) for name in STRATEGIES}
     with one_line_errors(Path(request.out)):
@@ -92,19 +93,19 @@ def select_all(request: SelectRequest, progress: Progress = silent) -> AllStrate
     missing: dict[str, str] = {}
     outputs: list[OutputRecord] = []
     with open_pool(request.pool, rows, progress=progress) as pool:
-        prepared = prepare_controls(request.controls, request.keep, pool)
-        picker = replace(picker_of(request, pool), use_saved=False, allow_copies=True)
+        prepared = prepare(request.choice, pool)
         for name in STRATEGIES:
             started = time.perf_counter()
             try:
-                selection = replace(picker, strategy=name).pick(prepared, progress).selection
+                choice = replace(request.choice, strategy=name, allow_copies=True)
+                selection = pick(replace(prepared, choice=choice), use_saved=False, progress=progress)
             except MissingExtraError as error:
                 missing[name] = str(error)
                 continue
             seconds = time.perf_counter() - started
             picks[name] = selection.rows
             outputs += write_rows(rows, selection.sorted_rows(), places[name])
-            measured[name] = _measured(selection, pool, prepared, seconds)
+            measured[name] = _measured(selection, pool, seconds)
     arms = [
         ArmMeasures(strategy=name, overlap=_overlap(name, picks), **values)
         for name, values in measured.items()
@@ -115,14 +116,14 @@ def select_all(request: SelectRequest, progress: Progress = silent) -> AllStrate
     return result
 
 
-def _measured(selection: Selection, pool: OpenedPool, prepared: Prepared, seconds: float) -> dict[str, Any]:
+def _measured(selection: Selection, pool: OpenedPool, seconds: float) -> dict[str, Any]:
     return {
         "rows": len(selection),
         "h_min": selection.h_min if np.isfinite(selection.h_min) else None,
         "fill": selection.fill,
         "mesh_ratio": selection.mesh_ratio if np.isfinite(selection.mesh_ratio) else None,
         "vendi": vendi_score(pool.points.tensor[torch.from_numpy(selection.rows)]),
-        "mean_length": float(prepared.lengths[selection.rows].mean()),
+        "mean_length": float(pool.rows.characters[selection.rows].mean()),
         "seconds": round(seconds, 2),
     }
 

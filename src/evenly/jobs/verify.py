@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from evenly.controls.verify import prepare_again, promise_checks, rule_of
+from evenly.controls.choice import saved_choice
+from evenly.controls.prepared import prepare
+from evenly.controls.verify import promise_checks, rule_of
 from evenly.errors import InputError
 from evenly.files import file_sha256
 from evenly.folder.manifest import Manifest
@@ -178,8 +180,8 @@ def _vectors_check(same: bool) -> Check:
 
 def _order_checks(folder: SelectionFolder, pool: OpenedPool, same: bool) -> list[Check]:
     manifest, picks = folder.manifest, folder.picks
-    prepared = prepare_again(manifest, pool, picks)
-    anchors = prepared.controls.anchors
+    prepared = prepare(saved_choice(manifest), pool, picks[: manifest.options.given])
+    anchors = prepared.anchors
     checks = verify_order(
         pool.points.vectors,
         picks,
@@ -188,7 +190,7 @@ def _order_checks(folder: SelectionFolder, pool: OpenedPool, same: bool) -> list
         start_rule=manifest.start_rule if same else "row",
         metric=manifest.metric,
         anchors=None if anchors is None else anchors.numpy(),
-        rule=rule_of(manifest, prepared, picks),
+        rule=rule_of(prepared, picks),
         keeper=folder.keeper,
         keeper_distance=folder.keeper_distance,
         h_min=manifest.h_min,

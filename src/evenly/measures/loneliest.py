@@ -14,17 +14,19 @@ import torch
 from torch import Tensor
 
 from evenly.engine.copies import first_equal_rows
-from evenly.engine.guard import lonely_rows
 from evenly.engine.images import Images
 from evenly.engine.neighbours import nearest
 from evenly.engine.within import rows_beyond
 from evenly.measures.exact import RowSet
 from evenly.types import Float64Array, Int64Array
 
+NEIGHBOURS = 10
+"""The neighbour whose distance says how lonely a row is: enough that a handful of odd rows still look lonely."""
+
 _SAMPLE = 1024
 
 
-def neighbour_radius(vectors: Tensor, neighbours: int) -> Float64Array:
+def neighbour_radius(vectors: Tensor, neighbours: int = NEIGHBOURS) -> Float64Array:
     """Distance of every row to its k-th nearest distinct row.
 
     Args:
@@ -38,7 +40,7 @@ def neighbour_radius(vectors: Tensor, neighbours: int) -> Float64Array:
     return _radius(images, np.arange(len(images)), neighbours)[place]
 
 
-def loneliest(vectors: Tensor, share: float, neighbours: int) -> tuple[Int64Array, Float64Array]:
+def loneliest(vectors: Tensor, share: float, neighbours: int = NEIGHBOURS) -> tuple[Int64Array, Float64Array]:
     """The rows whose k-th nearest distinct row is farthest.
 
     Args:
@@ -62,6 +64,14 @@ def loneliest(vectors: Tensor, share: float, neighbours: int) -> tuple[Int64Arra
         if len(rows) == len(images) or (found > limit).all():
             return lonely, found
         rows = np.arange(len(images))
+
+
+def lonely_rows(radius: Float64Array, share: float) -> Int64Array:
+    """The loneliest rows: (N,) distances to the k-th nearest distinct row, to (floor(share N),) int64 rows.
+
+    The largest distance first, the lowest row number among equals.
+    """
+    return np.lexsort((np.arange(len(radius)), -radius))[: math.floor(share * len(radius) + 1e-9)]
 
 
 def _distinct(vectors: Tensor) -> tuple[Images, Int64Array]:

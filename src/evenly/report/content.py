@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from evenly.controls import CONTROLS, controls_from
 from evenly.folder.manifest import Manifest
 from evenly.folder.selection import SelectionFolder
 from evenly.folder.view import VIEW_CHARACTERS
@@ -20,31 +21,6 @@ PAIRS = 5
 LONELIEST = 5
 EXCLUDED = 10
 GROUPS = 30
-
-CONTROLS = {
-    "anchors": "Rows that count as kept",
-    "avoid": "Rows to stay away from",
-    "distance": "By at least",
-    "must": "Rows that must be kept",
-    "by": "Groups by",
-    "quota": "Quota",
-    "at_least": "At least, from each group",
-    "guard": "Loneliest rows excluded",
-    "density": "Density dial, 0 to 1",
-    "quality": "Scores",
-    "floor": "Lowest score",
-    "within": "Distances equal within",
-    "weight": "Power of the score",
-    "dedup": "Near-copies closer than",
-    "match_length": "Pool's lengths kept",
-    "tokenizer": "Tokenizer",
-}
-REASONS = {
-    "guard": "among the loneliest",
-    "avoid": "too near a row to stay away from",
-    "floor": "score too low",
-    "dedup": "near-copy of a kept row",
-}
 
 
 @dataclass(frozen=True)
@@ -231,47 +207,25 @@ def loneliest(saved: SelectionFolder) -> list[Pair]:
 
 def controls(saved: SelectionFolder) -> list[tuple[str, str]]:
     """What was asked for beyond how much to keep, and what it came to, as terms and values."""
-    found = saved.measures.get("controls", {})
+    made = controls_from(saved.manifest.options.controls | {"keep": saved.manifest.keep})
     facts = []
-    for name, asked in saved.manifest.options.controls.items():
-        value = (
-            ", ".join(map(str, asked)) if isinstance(asked, list) else "yes" if asked is True else str(asked)
-        )
-        if name in ("anchors", "avoid") and name in found:
-            value += f" ({found[name]['rows']:,} rows)"
-        facts.append((CONTROLS.get(name, name), value))
-    if "budget" in found:
-        budget = found["budget"]
-        facts.append(("Budget", f"{budget['spent']:,} of {budget['amount']:,.0f} {budget['unit']} spent"))
-    if "quality" in found:
-        facts.append(("Mean score", _scores(found["quality"])))
-    groups = list(found.get("groups", {}).items())
-    facts += [(f"Kept of {name}", f"{of['kept']:,} of {of['pool']:,}") for name, of in groups[:GROUPS]]
-    if len(groups) > GROUPS:
-        facts.append(("Further groups", f"{len(groups) - GROUPS:,}, in measures.json"))
+    for control in made:
+        facts += control.labelled()
+        told = control.told(saved.measures.get("controls", {}), GROUPS)
+        facts += [(term.capitalize(), said) for term, said in told]
     return [(visible(term), visible(value)) for term, value in facts]
-
-
-def _scores(quality: dict[str, Any]) -> str:
-    value = f"{quantity(_number(quality['kept_mean']))} of kept rows"
-    if quality["dropped_mean"] is not None:
-        value += f", {quantity(_number(quality['dropped_mean']))} of dropped ones"
-    if quality.get("h_min") is not None and quality.get("h_min_without") is not None:  # of version 0.1.0
-        value += (
-            f"; h_min {quantity(quality['h_min'])}, without the scores {quantity(quality['h_min_without'])}"
-        )
-    return value
 
 
 def excluded(saved: SelectionFolder) -> list[Excluded]:
     """Rows that controls kept from being picked, by control, with the first of each."""
+    said = {name: words for control in CONTROLS for name, words in control.reasons.items()}
     table = saved.excluded.to_pydict()
     by_reason: dict[str, list[int]] = {}
     for place, reason in enumerate(table["reason"]):
         by_reason.setdefault(reason, []).append(place)
     return [
         Excluded(
-            f"{visible(reason)}: {REASONS[reason]}" if reason in REASONS else visible(reason),
+            f"{visible(reason)}: {said[reason]}" if reason in said else visible(reason),
             len(places),
             [(row(saved, table["row"][at]), visible(table["detail"][at])) for at in places[:EXCLUDED]],
         )

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from evenly.engine.budgets import ALL
+from evenly.controls import options_of
+from evenly.controls.choice import MAXMIN, Choice
 from evenly.files import new_files
 from evenly.folder.excluded import EXCLUDED_FILE, write_excluded
 from evenly.folder.manifest import Manifest, Options, write_manifest
@@ -21,7 +22,6 @@ from evenly.folder.view import VIEW_FILE, write_view
 from evenly.records import OutputRecord
 from evenly.report.page import write_report
 from evenly.rows.writing import write_rows
-from evenly.selecting.picking import MAXMIN
 from evenly.selecting.request import Made, SelectRequest, Stopwatch
 from evenly.types import Int64Array
 
@@ -66,7 +66,7 @@ def _manifest(
     outputs: list[OutputRecord],
     watch: Stopwatch,
 ) -> Manifest:
-    selection, pool = made.selection, made.pool
+    selection, pool, choice = made.selection, made.pool, request.choice
     return Manifest(
         evenly=version("evenly"),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -76,14 +76,14 @@ def _manifest(
         text=request.pool.text,
         part=request.pool.part,
         metric=selection.metric,
-        keep=request.keep or ALL,
+        keep=choice.budget.text,
         asked=selection.asked,
         kept=len(selection),
         pool_rows=selection.pool_rows,
         start=int(selection.rows[0]),
-        start_rule=_start_rule(request, made),
-        seed=request.seed,
-        allow_copies=request.allow_copies,
+        start_rule=_start_rule(choice, made),
+        seed=choice.seed,
+        allow_copies=choice.allow_copies,
         exhausted=selection.exhausted,
         h_min=selection.h_min if np.isfinite(selection.h_min) else None,
         fill=selection.fill,
@@ -96,22 +96,23 @@ def _manifest(
     )
 
 
-def _start_rule(request: SelectRequest, made: Made) -> str:
+def _start_rule(choice: Choice, made: Made) -> str:
     if "anchors" in made.findings or "given" in made.findings:
         return "given"
-    if request.strategy != MAXMIN or request.refine:
+    if not choice.picks_farthest:
         return "strategy"
-    if isinstance(request.start, int):
+    if isinstance(choice.start, int):
         return "row"
-    return "nearest-mean" if request.start is None else "random"
+    return "nearest-mean" if choice.start is None else "random"
 
 
 def _options(request: SelectRequest, made: Made) -> Options:
+    choice, controls = request.choice, options_of(request.choice.controls)
     return Options(
         split=request.pool.split,
-        controls=request.controls.asked(),
+        keep_left_out=controls.pop("keep", None) is None,  # keep has a place of its own
+        controls=controls,
         given=made.findings.get("given", 0),
-        strategy=request.strategy if request.strategy != MAXMIN else None,
-        refine=request.refine,
-        keep_left_out=request.keep is None,
+        strategy=choice.strategy if choice.strategy != MAXMIN else None,
+        refine=choice.refine,
     )

@@ -10,13 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from evenly.controls.request import ControlRequest
-from evenly.engine.greedy import Start
-from evenly.folder.selection import SelectionFolder
+from evenly.controls.choice import Choice
 from evenly.measures.evenness import RANDOM_DRAWS
 from evenly.opened import OpenedPool
 from evenly.request import PoolRequest
-from evenly.selecting.picking import MAXMIN
 from evenly.types import Selection
 
 
@@ -25,28 +22,9 @@ class SelectRequest:
     """What `evenly select` was asked for. See the command's help for each."""
 
     pool: PoolRequest
-    keep: str | None
+    choice: Choice
     out: str
-    start: Start = None
-    seed: int = 0
-    allow_copies: bool = False
     random_draws: int = RANDOM_DRAWS
-    controls: ControlRequest = field(default_factory=ControlRequest)
-    strategy: str = MAXMIN
-    refine: bool = False
-
-    @staticmethod
-    def again(folder: SelectionFolder, pool: PoolRequest, keep: str, out: str) -> SelectRequest:
-        """What a saved selection was asked for, over another pool, with another size and place."""
-        manifest = folder.manifest
-        return SelectRequest(
-            pool=pool,
-            keep=keep,
-            out=out,
-            seed=manifest.seed,
-            allow_copies=manifest.allow_copies,
-            controls=ControlRequest.read(manifest.options.controls),
-        )
 
 
 @dataclass

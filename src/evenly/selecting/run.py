@@ -8,24 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from evenly.checks import check_int
-from evenly.controls.findings import finding_lines, findings, set_aside_table
-from evenly.controls.prepare import Prepared, prepare_controls
-from evenly.controls.request import check_controls
-from evenly.engine.budgets import ALL, read_budget
+from evenly.controls.choice import Choice
+from evenly.controls.control import used
+from evenly.controls.findings import excluded_table, finding_lines, findings
+from evenly.controls.prepared import prepare
 from evenly.engine.orders import selection_of
 from evenly.folder.manifest import Manifest
 from evenly.folder.place import check_folder, selection_folder
 from evenly.folder.selection import SelectionFolder
 from evenly.measures.evenness import measured
 from evenly.measures.result import plain
-from evenly.opened import OpenedPool, check_request, open_pool, read_pool
+from evenly.opened import check_request, open_pool, read_pool
 from evenly.rows.rows import Rows
 from evenly.rows.writing import check_output
-from evenly.selecting.picking import MAXMIN, Picker, check_strategy
+from evenly.selecting.picking import pick, refined
 from evenly.selecting.record import write_record
 from evenly.selecting.request import Made, SelectRequest, Stopwatch
-from evenly.types import Int64Array, Progress, Selection, silent
+from evenly.types import Progress, silent
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +32,14 @@ class Recorded:
     """A selection on disk, with what it was made on.
 
     Attributes:
+        request: what was asked for.
         manifest: as written.
         folder: the selection folder.
         measures: as written to measures.json.
         made: the selection and its pool.
     """
 
+    request: SelectRequest
     manifest: Manifest
     folder: Path
     measures: dict[str, Any]
@@ -65,20 +66,20 @@ class Recorded:
 
     def notes(self) -> list[str]:
         """Lines a person should read: the forms recognised, long rows, what the controls did, exhausted copies."""
-        manifest, pool = self.manifest, self.made.pool
+        manifest, pool, choice = self.manifest, self.made.pool, self.request.choice
         notes = [f"{source.name}: {source.rows:,} rows, {source.form}" for source in manifest.sources]
         if pool.note:
             notes.append(pool.note)
-        if manifest.exhausted and not manifest.options.keep_left_out:
-            notes.append(_exhausted(manifest))
-        return notes + finding_lines(self.made.findings, manifest.kept)
+        if manifest.exhausted and "keep" in choice.options:
+            notes.append(_exhausted(manifest, choice))
+        return notes + finding_lines(choice.controls, self.made.findings)
 
 
-def _exhausted(manifest: Manifest) -> str:
+def _exhausted(manifest: Manifest, choice: Choice) -> str:
     asked, kept = f"{manifest.asked:,}", f"{manifest.kept:,}"
     if manifest.allow_copies:
         return f"asked {asked}: distinct rows ran out, the rest are exact copies (radius 0)"
-    if manifest.options.controls or read_budget(manifest.keep).unit != "rows":
+    if manifest.options.controls or choice.budget.unit != "rows":
         return f"asked {manifest.keep}: no further row is distinct and meets the controls, kept {kept}"
     return f"asked {asked}, only {kept} distinct rows, kept {kept}"
 
@@ -90,15 +91,7 @@ def check_selecting(request: SelectRequest) -> None:
         InputError: says which option needs which, or which exclude one another and why.
     """
     check_request(request.pool)
-    check_int(request.seed, "seed", at_least=0)
-    check_controls(
-        request.controls,
-        request.keep,
-        request.start,
-        request.allow_copies,
-        scores_alone=request.strategy != MAXMIN,
-    )
-    check_strategy(request.strategy, request.controls, request.keep, request.start, request.refine)
+    request.choice.check()
 
 
 def run_selection(
@@ -130,58 +123,38 @@ def run_selection(
             saved.check_sources(rows)
         check_output(rows, request.out)
         check_folder(selection_folder(request.out))
-        read_budget(request.keep or ALL).count(len(rows))
+        request.choice.budget.count(len(rows))
     before_long_work(rows)
     with ExitStack() as opened:
         with watch.time("embed"):
             pool = opened.enter_context(open_pool(request.pool, rows, progress=progress))
         with watch.time("select"):
-            prepared = prepare_controls(request.controls, request.keep, pool, given)
-            picked = picker_of(request, pool).pick(prepared, progress)
-            facts = {**found_by_controls(request, prepared, picked.selection, pool, given), **picked.facts}
-    table = set_aside_table(prepared.set_aside, picked.selection, rows, request.controls.dedup)
-    return record(request, Made(pool, picked.selection, facts, table), given is not None, watch, progress)
-
-
-def picker_of(request: SelectRequest, pool: OpenedPool) -> Picker:
-    """What picks from a pool as a request says."""
-    return Picker(
-        pool,
-        request.start,
-        request.seed,
-        request.allow_copies,
-        strategy=request.strategy,
-        refine=request.refine,
-    )
-
-
-def found_by_controls(
-    request: SelectRequest,
-    prepared: Prepared,
-    selection: Selection,
-    pool: OpenedPool,
-    given: Int64Array | None,
-) -> dict[str, Any]:
-    """What the controls did; over a selection that is extended, the fill of what was kept before too."""
-    facts = findings(request.controls, prepared, selection, pool.rows)
-    if given is not None:
-        facts["fill_of_given"] = selection_of(pool.points.tensor, given, pool.metric).fill
-    return facts
+            prepared = prepare(request.choice, pool, given)
+            greedy = pick(prepared, progress=progress)
+            selection = refined(prepared, greedy, progress) if request.choice.refine else greedy
+            found = findings(prepared, selection)
+            if request.choice.refine:
+                found["refine"] = {"greedy_h_min": greedy.h_min, "h_min": selection.h_min}
+            if given is not None:
+                found["fill_of_given"] = selection_of(pool.points.tensor, given, pool.metric).fill
+    made = Made(pool, selection, found, excluded_table(prepared, selection))
+    return record(request, made, given is not None, watch, progress)
 
 
 def record(
     request: SelectRequest, made: Made, extended: bool, watch: Stopwatch, progress: Progress = silent
 ) -> Recorded:
     """Measures a selection and writes its rows and its folder."""
+    kept_before = ("rows kept before",) if extended else ()
     with watch.time("measure"):
         measures, proof = measured(
             made.pool.points.vectors,
             made.selection,
             draws=request.random_draws,
-            seed=request.seed,
-            restricted_by=request.controls.restricting(extended),
+            seed=request.choice.seed,
+            restricted_by=kept_before + used(request.choice.controls, "restricting"),
             progress=progress,
         )
         measures["controls"] = made.findings
     manifest = write_record(request, made, measures, proof.parts, watch)
-    return Recorded(manifest, selection_folder(request.out), measures, made)
+    return Recorded(request, manifest, selection_folder(request.out), measures, made)

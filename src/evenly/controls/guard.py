@@ -1,0 +1,65 @@
+"""``guard``: the loneliest rows, which are noise more often than not, are excluded."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from evenly.controls.control import EXCLUDED, Control
+from evenly.errors import InputError
+from evenly.request import option
+from evenly.types import metric_distance
+
+if TYPE_CHECKING:
+    from evenly.controls.choice import Choice
+    from evenly.controls.prepared import Prepared
+
+
+@dataclass(frozen=True)
+class Guard(Control):
+    """Excludes a share of the rows by the distance to their 10th neighbour; rows that must be kept are spared."""
+
+    bounding = restricting = ("guard",)
+    reasons: ClassVar = {"guard": "among the loneliest"}
+
+    guard: str | None = option(
+        None,
+        "Exclude the loneliest share of rows (5%), by the distance to their 10th neighbour.",
+        group=EXCLUDED,
+        label="Loneliest rows excluded",
+    )
+
+    def check(self, choice: Choice) -> None:
+        self._share()
+
+    def exclude(self, prepared: Prepared) -> None:
+        from evenly.measures.loneliest import NEIGHBOURS, loneliest, lonely_rows
+
+        points, share = prepared.pool.points, self._share()
+        if prepared.choice.options.get("density"):  # which needs the distances of all rows
+            radius = prepared.pool.neighbour_radius
+            lonely = lonely_rows(radius, share)
+            far = radius[lonely]
+        else:
+            lonely, far = loneliest(points.tensor, share)
+        spared = np.isin(lonely, prepared.given)
+        shown = metric_distance(np.square(far[~spared]), points.metric)
+        prepared.exclude(
+            lonely[~spared],
+            "guard",
+            [f"among the {self.guard} loneliest: neighbour {NEIGHBOURS} is {one:.4g} away" for one in shown],
+        )
+
+    def _share(self) -> float:
+        """A share in [0, 1) from "5%" or "0.05"."""
+        text = str(self.guard)
+        try:
+            share = float(text[:-1]) / 100.0 if text.endswith("%") else float(text)
+        except ValueError:
+            share = math.nan
+        if not 0.0 <= share < 1.0:
+            raise InputError(f"`guard` must be a share of the rows, for example 5% or 0.05; got {text!r}")
+        return share

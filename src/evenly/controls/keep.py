@@ -1,0 +1,138 @@
+"""``keep``: how much."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evenly.controls.control import Control, Told, refuse
+from evenly.controls.dedup import apart_check
+from evenly.engine.budgets import EVERYTHING, Budget, read_budget
+from evenly.errors import InputError
+from evenly.request import option
+from evenly.types import Int64Array
+
+if TYPE_CHECKING:
+    from evenly.controls.choice import Choice
+    from evenly.controls.prepared import Prepared
+    from evenly.measures.verify import Check
+    from evenly.rows.rows import Rows
+    from evenly.types import Selection
+
+_AT_ONCE = 1024
+"""Texts that are counted together: enough for all cores, and little memory."""
+
+
+@dataclass(frozen=True)
+class Keep(Control):
+    """A number of rows, or a budget that the order is cut to."""
+
+    keep: str | None = option(
+        None,
+        "How much to keep: a share (50%), a count (5000), tokens:2M, chars:900k, distance:0.35 (as many as lie so far "
+        "apart) or knee. May be left out where `dedup`, `floor`, `guard`, `avoid` or `quota` say it.",
+    )
+    tokenizer: str | None = option(
+        None,
+        "Folder or hub id that counts the tokens of `keep=tokens:…`; default: the encoder's.",
+        label="Tokenizer",
+    )
+
+    @cached_property
+    def budget(self) -> Budget:
+        """What it says, read once."""
+        return EVERYTHING if self.keep is None else read_budget(self.keep)
+
+    def check(self, choice: Choice) -> None:
+        refuse(
+            (
+                self.budget.unit == "distance" and choice.allow_copies,
+                f"`keep` {self.budget.text} keeps rows apart, `allow_copies` keeps copies; use one of the two",
+            ),
+            (
+                self.tokenizer and self.budget.unit != "tokens",
+                "`tokenizer` counts tokens where `keep` is tokens:…; leave it out otherwise",
+            ),
+        )
+
+    def constrain(self, prepared: Prepared) -> None:
+        if self.budget.unit == "distance":
+            prepared.keep_apart(self.budget.amount)
+        if self.budget.has_costs:
+            prepared.costs = self.costs(prepared.pool.rows, prepared.pool.request.encoder)
+
+    def costs(self, rows: Rows, encoder: str) -> Int64Array:
+        """(N,) int64 tokens or characters of every row."""
+        return rows.characters if self.budget.unit == "chars" else token_counts(rows, self.tokenizer, encoder)
+
+    def found(self, prepared: Prepared, selection: Selection) -> dict[str, Any]:
+        if prepared.costs is None:
+            return {}
+        spent = int(prepared.costs[selection.rows].sum())
+        return {"budget": {"unit": self.budget.unit, "amount": self.budget.amount, "spent": spent}}
+
+    def told(self, found: Mapping[str, Any], most: int) -> Told:
+        if "budget" not in found:
+            return []
+        budget = found["budget"]
+        return [("budget", f"{budget['spent']:,} of {budget['amount']:,.0f} {budget['unit']} spent")]
+
+    def verify(self, prepared: Prepared, selection: Selection) -> list[Check]:
+        from evenly.measures.verify import Check
+
+        if self.budget.unit == "distance":
+            return [apart_check(self.budget.amount, prepared, selection)]
+        if prepared.costs is None:
+            return []
+        spent, amount = int(prepared.costs[selection.rows].sum()), self.budget.amount
+        return [Check("budget", spent <= amount, f"{spent:,} of {amount:,.0f} {self.budget.unit}")]
+
+
+def token_counts(rows: Rows, tokenizer: str | None, encoder: str) -> Int64Array:
+    """(N,) tokens of the whole text of every row, without special tokens.
+
+    Args:
+        rows: the pool.
+        tokenizer: a folder or an id in the local Hugging Face cache; None takes the encoder's.
+        encoder: as the user named it.
+
+    Raises:
+        InputError: no tokenizer there, or none named where the vectors were given.
+    """
+    from evenly.vectors.folders import find_folder
+    from evenly.vectors.registry import COLUMN, FILE
+
+    if tokenizer is None and encoder.startswith((FILE, COLUMN)):
+        raise InputError(
+            f"a budget of tokens needs a tokenizer, and {encoder} has none; give `tokenizer` a model folder, "
+            "or use a budget of characters"
+        )
+    folder = find_folder(tokenizer or encoder)
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        raise InputError(f"{folder} holds no tokenizer.json; give `tokenizer` a folder with a fast tokenizer")
+    backend = _backend(str(file))
+    texts = (text.whole for text in rows.all_texts())
+    counts = array("q")
+    while some := list(islice(texts, _AT_ONCE)):
+        encoded = backend.encode_batch_fast(some, add_special_tokens=False)
+        counts.extend(len(one.ids) for one in encoded)
+    return np.array(counts, dtype=np.int64)
+
+
+def _backend(file: str) -> Any:
+    from tokenizers import Tokenizer
+
+    try:
+        backend = Tokenizer.from_file(file)
+    except Exception as error:  # tokenizers raises plain Exception
+        raise InputError(f"the tokenizer {file} cannot be read: {str(error).splitlines()[0]}") from None
+    backend.no_truncation()
+    backend.no_padding()
+    return backend

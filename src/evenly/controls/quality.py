@@ -1,0 +1,138 @@
+"""``quality``: a score of each row, as a floor, to break ties, or as a weight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from evenly.controls.control import SCORES, Control, Told, refuse
+from evenly.errors import InputError
+from evenly.request import option
+from evenly.types import Float64Array
+
+if TYPE_CHECKING:
+    from evenly.controls.choice import Choice
+    from evenly.controls.prepared import Prepared
+    from evenly.rows.rows import Rows
+    from evenly.types import Selection
+
+
+@dataclass(frozen=True)
+class Quality(Control):
+    """Scores from a field of the records, and what to do with them."""
+
+    bounding = restricting = ("floor",)
+    reordering = ("within", "weight")
+    reasons: ClassVar = {"floor": "score too low"}
+
+    quality: str | None = option(None, "Field that holds a score for each row.", group=SCORES, label="Scores")
+    floor: float | None = option(
+        None, "Rows below this score are excluded.", group=SCORES, label="Lowest score"
+    )
+    within: float | None = option(
+        None,
+        "Distances in the same step of this width count as equal, and the better score decides.",
+        group=SCORES,
+        label="Distances equal within",
+    )
+    weight: float | None = option(
+        None,
+        "Pick by distance times score to this power; scores must be above 0.",
+        group=SCORES,
+        label="Power of the score",
+    )
+
+    def check(self, choice: Choice) -> None:
+        names = self.asked().keys() - {"quality"}
+        above = {"within": self.within, "weight": self.weight}
+        wrong = [f"`{k}` must be above 0 and finite; got {v}" for k, v in above.items() if not _above_0(v)]
+        refuse(
+            (
+                names and not self.quality,
+                "`floor`, `within` and `weight` need `quality`, the field with the score of each row",
+            ),
+            (
+                not names and choice.strategy == "maxmin",  # a strategy may know what to do with a score
+                "`quality` needs `floor`, `within` or `weight`: what to do with the score",
+            ),
+            (
+                self.within is not None and (self.weight is not None or choice.options.get("density")),
+                "`within` compares plain distances, `weight` and `density` change them; use one of the three",
+            ),
+            *((True, line) for line in wrong),
+            (
+                self.floor is not None and not np.isfinite(self.floor),
+                f"`floor` must be a finite score; got {self.floor}",
+            ),
+        )
+
+    def fields(self) -> tuple[str, ...]:
+        return (str(self.quality),)
+
+    def exclude(self, prepared: Prepared) -> None:
+        scores = prepared.quality = _scores(prepared.pool.rows, str(self.quality))
+        if self.floor is not None:
+            low = np.flatnonzero(scores < self.floor)
+            prepared.exclude(
+                low, "floor", [f"{self.quality} {scores[row]:g} is below {self.floor:g}" for row in low]
+            )
+
+    def constrain(self, prepared: Prepared) -> None:
+        prepared.within = self.within or 0.0
+        scores, eligible = prepared.quality, prepared.eligible()
+        if self.weight is None or scores is None:
+            return
+        low = np.flatnonzero(eligible & (scores <= 0))
+        if len(low):
+            raise InputError(
+                f"`weight` needs scores above 0; row {low[0]} has {scores[low[0]]:g}: use `floor` or `within`"
+            )
+        by_score = np.where(eligible, scores, 1.0) ** self.weight
+        prepared.weigh(by_score / by_score[eligible].max())
+
+    def found(self, prepared: Prepared, selection: Selection) -> dict[str, Any]:
+        scores = prepared.quality
+        if scores is None:
+            return {}
+        dropped = selection.dropped()
+        return {
+            "quality": {
+                "field": self.quality,
+                "kept_mean": float(scores[selection.rows].mean()),
+                "dropped_mean": float(scores[dropped].mean()) if dropped.any() else None,
+            }
+        }
+
+    def told(self, found: Mapping[str, Any], most: int) -> Told:
+        scores = found["quality"]
+        line = f"mean {self.quality} {scores['kept_mean']:.4g} of kept rows"
+        if scores["dropped_mean"] is not None:
+            line += f", {scores['dropped_mean']:.4g} of dropped ones"
+        if scores.get("h_min") is not None and scores.get("h_min_without") is not None:  # of version 0.1.0
+            line += f"; h_min {scores['h_min']:.4g}, without the scores {scores['h_min_without']:.4g}"
+        return [("quality", line)]
+
+
+def _above_0(value: float | None) -> bool:
+    return value is None or 0 < value < float("inf")
+
+
+def _scores(rows: Rows, name: str) -> Float64Array:
+    """(N,) float64 scores of all rows."""
+    scores = np.empty(len(rows))
+    for row, value in enumerate(rows.field(name)):
+        try:
+            if value is None or isinstance(value, bool):
+                raise ValueError
+            scores[row] = float(value)
+        except ValueError:
+            scores[row] = np.nan
+        if not np.isfinite(scores[row]):
+            raise InputError(
+                f"`quality` {name}: row {rows.ids[row]} has {value!r}, not a finite number; "
+                "give every row a score or name another field"
+            )
+    return scores
