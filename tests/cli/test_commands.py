@@ -165,7 +165,8 @@ def test_atlas(kept: Path, run: Run) -> None:
 @pytest.mark.parametrize("target", ["trl", "axolotl", "llama-factory", "unsloth"])
 def test_export(target: str, kept: Path, run: Run) -> None:
     succeed(run("export", str(kept), "--to", target, "--out", "export"))
-    answers = [json.loads(line)["messages"][1]["content"] for line in lines("export/kept.jsonl")]
+    rows = [json.loads(line) for line in lines("export/kept.jsonl")]
+    answers = [(row.get("messages") or row["completion"])[-1]["content"] for row in rows]
     assert answers == [json.loads(line)["output"] for line in lines("kept.jsonl")]
     assert len(list(Path("export").iterdir())) > 1
 

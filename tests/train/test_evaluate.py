@@ -96,19 +96,19 @@ def test_compare_scores_every_arm_once(
     model_folder: Path, rows: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapters: list[str]
 ) -> None:
     pytest.importorskip("lm_eval")
-    from evenly.jobs import compare as pipeline
     from evenly.train import evaluate
     from evenly.train.models import model_identity
 
-    vectors = np.random.default_rng(0).normal(size=(90, 12)).astype(np.float32)
-    monkeypatch.setattr(pipeline, "_embed", lambda request, pool, progress: (vectors, 3.0))
-    source = write(tmp_path / "rows.jsonl", "".join(json.dumps({"messages": row}) + "\n" for row in rows))
+    vectors = np.random.default_rng(0).normal(size=(90, 12)).tolist()
+    lines = [json.dumps({"messages": row, "v": v}) for row, v in zip(rows, vectors, strict=True)]
+    source = write(tmp_path / "rows.jsonl", "\n".join(lines) + "\n")
     questions = [
         {"question": f"add {n} and 1", "choices": ["no", f"{n + 1}"], "answer": "B"} for n in range(9)
     ]
     task = write(tmp_path / "sums.json", json.dumps(questions))
     out = tmp_path / "out"
     options = [str(source), "--model", str(model_folder), "--arms", "random,uniform", "--seeds", "1"]
+    options += ["--encoder", "column:v"]
     options += ["--test", "6", "--lr", "0.005", "--window", "64", "--epochs", "1", "--workers", "1"]
     options += [*adapters, "--out", str(out), "--tasks", str(task)]
     app = typer.Typer()

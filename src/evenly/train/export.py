@@ -1,176 +1,237 @@
-"""Handing a selection over to training tools: the kept rows in their form, and the configuration."""
+"""Handing a selection over to training tools: the kept rows whole, and the configuration that makes them read.
+
+What a trainer cannot take goes to a file of its own and is counted with its reason; what it will cut or change is
+said beforehand.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import yaml
 
 from evenly.errors import InputError
-from evenly.files import write_atomically
+from evenly.files import new_files
 from evenly.folder.selection import SelectionFolder
+from evenly.rows.forms import recognise
+from evenly.rows.rows import Rows
+from evenly.rows.sources import read_rows
+from evenly.train.handed import DATA_FILE, TRAINERS, Line, Refused, has_media
+from evenly.train.whole_rows import MEDIA, Kind, WholeRow, whole_row
 
-Target = Literal["trl", "axolotl", "llama-factory", "unsloth"]
-TARGETS: tuple[Target, ...] = ("trl", "axolotl", "llama-factory", "unsloth")
-DATA_FILE = "kept.jsonl"
+LEFT_OUT_FILE = "left_out.jsonl"
+BYTES_PER_TOKEN = 3
+"""UTF-8 bytes of a token, at the least: English takes four to five, code and most scripts three or more."""
+TOKENS_PER_TURN = 16
+"""What a chat template adds to a turn: role, marks, line breaks."""
+ROUNDED_TO = 256
+SHOWN_ROWS = 10
+_KEPT_ALWAYS = {*MEDIA, "label", "completions", "labels"}
+_TRAINERS_OWN = {
+    "input_ids",
+    "attention_mask",
+    "position_ids",
+    "seq_lengths",
+    "completion_mask",
+    "assistant_masks",
+}
+_NOT_TRAINED: dict[Kind, str] = {
+    "prompts": "no answer",
+    "pairs": "a chosen and a rejected answer",
+    "judged answers": "an answer with a label",
+    "steps": "labelled steps",
+    "texts": "plain text",
+    "answers": "answers",
+}
 
 
-def export(kept: Path, target: str, out: Path) -> list[Path]:
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and what the trainer will make of it.
+
+    Attributes:
+        files: paths, the rows first.
+        rows: kept rows that went into them.
+        lines: lines of the data file; more than rows where every answer is one.
+        tokens: the longest row, by estimate, rounded up.
+        notes: one sentence each on what was left out or is read otherwise than one would think.
+    """
+
+    files: list[Path]
+    rows: int
+    lines: int
+    tokens: int
+    notes: list[str]
+
+
+def export(kept: Path, target: str, out: Path, *, sources: Sequence[str] = ()) -> Exported:
     """Writes the rows of a selection and the few lines of configuration that a training tool wants.
 
-    Every row becomes one conversation (``messages`` with role and content), which all of these tools read; a
-    plain text becomes ``text``. The values of the configuration are a start, not advice.
-
     Args:
-        kept: the folder that select wrote.
-        target: one of `TARGETS`.
+        kept: the folder that select wrote, or the file of kept rows beside it.
+        target: one of `TRAINERS`.
         out: a new or empty folder.
-
-    Returns:
-        The files written: ``kept.jsonl`` first.
+        sources: where the sources are now, should the kept rows be gone; none looks for them.
 
     Raises:
-        InputError: no selection there, its sources are gone or have changed, a target that is not known, or
-            files in the way.
+        InputError: no selection there, its rows are nowhere to be found, a target that is not known, no row that
+            it can train on, or files in the way.
     """
-    if target not in TARGETS:
-        raise InputError(f"--to {target} is not known; use one of {', '.join(TARGETS)}")
-    if out.exists() and any(out.iterdir()):
+    trainer = TRAINERS.get(target)
+    if trainer is None:
+        raise InputError(f"--to {target} is not known; use one of {', '.join(TRAINERS)}")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} holds files; name a new folder with --out")
-    conversations = _kept_conversations(kept)
-    chat = any(turn["role"] == "assistant" for turn in conversations[0])
-    out.mkdir(parents=True, exist_ok=True)
-    lines = (
-        {"messages": turns} if chat else {"text": "\n\n".join(turn["content"] for turn in turns)}
-        for turns in conversations
-    )
-    write_atomically(out / DATA_FILE, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-    files = WRITERS[target](chat)
-    for name, text in files.items():
-        write_atomically(out / name, text)
-    return [out / DATA_FILE, *(out / name for name in files)]
+    rows, numbers = kept_rows(kept, sources)
+    whole = {number: _whole(rows, row) for number, row in enumerate(numbers, start=1)}
+    found = Counter(row.kind for row in whole.values())
+    kinds = [kind for kind, _ in found.most_common() if kind in trainer.kinds]
+    if not kinds:
+        held = ", ".join(_NOT_TRAINED[kind] for kind in found)
+        wanted = ", ".join(_NOT_TRAINED[kind] for kind in trainer.kinds)
+        raise InputError(
+            f"{target} trains on {wanted}; the kept rows hold {held}: name another trainer with --to"
+        )
+    kind = kinds[0]
+    lines: list[Line] = []
+    left_out: dict[str, list[int]] = {}
+    for number, row in whole.items():
+        reason = _NOT_TRAINED[row.kind] if row.kind != kind else None
+        made: list[Line] = []
+        try:
+            made = [] if reason else list(trainer.lines(row))
+        except Refused as error:
+            reason = str(error)
+        if not made:
+            left_out.setdefault(reason or "no answer to train on", []).append(number)
+        lines += made
+    if not lines:
+        raise InputError(f"{target} can take none of the kept rows: {'; '.join(left_out)}")
+    gone = sorted(number for numbers in left_out.values() for number in numbers)
+    taken = [row for number, row in whole.items() if number not in set(gone)]
+    lines, dropped = _plain_fields(lines)
+    tokens = longest(taken)
+    columns = {name for line in lines for name in line} | {
+        name for row in taken for turn in row.every_turn() for name in turn
+    }
+    texts = {DATA_FILE: _json_lines(lines), **trainer.files(kind, tokens, columns)}
+    if gone:
+        texts[LEFT_OUT_FILE] = _json_lines(rows.record(numbers[number - 1]) for number in gone)
+    with new_files(make_folders=True) as files:
+        for name, text in texts.items():
+            with files.open(out / name) as stream:
+                stream.write(text.encode())
+    notes = [*_left_out_notes(left_out), *_notes(target, kind, taken, len(lines), dropped)]
+    return Exported([out / name for name in texts], len(taken), len(lines), tokens, notes)
 
 
-def _kept_conversations(kept: Path) -> list[list[dict[str, str]]]:
+def kept_rows(kept: Path, sources: Sequence[str] = ()) -> tuple[Rows, list[int]]:
+    """The rows of a selection, and which of them were kept, in the order of the pool.
+
+    They are read from the files of kept rows beside the folder, where these are what select wrote; else from the
+    sources.
+
+    Args:
+        kept: the selection folder, or the file of kept rows beside it.
+        sources: where its sources are now; none looks for them.
+
+    Raises:
+        InputError: no selection there, or neither its kept rows nor its sources are there unchanged.
+    """
     folder = SelectionFolder.open(kept)
-    rows = folder.rows()
-    return [rows.messages(row) for row in np.sort(folder.picks).tolist()]
+    missing = "the selection names no file of kept rows"
+    try:
+        if files := folder.kept_files():
+            rows = read_rows([str(path) for path in files], text=folder.manifest.text)
+            return rows, list(range(len(rows)))
+    except InputError as error:
+        missing = str(error)
+    try:
+        return folder.rows(sources), np.sort(folder.picks).tolist()
+    except InputError as error:
+        raise InputError(f"neither kept rows nor sources can be read: {missing}; {error}") from None
 
 
-def _trl(chat: bool) -> dict[str, str]:
-    settings: dict[str, Any] = {
-        "model_name_or_path": "MODEL",
-        "datasets": [{"path": "json", "data_files": {"train": DATA_FILE}}],
-        "output_dir": "trained",
-        "max_length": 512,
-        "packing": False,
-        "learning_rate": 2.0e-5,
-        "lr_scheduler_type": "constant_with_warmup",
-        "warmup_steps": 2,
-    }
-    if chat:
-        settings["assistant_only_loss"] = True
-    return {"trl.yaml": "# trl sft --config trl.yaml\n" + _yaml(settings)}
+def _whole(rows: Rows, row: int) -> WholeRow:
+    record = rows.record(row)
+    form = recognise(tuple(record))
+    return whole_row(record, rows.messages(row), (form.fields or ()) if form else ())
 
 
-def _axolotl(chat: bool) -> dict[str, str]:
-    data: dict[str, Any] = {"path": DATA_FILE, "ds_type": "json"}
-    if chat:
-        data |= {"type": "chat_template", "field_messages": "messages", "roles_to_train": ["assistant"]}
-    else:
-        data |= {"type": "completion", "field": "text"}
-    settings = {
-        "base_model": "MODEL",
-        "datasets": [data],
-        "output_dir": "trained",
-        "sequence_len": 512,
-        "sample_packing": False,
-        "train_on_inputs": False,
-        "learning_rate": 2.0e-5,
-        "lr_scheduler": "constant_with_warmup",
-        "warmup_steps": 2,
-        "optimizer": "adamw_torch",
-        "micro_batch_size": 8,
-        "gradient_accumulation_steps": 8,
-        "num_epochs": 4,
-    }
-    return {"axolotl.yaml": "# axolotl train axolotl.yaml\n" + _yaml(settings)}
-
-
-def _llama_factory(chat: bool) -> dict[str, str]:
-    entry: dict[str, Any] = {"file_name": DATA_FILE}
-    if chat:
-        tags = {
-            "role_tag": "role",
-            "content_tag": "content",
-            "user_tag": "user",
-            "assistant_tag": "assistant",
-        }
-        entry |= {
-            "formatting": "sharegpt",
-            "columns": {"messages": "messages"},
-            "tags": tags | {"system_tag": "system"},
-        }
-    else:
-        entry |= {"columns": {"prompt": "text"}}
-    settings = {
-        "model_name_or_path": "MODEL",
-        "stage": "sft" if chat else "pt",
-        "do_train": True,
-        "finetuning_type": "full",
-        "dataset_dir": ".",
-        "dataset": "kept",
-        "template": "default",
-        "cutoff_len": 512,
-        "output_dir": "trained",
-        "learning_rate": 2.0e-5,
-        "lr_scheduler_type": "constant_with_warmup",
-        "warmup_steps": 2,
-        "num_train_epochs": 4,
-    }
-    return {
-        "dataset_info.json": json.dumps({"kept": entry}, indent=2) + "\n",
-        "llama_factory.yaml": "# llamafactory-cli train llama_factory.yaml\n" + _yaml(settings),
-    }
-
-
-def _unsloth(chat: bool) -> dict[str, str]:
-    prepare = (
-        "dataset = dataset.map(lambda row: {\n"
-        '    "text": tokenizer.apply_chat_template(row["messages"], tokenize=False)\n'
-        "})\n"
-        if chat
-        else ""
+def longest(rows: Iterable[WholeRow]) -> int:
+    """Tokens of the longest row, by estimate: its bytes by `BYTES_PER_TOKEN`, and the marks of every turn."""
+    most = max(
+        row.bytes_of_text() // BYTES_PER_TOKEN + TOKENS_PER_TURN * len(row.every_turn()) for row in rows
     )
-    text = f'''"""Trains on the kept rows with Unsloth: python unsloth_sft.py"""
-
-from unsloth import FastLanguageModel  # first, so that it can patch the others
-
-from datasets import load_dataset
-from trl import SFTConfig, SFTTrainer
-
-model, tokenizer = FastLanguageModel.from_pretrained("MODEL", max_seq_length=512)
-model = FastLanguageModel.get_peft_model(model, r=16)
-dataset = load_dataset("json", data_files="{DATA_FILE}", split="train")
-{prepare}settings = SFTConfig(
-    output_dir="trained", dataset_text_field="text", max_length=512, learning_rate=2e-5, warmup_steps=2
-)
-SFTTrainer(model=model, processing_class=tokenizer, train_dataset=dataset, args=settings).train()
-'''
-    return {"unsloth_sft.py": text}
+    return -(-(most + 1) // ROUNDED_TO) * ROUNDED_TO
 
 
-def _yaml(settings: dict[str, Any]) -> str:
-    return str(yaml.safe_dump(settings, sort_keys=False))
+def _plain_fields(lines: list[Line]) -> tuple[list[Line], list[str]]:
+    """The lines without fields that a loader might stumble over, and the names of these.
+
+    A field beside those that are trained on comes along where it holds one type of plain value throughout.
+    """
+    own = {"messages", "prompt", "completion", "chosen", "rejected", "text", "tools", *_KEPT_ALWAYS}
+    types: dict[str, set[type]] = {}
+    for line in lines:
+        for name, value in line.items():
+            if name not in own:
+                types.setdefault(name, set()).add(type(value))
+    dropped = [
+        name
+        for name, found in types.items()
+        if len(found) > 1 or name in _TRAINERS_OWN or not found <= {str, int, float, bool}
+    ]
+    return [{name: value for name, value in line.items() if name not in dropped} for line in lines], dropped
 
 
-WRITERS: dict[str, Callable[[bool], dict[str, str]]] = {
-    "trl": _trl,
-    "axolotl": _axolotl,
-    "llama-factory": _llama_factory,
-    "unsloth": _unsloth,
-}
+def _left_out_notes(left_out: dict[str, list[int]]) -> list[str]:
+    return [
+        f"left out, and written to {LEFT_OUT_FILE}: {_counted(numbers)}: {reason}"
+        for reason, numbers in left_out.items()
+    ]
+
+
+def _notes(target: str, kind: Kind, rows: list[WholeRow], lines: int, dropped: list[str]) -> list[str]:
+    """What the trainer will do otherwise than one would think; docs/trainers.md has all of it."""
+    notes = []
+    if lines > len(rows):
+        notes.append(f"rows with several answers have one line for each: {len(rows):,} rows, {lines:,} lines")
+    empty = [
+        number
+        for number, row in enumerate(rows, start=1)
+        if any(
+            turn["role"] == "assistant" and not turn["content"] and not turn.get("tool_calls")
+            for turn in (row.turns if kind == "answers" else [*row.chosen, *row.rejected])
+        )
+    ]
+    if empty:
+        labels = {"axolotl": "nothing", "llama-factory": "the end of the turn alone"}.get(
+            target, "its end alone"
+        )
+        notes.append(
+            f"an empty answer in {_counted(empty)} of the data file's: {target} trains on {labels} there"
+        )
+    media = [number for number, row in enumerate(rows, start=1) if has_media(row)]
+    if media:
+        notes.append(f"images or sounds in {_counted(media)}: their files are named, not copied")
+    if dropped:
+        notes.append(
+            f"fields that stay in the kept file alone, for their values are of no one plain type: {', '.join(dropped)}"
+        )
+    return notes
+
+
+def _counted(numbers: list[int]) -> str:
+    shown = ", ".join(map(str, numbers[:SHOWN_ROWS]))
+    more = f" and {len(numbers) - SHOWN_ROWS:,} more" if len(numbers) > SHOWN_ROWS else ""
+    return f"{len(numbers):,} row{'s' if len(numbers) > 1 else ''} ({shown}{more})"
+
+
+def _json_lines(lines: Iterable[Any]) -> str:
+    return "".join(json.dumps(line, ensure_ascii=False, default=str) + "\n" for line in lines)
