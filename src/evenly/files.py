@@ -302,8 +302,13 @@ def scratch_file(write: Callable[[IO[bytes]], object], folder: Path | None) -> m
     """What ``write`` writes to a scratch file, mapped."""
     with scratch_stream(folder) as file:
         write(file)
-        file.flush()
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return mapped(file)
+
+
+def mapped(file: IO[bytes]) -> mmap.mmap:
+    """The bytes of an open file, mapped to be read; they stay when it is closed."""
+    file.flush()
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _replace(temporary: Path, path: Path) -> None:

@@ -139,13 +139,20 @@ def backend_of(request: PoolRequest) -> Backend:
     return Backend(Cache.open().scratch, memory, request.engine == "ray", request.ray_address, products)
 
 
-def read_pool(request: PoolRequest, *, stdin: BinaryIO | None = None, progress: Progress = silent) -> Rows:
-    """The rows of a request, read and checked; see `evenly.rows.sources.read_rows`."""
+def read_pool(
+    request: PoolRequest,
+    *,
+    fields: Sequence[str] = (),
+    stdin: BinaryIO | None = None,
+    progress: Progress = silent,
+) -> Rows:
+    """The rows of a request, read and checked, with the fields that will be asked for; see `read_rows`."""
     return read_rows(
         list(request.sources),
         text=request.text,
         part=request.part,
         split=request.split,
+        fields=fields,
         stdin=stdin,
         scratch=Cache.open().scratch,
         progress=progress,

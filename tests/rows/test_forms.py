@@ -214,8 +214,11 @@ def test_ids_fields_and_vectors(tmp_path: Path) -> None:
     assert list(rows.ids) == ["7", "8"]
     assert rows.field("tag") == ["x", None]
     assert rows.field("tags") == ["p, q", None]
-    assert rows.scalar_fields() == []
-    assert pool({"text": "a", "n": 1, "kind": ["x"], "long": "y" * 99}).scalar_fields() == ["n", "kind"]
+    assert rows.scalar_fields() == {}
+    assert pool({"text": "a", "n": 1, "kind": ["x"], "long": "y" * 99}).scalar_fields() == {
+        "n": {int},
+        "kind": {str},
+    }
     with pytest.raises(
         InputError, match=r"row 1 of standard input holds list, not one value, in the field 'v'"
     ):

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenly.errors import InputError
-from evenly.rows import contents, tables, vector_field
+from evenly.rows import columns, contents, tables, vector_field
 from evenly.rows.sources import read_rows
 from evenly.rows.writing import write_rows
 
@@ -54,9 +54,11 @@ def _contents(request: pytest.FixtureRequest) -> Iterator[None]:
                 (contents, "MAPPED_BYTES", 1),
                 (contents, "BLOCK_BYTES", 5),
                 (contents, "AT_ONCE_BYTES", 7),
-                (tables, "_BLOCKS_AT_ONCE", 1),
-                (tables, "_BLOCK_ROWS", 2),
+                (tables, "BLOCKS_AT_ONCE", 1),
+                (tables, "BLOCK_ROWS", 2),
                 (vector_field, "ROWS_AT_ONCE", 2),
+                (columns, "ROWS_AT_ONCE", 2),
+                (columns, "MEMORY_BYTES", 1),
             ):
                 patch.setattr(module, name, value)
         yield

@@ -18,7 +18,6 @@ import pytest
 import zstandard
 
 from evenly.errors import InputError
-from evenly.rows import sources
 from evenly.rows.sources import read_rows
 from evenly.rows.writing import check_output, write_rows
 
@@ -288,9 +287,3 @@ def test_datasets_through_load_dataset(saved: Path, monkeypatch: pytest.MonkeyPa
     ) as caught:
         read_rows(["some/name"])
     assert "\n" not in str(caught.value)
-
-
-def test_every_format_has_a_reader() -> None:
-    from evenly.rows.formats import FORMATS
-
-    assert set(FORMATS.values()) == set(sources._READERS)

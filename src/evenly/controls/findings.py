@@ -11,7 +11,6 @@ import pyarrow as pa
 from evenly.controls.control import Control
 from evenly.controls.prepared import Prepared
 from evenly.folder.excluded import EXCLUDED_SCHEMA
-from evenly.rows.noise import noise_reasons, usual_rows
 from evenly.rows.rows import Rows
 from evenly.types import Int64Array, Selection
 
@@ -53,15 +52,7 @@ def _summary(lengths: Int64Array) -> dict[str, Any]:
 def first_noise(rows: Rows, selection: Selection, given: int = 0) -> dict[str, Any]:
     """Which of the first picks look like noise, and why."""
     picks = selection.rows[given : given + FIRST_PICKS]
-    sample = usual_rows(len(rows))
-    usual = ["\n".join(rows.pair(row)) for row in sample.tolist()]
-    pairs = [rows.pair(row) for row in picks.tolist()]
-    answered = any(answer for _, answer in (rows.pair(row) for row in sample[:50].tolist()))
-    reasons = noise_reasons(
-        ["\n".join(pair) for pair in pairs],
-        answers=[answer for _, answer in pairs] if answered else None,
-        usual=usual,
-    )
+    reasons = rows.noise(picks)
     noisy = {rows.ids[row]: reason for row, reason in zip(picks.tolist(), reasons, strict=True) if reason}
     return {"first_picks": len(picks), "noisy": noisy}
 

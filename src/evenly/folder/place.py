@@ -8,7 +8,7 @@ from evenly.errors import InputError
 from evenly.files import file_sha256
 from evenly.folder.manifest import MANIFEST_FILE, Manifest, read_manifest
 from evenly.records import SourceRecord
-from evenly.rows.formats import COMPRESSIONS, FORMATS, Kind, kind_of
+from evenly.rows.formats import kind_of, stem_of
 from evenly.rows.sources import STANDARD_INPUT
 
 RECORD_ENDING = ".evenly"
@@ -16,13 +16,7 @@ RECORD_ENDING = ".evenly"
 
 def selection_folder(out: str) -> Path:
     """Where the record of a selection goes: kept.jsonl, kept.ndjson.gz and kept/ all have theirs in kept.evenly/."""
-    path = Path(out)
-    name = path.name
-    if not (path.is_dir() or out.endswith("/")):
-        for endings in (COMPRESSIONS, FORMATS):
-            if path.with_name(name).suffix.lower() in endings:
-                name = path.with_name(name).stem
-    return path.with_name(f"{name}{RECORD_ENDING}")
+    return Path(out).with_name(f"{stem_of(out)}{RECORD_ENDING}")
 
 
 def check_folder(folder: Path) -> None:
@@ -77,7 +71,7 @@ def find_source(source: SourceRecord, folder: Path) -> Path | None:
         Its place, one with another hash where there is no better one, or None. A dataset by id has none.
     """
     around = [folder.resolve().parent]
-    kind: Kind | None = Kind("jsonl", "")
+    kind = kind_of("standard-input.jsonl")
     named: list[Path] = []
     if source.name != STANDARD_INPUT:
         kind, said = kind_of(source.name), Path(source.name)

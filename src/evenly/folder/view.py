@@ -7,7 +7,6 @@ colouring by.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from evenly.engine.mapped import release, tensor_of
 from evenly.engine.tiles import blocks, steady_torch
 from evenly.files import write_table
 from evenly.folder.order import ROWS_AT_ONCE
-from evenly.rows.forms import RecordError
-from evenly.rows.rows import Rows, scalar
+from evenly.rows.index import EXCERPT_CHARACTERS
+from evenly.rows.rows import Rows
 from evenly.types import Float32Array
 
 VIEW_FILE = "view.parquet"
@@ -33,7 +32,7 @@ VIEW_SCHEMA = pa.schema(
         ("y", pa.float32()),
     ]
 )
-VIEW_CHARACTERS = 280
+VIEW_CHARACTERS = EXCERPT_CHARACTERS
 FIELD_PREFIX = "field:"
 
 COLOUR_FIELDS = 12
@@ -54,25 +53,27 @@ def write_view(rows: Rows, vectors: Float32Array, path: Path) -> str:
     Returns:
         Its SHA-256.
     """
-    fields = _colour_fields(rows)
+    fields = {
+        name: _TYPES[next(iter(kinds))] if len(kinds) == 1 else pa.string()
+        for name, kinds in list(rows.scalar_fields().items())[:COLOUR_FIELDS]
+    }
     own = [(f"{FIELD_PREFIX}{name}", kind) for name, kind in fields.items()]
     schema = pa.schema([*VIEW_SCHEMA, *own])
     place = principal_plane(vectors)
-    left = rows.texts_and_fields(tuple(fields))
 
     def table(block: slice) -> pa.Table:
-        some = list(islice(left, block.stop - block.start))
+        prompts, responses = rows.excerpts(block.start, block.stop)
         x, y = place(vectors[block])
         release(vectors)
         return pa.table(
             [
-                [_excerpt(text.prompt) for text, _ in some],
-                [_excerpt(text.response) for text, _ in some],
-                [len(text.whole) for text, _ in some],
+                prompts,
+                responses,
+                rows.characters[block],
                 x,
                 y,
                 *(
-                    pa.array([_as(kind, record.get(name)) for _, record in some], kind)
+                    pa.array([_as(kind, value) for value in rows.field(name, block.start, block.stop)], kind)
                     for name, kind in fields.items()
                 ),
             ],
@@ -82,34 +83,7 @@ def write_view(rows: Rows, vectors: Float32Array, path: Path) -> str:
     return write_table(path, map(table, blocks(len(rows), ROWS_AT_ONCE)), schema)
 
 
-def _excerpt(text: str) -> str:
-    return text if len(text) <= VIEW_CHARACTERS else text[: VIEW_CHARACTERS - 1] + "…"
-
-
-def _colour_fields(rows: Rows) -> dict[str, pa.DataType]:
-    """Fields of the records worth colouring by, with the type that holds all their values; text where they mix."""
-    names = rows.scalar_fields()
-    if not names:
-        return {}
-    kinds: dict[str, set[type]] = {name: set() for name in names}
-    for _, record in rows.texts_and_fields(names):
-        for name, seen in kinds.items():
-            try:
-                value = scalar(record.get(name))
-            except RecordError:
-                seen.add(list)
-                continue
-            # A whole number that no column of numbers holds is text.
-            seen.add(str if type(value) is int and not -(2**63) <= value < 2**63 else type(value))
-    fit = [(name, seen - {type(None)}) for name, seen in kinds.items() if list not in seen]
-    return {
-        name: _TYPES[next(iter(seen))] if len(seen) == 1 else pa.string()
-        for name, seen in fit[:COLOUR_FIELDS]
-    }
-
-
 def _as(kind: pa.DataType, value: Any) -> Any:
-    value = scalar(value)
     return str(value) if kind == pa.string() and value is not None else value
 
 

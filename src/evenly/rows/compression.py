@@ -1,4 +1,4 @@
-"""What compressed files hold, and the way back."""
+"""The compressions there are: what compressed files hold, and the way back. Adding one is a line in `COMPRESSIONS`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,49 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import IO, Any, BinaryIO, cast
+from dataclasses import dataclass
+from functools import partial
+from typing import IO, Any, BinaryIO
 
 import zstandard
 
 from evenly.errors import InputError
-from evenly.rows.formats import Compression
 
 _BROKEN = (EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
+
+
+@dataclass(frozen=True)
+class Compression:
+    """A compression of files.
+
+    Attributes:
+        ending: of file names, with its dot.
+        decompressor: makes one for a single member or frame, with ``decompress``, ``eof`` and ``unused_data``.
+        compressor: a stream that compresses into another, which stays open. Equal bytes in, equal bytes out.
+        zeros_follow: whether zero bytes may follow a member, to fill a block.
+    """
+
+    ending: str
+    decompressor: Callable[[], Any]
+    compressor: Callable[[BinaryIO], Any]
+    zeros_follow: bool
+
+
+COMPRESSIONS = (
+    Compression(
+        ".gz",
+        lambda: zlib.decompressobj(wbits=31),
+        lambda stream: gzip.GzipFile(filename="", mode="wb", fileobj=stream, compresslevel=6, mtime=0),
+        zeros_follow=True,
+    ),
+    Compression(".xz", lzma.LZMADecompressor, partial(lzma.LZMAFile, mode="wb"), zeros_follow=True),
+    Compression(
+        ".zst",
+        lambda: zstandard.ZstdDecompressor().decompressobj(),
+        lambda stream: zstandard.ZstdCompressor().stream_writer(stream, closefd=False),
+        zeros_follow=False,
+    ),
+)
 
 
 def decompressed(blocks: Iterable[bytes], compression: Compression, name: str) -> Iterator[bytes]:
@@ -28,10 +63,6 @@ def decompressed(blocks: Iterable[bytes], compression: Compression, name: str) -
     Raises:
         InputError: the bytes are cut short or are no such compression.
     """
-    new = _DECOMPRESSORS.get(compression)
-    if new is None:
-        yield from blocks
-        return
     # One frame after the other by hand: lzma.decompress drops what follows a first stream, and the stream reader
     # of zstandard takes a frame cut short for a whole one.
     frame = None
@@ -40,11 +71,10 @@ def decompressed(blocks: Iterable[bytes], compression: Compression, name: str) -
             rest = block
             while rest:
                 if frame is None:
-                    # Zero bytes may follow a gzip member or an xz stream, to fill a block.
-                    rest = rest if compression == "zst" else rest.lstrip(b"\0")
+                    rest = rest.lstrip(b"\0") if compression.zeros_follow else rest
                     if not rest:
                         break
-                    frame = new()
+                    frame = compression.decompressor()
                 yield frame.decompress(rest)
                 rest = frame.unused_data if frame.eof else b""
                 frame = None if frame.eof else frame
@@ -54,20 +84,9 @@ def decompressed(blocks: Iterable[bytes], compression: Compression, name: str) -
         raise InputError(f"{name} is cut short or damaged ({error}); fetch or compress it again") from None
 
 
-_DECOMPRESSORS: dict[str, Callable[[], Any]] = {
-    "gz": lambda: zlib.decompressobj(wbits=31),
-    "xz": lzma.LZMADecompressor,
-    "zst": lambda: zstandard.ZstdDecompressor().decompressobj(),
-}
-
-
-def compressor(stream: BinaryIO, compression: Compression) -> AbstractContextManager[IO[bytes]]:
-    """A stream that compresses into ``stream``, which stays open. Equal bytes in, equal bytes out."""
-    if compression == "gz":
-        file = gzip.GzipFile(filename="", mode="wb", fileobj=stream, compresslevel=6, mtime=0)
-        return cast(AbstractContextManager[IO[bytes]], file)
-    if compression == "xz":
-        return lzma.LZMAFile(stream, "wb")
-    if compression == "zst":
-        return zstandard.ZstdCompressor().stream_writer(stream, closefd=False)
-    return nullcontext(stream)
+def compressed(stream: BinaryIO, compression: Compression | None) -> AbstractContextManager[IO[bytes]]:
+    """The stream that compresses into ``stream``; the stream itself for None."""
+    into: AbstractContextManager[IO[bytes]] = (
+        nullcontext(stream) if compression is None else compression.compressor(stream)
+    )
+    return into

@@ -14,8 +14,7 @@ import numpy as np
 
 from evenly.errors import InputError
 from evenly.files import BLOCK_BYTES, scratch_file
-from evenly.rows.compression import decompressed
-from evenly.rows.formats import Compression
+from evenly.rows.compression import Compression, decompressed
 from evenly.types import Int64Array
 
 Contents: TypeAlias = bytes | mmap.mmap
@@ -28,13 +27,13 @@ AT_ONCE_BYTES = 16 << 20
 
 
 def read_contents(
-    path: Path, compression: Compression, name: str, scratch: Path | None
+    path: Path, compression: Compression | None, name: str, scratch: Path | None
 ) -> tuple[str, Contents]:
     """The SHA-256 of a file's bytes, and what they hold.
 
     Args:
         path: of the file.
-        compression: from the ending of its name.
+        compression: from the ending of its name, or None.
         name: what to call it in a message.
         scratch: folder for what a large compressed file holds; None takes that of the system.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from evenly.errors import InputError
-from evenly.rows.formats import KNOWN
+from evenly.rows.fileformat import FileFormat
 from evenly.rows.tables import Table
 
 if TYPE_CHECKING:
@@ -18,12 +18,13 @@ _SAVED_MARKS = ("state.json", "dataset_dict.json")
 _HASHED_BYTES = 1 << 20
 
 
-def open_dataset(name: str, split: str | None) -> tuple[Table, str]:
+def open_dataset(name: str, split: str | None, known: str) -> tuple[Table, str]:
     """Opens a dataset by folder or id. Data files only: code that comes with a dataset is never run.
 
     Args:
         name: a folder that ``save_to_disk`` wrote, a folder of data files, or an id on the hub.
         split: which split; needed wherever there are named splits.
+        known: the endings of files that could have been meant, for messages.
 
     Returns:
         The rows and a sha256: of the files' bytes for a saved folder, in order of their names and without the
@@ -36,7 +37,7 @@ def open_dataset(name: str, split: str | None) -> tuple[Table, str]:
         loaded = datasets.load_from_disk(name) if saved else datasets.load_dataset(name, split=split)
     # The loaders raise whatever their many readers and network layers raise.
     except Exception as error:
-        raise InputError(_not_loaded(name, error)) from None
+        raise InputError(_not_loaded(name, error, known)) from None
     dataset = _one_split(name, loaded, split) if isinstance(loaded, dict) else loaded
     if saved and dataset is loaded and split not in (None, str(loaded.split)):
         raise InputError(
@@ -57,12 +58,12 @@ def _one_split(name: str, loaded: datasets.DatasetDict, split: str | None) -> da
     return loaded[split]
 
 
-def _not_loaded(name: str, error: Exception) -> str:
+def _not_loaded(name: str, error: Exception, known: str) -> str:
     reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
     if Path(name).is_dir():
         return f"{name} is a folder that datasets cannot read ({reason}); name its files, e.g. {name}/*.jsonl"
     return (
-        f"{name} is neither a file ({KNOWN}) nor a dataset that can be loaded ({reason}); "
+        f"{name} is neither a file ({known}) nor a dataset that can be loaded ({reason}); "
         "without a network, save it elsewhere (load_dataset(…).save_to_disk(FOLDER)) and name that folder"
     )
 
@@ -84,3 +85,10 @@ def _hash_of_folder(folder: Path) -> str:
             while block := stream.read(_HASHED_BYTES):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _no_file(*given: Any) -> NoReturn:
+    raise InputError("a dataset is no file; name a folder, an id, or a file of another format")
+
+
+DATASET = FileFormat("dataset", (), _no_file, _no_file, also=("parquet", "arrow"))

@@ -1,23 +1,56 @@
-"""What one pass over a source learns of its rows: enough to look their vectors up, to measure their lengths and
-to name them, without parsing them again."""
+"""What one pass over all rows learns: all that later steps want of every row, so that none is parsed again for it.
+
+Keys look vectors up; lengths, ids, excerpts and plain values of fields are kept as columns; an even sample of texts
+tells what is usual in the pool.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from evenly.rows.columns import Columns, ColumnsBuilder, Scalar
+from evenly.rows.forms import RecordError, Texts
+from evenly.rows.noise import SpreadSample
 from evenly.types import Int64Array
 
 KeyArray: TypeAlias = npt.NDArray[np.uint64]
 """(n, 4) uint64: 32 bytes of BLAKE2b of each text's UTF-8."""
 
 ID_FIELDS = ("id", "_id", "uid")
+
+EXCERPT_CHARACTERS = 280
+"""Of prompt and response each, for the view of the pool: some lines of a page."""
+
+SHORT_CHARACTERS = 80
+"""What is longer is text to read and no value to group or colour by."""
+
+LONGEST_CHARACTERS = 2000
+"""A field that nobody asked for with a longer text is not kept: the rows of a block wait in memory."""
+
+MOST_LONG_AHEAD = 1000
+"""So many more long texts than short values, and a field that nobody asked for is not kept on: it is one of texts."""
+
+MOST_FIELDS = 64
+"""Fields whose values are kept without having been asked for: the view takes the first dozen that are fit."""
+
+ROWS_AT_ONCE = 256
+"""Records that wait to be learnt of together: one at a time takes twice as long, and each may hold a long vector."""
+
+CHARACTERS_AT_ONCE = 4 << 20
+"""Characters of their texts, at most."""
+
+PROMPT, RESPONSE, FIELD = "prompt", "response", "field:"
+_PLAIN = {str, int, float, bool, type(None)}
 
 
 def text_key(text: str) -> bytes:
@@ -31,61 +64,213 @@ def text_key(text: str) -> bytes:
 
 def key_array(keys: bytes | bytearray) -> KeyArray:
     """Keys one after another as (n, 4) uint64."""
-    return np.frombuffer(bytes(keys), dtype="<u8").reshape(-1, 4)
+    return np.frombuffer(keys, dtype="<u8").reshape(-1, 4)
+
+
+@dataclass
+class FieldFacts:
+    """What was seen of one field.
+
+    Attributes:
+        kinds: of its values: str, int, float, bool.
+        short, long: rows where it holds a short value, and a long text.
+        whole: whether every value is kept; else it must be read again.
+        plain: whether every value is one to group or colour by.
+    """
+
+    kinds: set[type] = field(default_factory=set)
+    short: int = 0
+    long: int = 0
+    whole: bool = True
+    plain: bool = True
+
+    def see(self, values: list[Scalar] | None, *, asked: bool) -> None:
+        """Takes the values of the next rows; None where one of them is no plain value.
+
+        Args:
+            values: as `scalar` gives them.
+            asked: whether the field is kept however long its values are.
+        """
+        if values is None:
+            self.plain = self.whole = False
+            return
+        kinds = set(map(type, values))
+        present = len(values) - (values.count(None) if type(None) in kinds else 0)
+        lengths = [len(value) for value in values if isinstance(value, str)] if str in kinds else []
+        long = sum(length > SHORT_CHARACTERS for length in lengths)
+        self.long += long
+        self.short += present - long
+        if not asked and (
+            max(lengths, default=0) > LONGEST_CHARACTERS or self.long - self.short > MOST_LONG_AHEAD
+        ):
+            self.whole = False
+        if int in kinds and any(type(value) is int and not -(2**63) <= value < 2**63 for value in values):
+            kinds.add(str)  # a whole number that no column of numbers holds is text
+        self.kinds |= kinds - {type(None)}
 
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """What is known of the rows of a source.
+    """What is known of the N rows of a pool.
 
     Attributes:
-        keys: (n, 4) uint64, of the text of the chosen part.
-        characters: (n,) int64, length of the whole text.
-        id_field: the field that names every row of the source by an id of its own, or None.
-        id_keys: (n, 4) uint64, of these ids; (0, 4) without.
+        keys: (N, 4) uint64, of the text of the chosen part.
+        characters: (N,) int64, length of the whole text.
+        id_fields: of every source, the field that names its rows by ids of their own; None for "NAME:NUMBER".
+        fields: the fields with plain values, in order of appearance.
+        columns: excerpts of prompt and response, and the values of the fields.
+        sample: texts that tell what is usual.
     """
 
     keys: KeyArray
     characters: Int64Array
-    id_field: str | None
-    id_keys: KeyArray
+    id_fields: tuple[str | None, ...]
+    fields: dict[str, FieldFacts]
+    columns: Columns
+    sample: SpreadSample
 
 
 class IndexBuilder:
-    """Collects what `Index` holds, a row at a time.
+    """Collects what `Index` holds, within a ``with`` block.
 
     Args:
-        first: the first record, which says what field may hold ids.
+        asked: fields whose values are wanted in any case.
+        scratch: folder for scratch files; None takes that of the system.
     """
 
-    def __init__(self, first: Mapping[str, Any]) -> None:
-        self._id_fields = {name: bytearray() for name in ID_FIELDS if name in first}
+    def __init__(self, asked: Sequence[str], scratch: Path | None) -> None:
+        self._asked = {*asked, *ID_FIELDS}
         self._keys, self._characters = bytearray(), array("q")
+        self._columns = ColumnsBuilder(scratch)
+        self._fields: dict[str, FieldFacts] = {}
+        self._sample = SpreadSample()
+        self._ids: dict[str, bytearray] = {}
+        self._texts: frozenset[str] = frozenset()
+        self._records: list[dict[str, Any]] = []
+        self._of_records: list[Texts] = []
+        self._held = 0
+        self._sources: list[
+            tuple[str | None, bytearray, int]
+        ] = []  # field, keys and rows of each source's ids
 
-    @property
-    def id_fields(self) -> tuple[str, ...]:
-        """Fields that may hold ids still."""
-        return tuple(self._id_fields)
+    def __enter__(self) -> IndexBuilder:
+        return self
 
-    def add(self, record: Mapping[str, Any], text: str, characters: int) -> None:
-        """Takes the next row: its record, the text of the chosen part, and the length of the whole."""
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._columns.__exit__(kind, error, trace)
+
+    def begin_source(self, first: dict[str, Any], texts: Sequence[str]) -> list[str]:
+        """Takes up a source.
+
+        Args:
+            first: its first record, which says what field may hold ids.
+            texts: the fields that hold its text; their values are not kept, unless they were asked for.
+
+        Returns:
+            The fields wanted of every record.
+        """
+        self._ids = {name: bytearray() for name in ID_FIELDS if name in first}
+        self._texts = frozenset(texts) - self._asked
+        for name in self._texts:
+            self._fields.setdefault(name, FieldFacts()).whole = False
+        return list(self._asked)
+
+    def add(self, record: dict[str, Any], texts: Texts, text: str) -> None:
+        """Takes the next row: its record, its texts, and the text of the chosen part."""
         self._keys += text_key(text)
-        self._characters.append(characters)
-        for name in self.id_fields:
-            key = _id_key(record.get(name))
-            if key is None:
-                del self._id_fields[name]
-            else:
-                self._id_fields[name] += key
+        self._records.append(record)
+        self._of_records.append(texts)
+        self._held += len(texts.whole)
+        if len(self._records) == ROWS_AT_ONCE or self._held > CHARACTERS_AT_ONCE:
+            self._learn()
 
-    def done(self) -> Index:
-        """What was found; ids only from the first field whose values all differ."""
-        found = ((name, key_array(keys)) for name, keys in self._id_fields.items())
-        field, ids = next(
-            ((name, keys) for name, keys in found if all_differ(keys)),
-            (None, np.empty((0, 4), dtype=np.uint64)),
+    def _learn(self) -> None:
+        """Learns of the rows that wait, a column at a time."""
+        records, texts = self._records, self._of_records
+        self._characters.extend([len(each.whole) for each in texts])
+        self._sample.add(texts)
+        for name in tuple(self._ids):
+            keys = _id_keys([record.get(name) for record in records])
+            if keys is None:
+                del self._ids[name]
+            else:
+                self._ids[name] += keys
+        columns: dict[str, list[Any]] = {
+            PROMPT: [excerpt(each.prompt) for each in texts],
+            RESPONSE: [excerpt(each.response) for each in texts],
+        }
+        for name in dict.fromkeys(chain.from_iterable(records)):
+            if name not in self._texts:
+                facts = self._facts_of(name)
+                values = _plain_values([record.get(name) for record in records]) if facts.plain else None
+                facts.see(values, asked=name in self._asked)
+                if values is not None and facts.whole:
+                    columns[FIELD + name] = values
+        self._columns.add(len(records), columns)
+        self._records, self._of_records, self._held = [], [], 0
+
+    def _facts_of(self, name: str) -> FieldFacts:
+        if name not in self._fields:
+            kept = sum(facts.whole for facts in self._fields.values())
+            self._fields[name] = FieldFacts(whole=name in self._asked or kept < MOST_FIELDS)
+        return self._fields[name]
+
+    def end_source(self, rows: int) -> None:
+        """Ends a source of so many rows: its ids are those of the first field whose values all differ."""
+        self._learn()
+        found = ((name, keys) for name, keys in self._ids.items() if all_differ(key_array(keys)))
+        self._sources.append((*next(found, (None, bytearray())), rows))
+
+    def done(self, names: Sequence[str]) -> Index:
+        """What was found.
+
+        Args:
+            names: of the sources, as ids of their rows begin where these have none of their own.
+        """
+        ids = [name for name, _, _ in self._sources]
+        if len(ids) > 1 and any(ids):
+            keys = bytearray()
+            for source, (own, own_keys, rows) in zip(names, self._sources, strict=True):
+                numbered = (text_key(f"{source}:{at}") for at in range(1, rows + 1))
+                keys += own_keys if own else b"".join(numbered)
+            if not all_differ(key_array(keys)):
+                ids = [None] * len(ids)
+        return Index(
+            keys=key_array(self._keys),
+            characters=np.array(self._characters, dtype=np.int64),
+            id_fields=tuple(ids),
+            fields=self._fields,
+            columns=self._columns.done(),
+            sample=self._sample,
         )
-        return Index(key_array(self._keys), np.array(self._characters, dtype=np.int64), field, ids)
+
+
+def excerpt(text: str) -> str:
+    """The beginning of a text, for people to look at."""
+    return text if len(text) <= EXCERPT_CHARACTERS else text[: EXCERPT_CHARACTERS - 1] + "…"
+
+
+def scalar(value: Any) -> Scalar:
+    """A value one can group or colour by; RecordError where it is none."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
+        return ", ".join(value)
+    if isinstance(value, list | tuple | dict | bytes):
+        raise RecordError(f"holds {type(value).__name__}, not one value,")
+    return str(value)
+
+
+def _plain_values(values: list[Any]) -> list[Scalar] | None:
+    """The values as `scalar` gives them; None where one is none."""
+    if set(map(type, values)) <= _PLAIN:
+        return values
+    try:
+        return [scalar(value) for value in values]
+    except RecordError:
+        return None
 
 
 def all_differ(keys: KeyArray) -> bool:
@@ -94,10 +279,11 @@ def all_differ(keys: KeyArray) -> bool:
     return not bool((whole[1:] == whole[:-1]).any())
 
 
-def _id_key(value: Any) -> bytes | None:
-    if not isinstance(value, str | int) or value == "":
+def _id_keys(values: list[Any]) -> bytes | None:
+    """What stands for each of some ids; None where one is none."""
+    if any(not isinstance(value, str | int) or value == "" for value in values):
         return None
     try:
-        return text_key(str(value))
+        return b"".join([text_key(str(value)) for value in values])
     except UnicodeEncodeError:
         return None

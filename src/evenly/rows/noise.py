@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from evenly.rows.forms import Texts
 from evenly.types import Int64Array
 from evenly.words import counted
 
@@ -44,6 +45,30 @@ _SCRIPTS = {
     "Chinese or Japanese": re.compile(r"[\u3040-\u30ff\u3400-\u9fff]"),
     "Korean": re.compile(r"[\u1100-\u11ff\uac00-\ud7af]"),
 }
+
+
+class SpreadSample:
+    """At most `USUAL_SAMPLE` texts evenly spaced over rows that come one after another, however many there will be.
+
+    Attributes:
+        texts: the beginnings of the whole texts.
+        answered: whether any of the rows has a response.
+    """
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.answered = False
+        self._seen, self._step = 0, 1
+
+    def add(self, rows: Sequence[Texts]) -> None:
+        """Takes the texts of the next rows, and keeps some of them."""
+        for texts in rows[-self._seen % self._step :: self._step]:
+            self.texts.append(texts.whole[:READ_CHARACTERS])
+            self.answered = self.answered or bool(texts.response)
+        self._seen += len(rows)
+        while len(self.texts) > USUAL_SAMPLE:
+            self.texts = self.texts[::2]
+            self._step *= 2
 
 
 def usual_rows(count: int) -> Int64Array:

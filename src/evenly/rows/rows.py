@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from evenly.errors import InputError
 from evenly.records import SourceRecord
-from evenly.rows.formats import Compression
+from evenly.rows.columns import ROWS_AT_ONCE, Scalar
+from evenly.rows.fileformat import Records
 from evenly.rows.forms import Form, Part, RecordError, Texts, recognise
-from evenly.rows.index import ID_FIELDS, Index, KeyArray, all_differ, key_array, text_key
-from evenly.rows.tables import Table
-from evenly.rows.textfiles import TextFile
+from evenly.rows.index import FIELD, ID_FIELDS, PROMPT, RESPONSE, Index, KeyArray, scalar
+from evenly.rows.noise import noise_reasons
 from evenly.rows.vector_field import Room, field_vectors
 from evenly.types import Float32Array, Int64Array
-
-Records = TextFile | Table
-Scalar = str | int | float | bool | None
-
-SHORT_CHARACTERS = 80
-_PROBED_ROWS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,27 +28,20 @@ class Source:
         name: as the user gave it; the matched path for a glob.
         path: of its file or folder; None for standard input and datasets by id.
         sha256: of its bytes.
-        compression: of its file.
         records: what it holds.
         form: where the text of its records is, by ``--text`` or recognised.
-        index: what checking its records found out.
+        own_form: the form that its first record has, whatever ``--text`` says; ``form`` where that is none known.
     """
 
     name: str
     path: Path | None
     sha256: str
-    compression: Compression
     records: Records
     form: Form
-    index: Index
+    own_form: Form
 
     def __len__(self) -> int:
         return len(self.records)
-
-    @property
-    def own_form(self) -> Form:
-        """The form that its first record has, whatever ``--text`` says; ``form`` where that is none known."""
-        return recognise(tuple(self.records.record(0))) or self.form
 
 
 class Rows:
@@ -63,11 +49,12 @@ class Rows:
 
     Args:
         sources: at least one, checked by `evenly.rows.sources.read_rows`.
+        index: what that pass learnt of their rows.
         part: which part of the text `texts` gives.
     """
 
-    def __init__(self, sources: Sequence[Source], part: Part = "all") -> None:
-        self._sources = tuple(sources)
+    def __init__(self, sources: Sequence[Source], index: Index, part: Part = "all") -> None:
+        self._sources, self._index = tuple(sources), index
         self._part = part
         self._starts = np.cumsum([0, *map(len, sources)])
 
@@ -96,28 +83,36 @@ class Rows:
 
     def all_texts(self) -> Iterator[Texts]:
         """Prompt, response and whole text of every row, parsed as one goes."""
-        return (texts for texts, _ in self.texts_and_fields(()))
-
-    def texts_and_fields(self, names: Sequence[str]) -> Iterator[tuple[Texts, dict[str, Any]]]:
-        """The texts of every row, and its record with at least those of the named fields that it has."""
         for source in self._sources:
-            needed = None if source.form.fields is None else (*source.form.fields, *names)
-            for number, record in enumerate(source.records.records(needed), start=1):
-                yield texts_of(source.form, record, number, source.records.name), record
+            for number, record in enumerate(source.records.records(source.form.fields), start=1):
+                yield texts_of(source.form, record, number, source.records.name)
 
     def texts(self) -> RowTexts:
         """The text of the chosen part of every row, N of them, each parsed when it is asked for."""
         return RowTexts(self, self._part)
 
-    @cached_property
+    @property
     def keys(self) -> KeyArray:
         """(N, 4) uint64, what stands for the text of the chosen part of every row."""
-        return np.concatenate([source.index.keys for source in self._sources])
+        return self._index.keys
 
-    @cached_property
+    @property
     def characters(self) -> Int64Array:
         """(N,) int64, characters of the whole text of every row."""
-        return np.concatenate([source.index.characters for source in self._sources])
+        return self._index.characters
+
+    def excerpts(self, start: int, stop: int) -> tuple[list[str], list[str]]:
+        """The beginnings of prompt and response of the rows ``start`` … ``stop`` - 1; nothing is parsed."""
+        columns = self._index.columns
+        prompt, response = (list(columns.values(name, start, stop)) for name in (PROMPT, RESPONSE))
+        return cast(list[str], prompt), cast(list[str], response)
+
+    def noise(self, numbers: Sequence[int] | Int64Array) -> list[str | None]:
+        """Why each of some rows looks like noise, or None: judged by its whole text beside a sample of the pool's."""
+        sample = self._index.sample
+        found = [self.row_texts(row) for row in np.asarray(numbers).tolist()]
+        answers = [texts.response for texts in found] if sample.answered else None
+        return noise_reasons([texts.whole for texts in found], answers=answers, usual=sample.texts)
 
     def prompts(self) -> list[str]:
         """The prompt of every row, N of them."""
@@ -151,7 +146,7 @@ class Rows:
         source, local = self.locate(row)
         return source.records.record(local)
 
-    @cached_property
+    @property
     def ids(self) -> RowIds:
         """An id for every row, unique in the pool.
 
@@ -159,70 +154,46 @@ class Rows:
         the pool are different; else "NAME:NUMBER", the row's number in its source from 1 (in JSON Lines its
         line). NAME is the file name, or the source as given where two sources have the same file name.
         """
-        short = [PurePath(source.name).name or source.name for source in self._sources]
-        names = short if len(set(short)) == len(short) else [source.name for source in self._sources]
-        fields = [source.index.id_field for source in self._sources]
-        if any(fields) and not all_differ(self._id_keys(names)):
-            fields = [None] * len(fields)
-        return RowIds(self, names, fields)
+        return RowIds(self, names_in_ids([source.name for source in self._sources]), self._index.id_fields)
 
-    def _id_keys(self, names: list[str]) -> KeyArray:
-        """(N, 4) keys of the rows' own ids, and of "NAME:NUMBER" in the sources without."""
-        return np.concatenate(
-            [
-                source.index.id_keys
-                if source.index.id_field
-                else key_array(b"".join(text_key(f"{name}:{at}") for at in range(1, len(source) + 1)))
-                for name, source in zip(names, self._sources, strict=True)
-            ]
-        )
+    def field(self, name: str, start: int = 0, stop: int | None = None) -> list[Scalar]:
+        """One field of every row, or of the rows ``start`` … ``stop`` - 1: text, number, truth value, or None.
 
-    def field(self, name: str) -> list[Scalar]:
-        """One field of every row: text, number, truth value, or None where a record lacks it.
-
-        A list of texts (labels) reads as its values with ", " between them. Values of CSV are text.
+        None stands where a record lacks it. A list of texts (labels) reads as its values with ", " between them.
+        Values of CSV are text. Fields named to `read_rows`, and those fit for colours, are not parsed again.
 
         Raises:
             InputError: no record has the field, or it holds an object or another list (names the row).
         """
-        values: list[Scalar] = []
-        found = False
-        for source in self._sources:
-            found = found or name in (source.records.names or ())
-            for number, record in enumerate(source.records.records((name,)), start=1):
-                found = found or name in record
-                try:
-                    values.append(scalar(record.get(name)))
-                except RecordError as error:
-                    raise InputError(
-                        f"row {number} of {source.records.name} {error} in the field {name!r}; name another"
-                    ) from None
-        if not found:
+        stop = len(self) if stop is None else stop
+        facts = self._index.fields.get(name)
+        if facts is not None and facts.whole:
+            return list(self._index.columns.values(FIELD + name, start, stop))
+        if facts is None and not any(name in (source.records.names or ()) for source in self._sources):
             raise self._no_field(name)
-        return values
+        return [
+            value
+            for source, first in zip(self._sources, self._starts.tolist(), strict=False)
+            for value in _read_field(source.records, name, start - first, stop - first)
+        ]
 
-    def scalar_fields(self) -> list[str]:
-        """Fields fit for groups and colours, in order of appearance.
+    def scalar_fields(self) -> dict[str, set[type]]:
+        """Fields fit for groups and colours, in order of appearance, with the kinds of their values.
 
-        They hold a short scalar (at most `SHORT_CHARACTERS` characters) in more than half of up to a thousand
-        rows spread evenly over the pool. Ids and the fields that hold the text are left out.
+        They hold a short scalar (at most `SHORT_CHARACTERS` characters) in more than half of the rows, and an object
+        or a list in none. Ids and the fields that hold the text are left out.
         """
-        probed = np.unique(np.linspace(0, len(self) - 1, min(len(self), _PROBED_ROWS)).astype(np.int64))
         taken = {
             field
             for source in self._sources
             for form in (source.form, source.own_form)
             for field in form.fields or ()
         }
-        counts: dict[str, int] = {}
-        for row in probed.tolist():
-            for name, value in self.record(row).items():
-                counts[name] = counts.get(name, 0) + _is_short(value)
-        return [
-            name
-            for name, count in counts.items()
-            if 2 * count > len(probed) and name not in {*taken, *ID_FIELDS}
-        ]
+        return {
+            name: facts.kinds
+            for name, facts in self._index.fields.items()
+            if facts.plain and 2 * facts.short > len(self) and name not in {*taken, *ID_FIELDS}
+        }
 
     def vectors(self, name: str, room: Room = lambda dimension: None) -> Float32Array:
         """One field that holds a list of numbers in every row, as (N, d) float32.
@@ -241,10 +212,15 @@ class Rows:
 
     def locate(self, row: int) -> tuple[Source, int]:
         """The source of a row, and its number in it from 0."""
+        number, local = self.place(row)
+        return self._sources[number], local
+
+    def place(self, row: int) -> tuple[int, int]:
+        """The number of a row's source, and the row's number in it, both from 0."""
         if not 0 <= row < len(self):
             raise InputError(f"row {row} is not in the pool of {len(self)} rows")
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
-        return self._sources[number], int(row - self._starts[number])
+        return number, int(row - self._starts[number])
 
     def _no_field(self, name: str) -> InputError:
         found = dict.fromkeys(field for source in self._sources for field in source.records.record(0))
@@ -272,7 +248,7 @@ class RowTexts(Sequence[str]):
 class RowIds(Sequence[str]):
     """The id of every row of a pool, made when it is asked for; see `Rows.ids`."""
 
-    def __init__(self, rows: Rows, names: list[str], fields: list[str | None]) -> None:
+    def __init__(self, rows: Rows, names: list[str], fields: Sequence[str | None]) -> None:
         self._rows, self._names, self._fields = rows, names, fields
 
     def __len__(self) -> int:
@@ -281,21 +257,20 @@ class RowIds(Sequence[str]):
     def __getitem__(self, row: Any) -> Any:
         if isinstance(row, slice):
             return [self[each] for each in range(*row.indices(len(self)))]
-        source, local = self._rows.locate(row)
-        number = self._rows.opened.index(source)
-        field = self._fields[number]
-        return (
-            f"{self._names[number]}:{local + 1}"
-            if field is None
-            else str(source.records.record(local, (field,))[field])
-        )
+        number, local = self._rows.place(row)
+        return self._of_source(number, local, local + 1)[0]
 
     def __iter__(self) -> Iterator[str]:
-        for source, name, field in zip(self._rows.opened, self._names, self._fields, strict=True):
-            if field is None:
-                yield from (f"{name}:{number}" for number in range(1, len(source) + 1))
-            else:
-                yield from (str(record[field]) for record in source.records.records((field,)))
+        for number, source in enumerate(self._rows.opened):
+            for start in range(0, len(source), ROWS_AT_ONCE):
+                yield from self._of_source(number, start, min(start + ROWS_AT_ONCE, len(source)))
+
+    def _of_source(self, number: int, start: int, stop: int) -> list[str]:
+        field, name = self._fields[number], self._names[number]
+        if field is None:
+            return [f"{name}:{local + 1}" for local in range(start, stop)]
+        first = int(self._rows.starts[number])
+        return [str(value) for value in self._rows.field(field, first + start, first + stop)]
 
 
 def texts_of(form: Form, record: dict[str, Any], number: int, name: str) -> Texts:
@@ -317,20 +292,20 @@ def form_of_record(record: dict[str, Any], name: str) -> Form:
     return form
 
 
-def scalar(value: Any) -> Scalar:
-    """A value one can group or colour by; RecordError where it is none."""
-    if value is None or isinstance(value, str | int | float):
-        return value
-    if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
-        return ", ".join(value)
-    if isinstance(value, list | tuple | dict | bytes):
-        raise RecordError(f"holds {type(value).__name__}, not one value,")
-    return str(value)
+def names_in_ids(sources: Sequence[str]) -> list[str]:
+    """What the ids of rows without one of their own begin with, for the names of all sources; see `Rows.ids`."""
+    short = [PurePath(name).name or name for name in sources]
+    return short if len(set(short)) == len(short) else list(sources)
 
 
-def _is_short(value: Any) -> bool:
+def _read_field(records: Records, name: str, start: int, stop: int) -> Iterator[Scalar]:
+    start = max(start, 0)
+    number = start
     try:
-        found = scalar(value)
-    except RecordError:
-        return False
-    return found is not None and len(str(found)) <= SHORT_CHARACTERS
+        for record in records.records((name,), start, max(stop, 0)):
+            number += 1
+            yield scalar(record.get(name))
+    except RecordError as error:
+        raise InputError(
+            f"row {number} of {records.name} {error} in the field {name!r}; name another"
+        ) from None

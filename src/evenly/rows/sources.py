@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -13,13 +13,15 @@ import pyarrow as pa
 
 from evenly.errors import InputError
 from evenly.rows.contents import read_contents
-from evenly.rows.formats import check_kind, kind_of
+from evenly.rows.fileformat import Records
+from evenly.rows.formats import check_kind, kind_of, known_endings
 from evenly.rows.forms import Form, Part, recognise
+from evenly.rows.hub import DATASET, open_dataset
 from evenly.rows.index import IndexBuilder
-from evenly.rows.rows import Records, Rows, Source, form_of_record, texts_of
-from evenly.rows.tables import Table, read_arrow, read_parquet
+from evenly.rows.json_lines import JSON_LINES
+from evenly.rows.rows import Rows, Source, form_of_record, names_in_ids, texts_of
+from evenly.rows.tables import Table
 from evenly.rows.templates import form_of_text
-from evenly.rows.textfiles import Csv, JsonArray, JsonLines
 from evenly.types import Progress, silent
 
 if TYPE_CHECKING:
@@ -27,13 +29,8 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT = "-"
 _PROGRESS_ROWS = 4096
-_READERS: dict[str, Callable[..., Records]] = {
-    "json": JsonArray.scan,
-    "jsonl": JsonLines.scan,
-    "csv": Csv.scan,
-    "parquet": read_parquet,
-    "arrow": read_arrow,
-}
+_Opened = tuple[str, Path | None, str, Records]
+"""Name, path, hash and records of a source."""
 
 
 def read_rows(
@@ -42,11 +39,12 @@ def read_rows(
     text: str | None = None,
     part: Part = "all",
     split: str | None = None,
+    fields: Sequence[str] = (),
     stdin: BinaryIO | None = None,
     scratch: Path | None = None,
     progress: Progress = silent,
 ) -> Rows:
-    """Reads all sources as one pool and checks every record of them.
+    """Reads all sources as one pool and checks every record of them, each parsed once.
 
     Args:
         sources: files (.json array, .jsonl or .ndjson, .csv, .parquet, .arrow; each plain or .gz, .xz, .zst),
@@ -56,33 +54,24 @@ def read_rows(
             (of several the last is the response) or a Jinja template. None to recognise it (see forms.py).
         part: the part of the text that is wanted; every row must have some.
         split: which split of a dataset; for datasets only.
+        fields: fields that will be asked for (`Rows.field`): they need not be parsed for again.
         stdin: standard input, unless it is that of the process.
-        scratch: folder for what large compressed files hold; None takes the system's for temporary files.
+        scratch: folder for what large compressed files hold and for what is learnt of many rows; None takes the
+            system's for temporary files.
         progress: called with stage "read" and rows, per source.
 
     Returns:
         The pool, in the order of the sources. Memory: about 60 bytes a row, and the contents of files that hold
-        less than 64 MiB; larger ones are mapped. JSON arrays are in memory as a whole while they are scanned.
+        less than 64 MiB; larger ones are mapped. JSON arrays are in memory as a whole while they are read.
 
     Raises:
         InputError: nothing to read, something unreadable, a record without text, mixed forms in a source.
     """
-    if part not in ("all", "prompt", "response"):
-        raise InputError(f"part {part!r} is not known; use all, prompt or response")
-    named = form_of_text(text) if text is not None else None
     found = _expand(sources)
     opened = [_open(name, split, stdin, scratch) for name in found]
-    if split is not None and not any(
-        isinstance(records, Table) and records.format == "dataset" for *_, records in opened
-    ):
+    if split is not None and not any(records.format == DATASET.name for *_, records in opened):
         raise InputError(f"a split ({split}) was named, but no source is a dataset; leave it out for files")
-    return Rows(
-        [
-            _check(name, path, sha256, records, named, part, progress)
-            for name, path, sha256, records in opened
-        ],
-        part,
-    )
+    return _pool(opened, text, part, fields, scratch, progress)
 
 
 def rows_of(
@@ -97,8 +86,6 @@ def rows_of(
     Raises:
         InputError: as `read_rows`, or the records are something else.
     """
-    if part not in ("all", "prompt", "response"):
-        raise InputError(f"part {part!r} is not known; use all, prompt or response")
     if hasattr(records, "with_format"):
         table = records.with_format("arrow")[:]
     else:
@@ -109,9 +96,23 @@ def rows_of(
             raise InputError(
                 f"rows must be a datasets.Dataset or a list of dictionaries; got {given}"
             ) from None
+    return _pool([("dataset", None, "", Table("dataset", table, DATASET.name))], text, part, (), None, silent)
+
+
+def _pool(
+    opened: Sequence[_Opened],
+    text: str | None,
+    part: Part,
+    fields: Sequence[str],
+    scratch: Path | None,
+    progress: Progress,
+) -> Rows:
+    if part not in ("all", "prompt", "response"):
+        raise InputError(f"part {part!r} is not known; use all, prompt or response")
     named = form_of_text(text) if text is not None else None
-    source = _check("dataset", None, "", Table("dataset", table, "dataset"), named, part, silent)
-    return Rows([source], part)
+    with IndexBuilder(fields, scratch) as index:
+        checked = [_check(*source, named, part, index, progress) for source in opened]
+        return Rows(checked, index.done(names_in_ids([source.name for source in checked])), part)
 
 
 def _expand(sources: Sequence[str]) -> list[str]:
@@ -129,34 +130,32 @@ def _expand(sources: Sequence[str]) -> list[str]:
         if not matched:
             raise InputError(f"no file matches {source}; check the pattern and the folder it starts from")
         names.extend(matched)
-    places = [name if name == STANDARD_INPUT else str(Path(name).resolve()) for name in names]
-    twice = next((name for name, place in zip(names, places, strict=True) if places.count(place) > 1), None)
-    if twice is not None:
-        raise InputError(f"{twice} is given twice; name every source once")
+    places: dict[str, str] = {}
+    for name in names:
+        place = name if name == STANDARD_INPUT else str(Path(name).resolve())
+        if place in places:
+            raise InputError(f"{places[place]} is given twice; name every source once")
+        places[place] = name
     return names
 
 
-def _open(
-    name: str, split: str | None, stdin: BinaryIO | None, scratch: Path | None
-) -> tuple[str, Path | None, str, Records]:
+def _open(name: str, split: str | None, stdin: BinaryIO | None, scratch: Path | None) -> _Opened:
     if name == STANDARD_INPUT:
         data = (stdin or sys.stdin.buffer).read()
-        return name, None, hashlib.sha256(data).hexdigest(), JsonLines.scan("standard input", data)
+        lines = JSON_LINES.read("standard input", data, scratch)
+        return name, None, hashlib.sha256(data).hexdigest(), lines
     path = Path(name)
     if path.is_file():
         kind = check_kind(name)
         sha256, data = read_contents(path, kind.compression, name, scratch)
-        unpacks = {"scratch": scratch} if kind.format == "parquet" else {}
-        return name, path, sha256, _READERS[kind.format](name, data, **unpacks)
+        return name, path, sha256, kind.format.read(name, data, scratch)
     if not path.is_dir() and kind_of(name) is not None:
         raise InputError(
             f"{name} does not exist; check the name and the folder it is looked for in ({Path.cwd()})"
         )
     if path.exists() and not path.is_dir():
         raise InputError(f"{name} is neither a file nor a folder; to read JSON Lines from a pipe, name it -")
-    from evenly.rows.hub import open_dataset
-
-    records, sha256 = open_dataset(name, split)
+    records, sha256 = open_dataset(name, split, known_endings())
     return name, path if path.is_dir() else None, sha256, records
 
 
@@ -167,21 +166,22 @@ def _check(
     records: Records,
     named: Form | None,
     part: Part,
+    index: IndexBuilder,
     progress: Progress,
 ) -> Source:
-    """Finds the form of a source and holds every record to it."""
-    first = records.record(0)
+    """Goes over a source once: finds its form, holds every record to it, and has the index learn of it."""
+    first, all_records = records.first_pass()
     form = named or form_of_record(first, records.name)
-    # The whole first record: below, tables read the form's columns alone, and an error should name all.
+    # The whole first record: of tables only the columns wanted follow, and an error should name all.
     texts_of(form, first, 1, records.name)
     if part == "response" and not form.has_response:
         raise InputError(
             f"{records.name} has the form {form.description}, which has no response; use --part all"
         )
+    wanted = index.begin_source(first, form.fields or ())
     empty: list[int] = []
-    index = IndexBuilder(first)
-    needed = None if form.fields is None else [*form.fields, *index.id_fields]
-    for number, record in enumerate(records.records(needed), start=1):
+    found_records = all_records(None if form.fields is None else [*form.fields, *wanted])
+    for number, record in enumerate(found_records, start=1):
         if named is None and records.names is None and recognise(tuple(record)) is not form:
             raise _mixed(records.name, number, record, form)
         found = texts_of(form, record, number, records.name)
@@ -189,14 +189,14 @@ def _check(
         if not text.strip():
             empty.append(number)
         _check_surrogates(found.whole, number, records.name)
-        index.add(record, text, len(found.whole))
+        index.add(record, found, text)
         if number % _PROGRESS_ROWS == 0:
-            progress("read", number, len(records))
+            progress("read", number, max(number, len(records)))
     progress("read", len(records), len(records))
+    index.end_source(len(records))
     if empty:
         raise _without_text(records, empty, form, part)
-    kind = kind_of(name) if path is not None and path.is_file() else None
-    return Source(name, path, sha256, kind.compression if kind else "", records, form, index.done())
+    return Source(name, path, sha256, records, form, recognise(tuple(first)) or form)
 
 
 def _mixed(name: str, number: int, record: dict[str, object], form: Form) -> InputError:

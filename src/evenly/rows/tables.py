@@ -1,48 +1,46 @@
-"""Parquet files, Arrow files and datasets: records in columns, with their types."""
+"""Records in columns, with their types: what Parquet files, Arrow files and datasets have in common."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import IO, Any, Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from evenly.errors import InputError
-from evenly.files import scratch_file
-from evenly.rows import contents
+from evenly.rows import vector_field
 from evenly.rows.contents import Contents, release
-from evenly.types import Int64Array
+from evenly.rows.fileformat import Record, Records
+from evenly.rows.vector_field import check_widths
+from evenly.types import Float32Array, Int64Array
 
-Record = dict[str, Any]
-TableFormat = Literal["parquet", "arrow", "dataset"]
+BLOCK_ROWS = 2048
+"""Rows that become Python objects at a time."""
 
-_BLOCK_ROWS = 2048
-_BLOCKS_AT_ONCE = 32
-_ARROW_FILE_MAGIC = b"ARROW1"
+BLOCKS_AT_ONCE = 32
+"""Blocks that are gone through before the memory of mapped contents is given back."""
 
 
-class Table:
+class Table(Records):
     """The records of one columnar source.
 
     Attributes:
-        name: what to call the source in messages.
         table: the rows; their schema metadata (pandas, datasets) travels into what is written.
-        format: ``dataset`` for one that came through `datasets`.
-        names: the columns.
         mapped: the contents that the rows lie in where they are mapped; else no bytes.
         row_group_rows, codec: how the Parquet file was laid out; kept in what is written.
         streamed: the Arrow file was a stream, without an index at its end.
     """
 
+    names: tuple[str, ...]
+
     def __init__(
         self,
         name: str,
         table: pa.Table,
-        format: TableFormat,
+        format: str,
         *,
         mapped: Contents = b"",
         row_group_rows: int | None = None,
@@ -61,132 +59,68 @@ class Table:
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
-    def record(self, row: int, fields: Sequence[str] | None = None) -> Record:
-        """One record, with those of ``fields`` that there are; None for every column."""
-        found: list[Record] = self._columns(fields).slice(row, 1).to_pylist()
-        return found[0] if found else {}
+    @property
+    def columns(self) -> pa.Schema:
+        return self.table.schema
 
-    def records(self, fields: Sequence[str] | None = None) -> Iterator[Record]:
-        """All records in order, with those of ``fields`` that there are; None for every column."""
-        table = self._columns(fields)
-        if not table.column_names:
-            yield from ({} for _ in range(len(self)))
+    def first_pass(self) -> tuple[Record, Callable[[Sequence[str] | None], Iterator[Record]]]:
+        """The columns asked for, and those that hold one plain value a row; others are not read."""
+        plain = [column.name for column in self.table.schema if _is_plain(column.type)]
+        return self.record(0), lambda fields: self.records(None if fields is None else [*fields, *plain])
+
+    def record(self, row: int, fields: Sequence[str] | None = None) -> Record:
+        return next(self.records(fields, row, row + 1), {})
+
+    def records(
+        self, fields: Sequence[str] | None = None, start: int = 0, stop: int | None = None
+    ) -> Iterator[Record]:
+        chosen = [name for name in self.names if fields is None or name in fields]
+        stop = len(self) if stop is None else stop
+        if not chosen:
+            yield from ({} for _ in range(start, stop))
             return
-        for number, batch in enumerate(table.to_batches(max_chunksize=_BLOCK_ROWS), start=1):
+        table = self.table.select(chosen).slice(start, stop - start)
+        for number, batch in enumerate(table.to_batches(max_chunksize=BLOCK_ROWS), start=1):
             yield from batch.to_pylist()
-            if number % _BLOCKS_AT_ONCE == 0:
+            if number % BLOCKS_AT_ONCE == 0:
                 release(self.mapped)
 
-    def _columns(self, fields: Sequence[str] | None) -> pa.Table:
-        return (
-            self.table
-            if fields is None
-            else self.table.select([name for name in fields if name in self.names])
-        )
+    def vector_blocks(self, name: str) -> Iterator[Float32Array] | None:
+        if name not in self.names:
+            return None
+        values = self.table.column(name)
+        kind = values.type
+        nested = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+        if not nested or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
+            raise InputError(f"the column {name!r} of {self.name} holds {kind}; expected lists of numbers")
+        lengths = pc.fill_null(pc.list_value_length(values), -1).to_numpy()
+        check_widths(lengths, lengths[0], 0, self.name, name)
+        size = vector_field.ROWS_AT_ONCE
+        parts = (chunk.slice(start, size) for chunk in values.chunks for start in range(0, len(chunk), size))
+        return (np.asarray(part.flatten(), dtype=np.float32).reshape(len(part), -1) for part in parts)
 
     def kept(self, rows: Int64Array) -> Iterator[pa.Table]:
         """The rows of the given numbers in their order here, some at a time."""
         mask = np.zeros(len(self), dtype=bool)
         mask[rows] = True
-        size = _BLOCK_ROWS * _BLOCKS_AT_ONCE
+        size = BLOCK_ROWS * BLOCKS_AT_ONCE
         for start in range(0, len(self), size):
             # A mask, not take: take joins the chunks of a column, and 32-bit offsets overflow at 2 GB of text.
             yield self.table.slice(start, size).filter(pa.array(mask[start : start + size]))
             release(self.mapped)
 
 
-def read_parquet(name: str, data: Contents, scratch: Path | None = None) -> Table:
-    """Reads a Parquet file; whatever types it has are kept. One that holds much is unpacked into a scratch file.
-
-    Args:
-        name: what to call the file in messages.
-        data: its contents.
-        scratch: folder for scratch files; None takes that of the system.
-
-    Raises:
-        InputError: no whole Parquet file, one without rows, or a scratch disk that fills.
-    """
-    mapped: Contents = b""
-    try:
-        file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(data)))
-        layout = file.metadata
-        groups = [layout.row_group(number) for number in range(layout.num_row_groups)]
-        if sum(group.total_byte_size for group in groups) < contents.MAPPED_BYTES:
-            table = file.read()
-        else:
-            mapped = scratch_file(lambda stream: _unpack(file, stream), scratch)
-            table = pa.ipc.open_stream(pa.py_buffer(mapped)).read_all()
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(
-            f"{name} is not a whole Parquet file ({_first_line(error)}); fetch or write it again"
-        ) from None
-    codec = groups[0].column(0).compression.lower() if groups and layout.num_columns else "snappy"
-    return Table(
-        name,
-        table,
-        "parquet",
-        mapped=mapped,
-        row_group_rows=groups[0].num_rows if groups else None,
-        codec="none" if codec == "uncompressed" else codec,
-    )
+TableParts: TypeAlias = Sequence[tuple[Table, Int64Array]]
 
 
-def _unpack(file: pq.ParquetFile, stream: IO[bytes]) -> None:
-    """The rows of a Parquet file as an Arrow stream, which can be mapped."""
-    with pa.ipc.new_stream(stream, file.schema_arrow) as writer:
-        for batch in file.iter_batches(_BLOCK_ROWS * _BLOCKS_AT_ONCE):
-            writer.write_batch(batch)
+def _is_plain(kind: pa.DataType) -> bool:
+    """Whether a column's values can be grouped and coloured by: one value a row, or a list of texts."""
+    if pa.types.is_dictionary(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        inner = kind.value_type
+        return pa.types.is_string(inner) or (pa.types.is_dictionary(kind) and _is_plain(inner))
+    return not (pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def read_arrow(name: str, data: Contents) -> Table:
-    """Reads Arrow IPC, file or stream, whichever it is."""
-    streamed = data[: len(_ARROW_FILE_MAGIC)] != _ARROW_FILE_MAGIC
-    try:
-        buffer = pa.py_buffer(data)
-        reader = pa.ipc.open_stream(buffer) if streamed else pa.ipc.open_file(buffer)
-        table = reader.read_all()
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(
-            f"{name} is not a whole Arrow file ({_first_line(error)}); fetch or write it again"
-        ) from None
-    return Table(name, table, "arrow", mapped=data, streamed=streamed)
-
-
-def write_tables(parts: Sequence[tuple[Table, Int64Array]], stream: IO[bytes], format: str) -> None:
-    """Writes kept rows of tables of one schema one after another, laid out as the first table was."""
-    like = parts[0][0]
-    schema = like.table.schema
-    if format == "parquet":
-        with pq.ParquetWriter(stream, schema, compression=like.codec) as writer:
-            for table, rows in parts:
-                for group in _regrouped(table.kept(rows), like.row_group_rows or len(table)):
-                    writer.write_table(group.replace_schema_metadata(schema.metadata))
-        return
-    pieces: Iterator[pa.Table] = (
-        piece.replace_schema_metadata(schema.metadata) for table, rows in parts for piece in table.kept(rows)
-    )
-    if any("dictionary" in str(kind) for kind in schema.types):  # of a column or within it
-        # The file format holds one dictionary per column, so all rows have to share theirs.
-        pieces = iter([pa.concat_tables(pieces).unify_dictionaries()])
-    with (pa.ipc.new_stream if like.streamed else pa.ipc.new_file)(stream, schema) as writer:
-        for piece in pieces:
-            writer.write_table(piece)
-
-
-def _regrouped(pieces: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
-    """The same rows in tables of ``size`` rows; the last may have fewer."""
-    waiting: list[pa.Table] = []
-    for piece in pieces:
-        waiting.append(piece)
-        if sum(each.num_rows for each in waiting) >= size:
-            joined = pa.concat_tables(waiting)
-            whole = joined.num_rows // size * size
-            yield from (joined.slice(start, size) for start in range(0, whole, size))
-            waiting = [joined.slice(whole)]
-    left = pa.concat_tables(waiting)
-    if left.num_rows:
-        yield left
-
-
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What a library says of a file, on one line."""
     return str(error).partition(os.linesep)[0].rstrip(".")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from evenly.errors import InputError
-from evenly.rows.tables import Table
-from evenly.rows.textfiles import TextFile
 from evenly.types import Float32Array, Int64Array
+
+if TYPE_CHECKING:
+    from evenly.rows.fileformat import Records
 
 Room = Callable[[int], Float32Array | None]
 """From the dimension d to (N, d) float32 room that vectors are written to; None for an array in memory."""
@@ -21,7 +20,7 @@ Room = Callable[[int], Float32Array | None]
 ROWS_AT_ONCE = 4096
 
 
-def field_vectors(sources: Sequence[TextFile | Table], name: str, room: Room) -> Float32Array | None:
+def field_vectors(sources: Sequence[Records], name: str, room: Room) -> Float32Array | None:
     """One field that holds a list of numbers in every row.
 
     Args:
@@ -38,7 +37,7 @@ def field_vectors(sources: Sequence[TextFile | Table], name: str, room: Room) ->
     vectors: Float32Array | None = None
     count, at = sum(map(len, sources)), 0
     for records in sources:
-        found = _table_blocks(records, name) if isinstance(records, Table) else _text_blocks(records, name)
+        found = records.vector_blocks(name)
         if found is None:
             return None
         for block in found:
@@ -53,43 +52,24 @@ def field_vectors(sources: Sequence[TextFile | Table], name: str, room: Room) ->
     return vectors
 
 
-def _table_blocks(table: Table, name: str) -> Iterator[Float32Array] | None:
-    if name not in table.names:
-        return None
-    values = table.table.column(name)
-    kind = values.type
-    nested = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    if not nested or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
-        raise InputError(f"the column {name!r} of {table.name} holds {kind}; expected lists of numbers")
-    lengths = pc.fill_null(pc.list_value_length(values), -1).to_numpy()
-    _check_widths(lengths, lengths[0], 0, table.name, name)
-    parts = (
-        chunk.slice(start, ROWS_AT_ONCE)
-        for chunk in values.chunks
-        for start in range(0, len(chunk), ROWS_AT_ONCE)
-    )
-    return (np.asarray(part.flatten(), dtype=np.float32).reshape(len(part), -1) for part in parts)
-
-
-def _text_blocks(records: TextFile, name: str) -> Iterator[Float32Array] | None:
-    values = (record.get(name) for record in records.records())
+def list_blocks(given: Iterable[Any], source: str, name: str) -> Iterator[Float32Array] | None:
+    """The vectors of a field as its values come, one a row; see `Records.vector_blocks`."""
+    values = iter(given)
     first = next(values)
     if not isinstance(first, list):
         kinds = {type(value) for value in chain((first,), values)}
         if kinds == {type(None)}:
             return None
         if list not in kinds:
-            raise InputError(f"the field {name!r} of {records.name} holds no lists of numbers")
-    return _lists(
-        chain((first,), values), -1 if not isinstance(first, list) else len(first), records.name, name
-    )
+            raise InputError(f"the field {name!r} of {source} holds no lists of numbers")
+    return _lists(chain((first,), values), -1 if not isinstance(first, list) else len(first), source, name)
 
 
 def _lists(values: Iterator[Any], width: int, source: str, name: str) -> Iterator[Float32Array]:
     at = 0
     while block := list(islice(values, ROWS_AT_ONCE)):
         lengths = np.array([len(value) if isinstance(value, list) else -1 for value in block])
-        _check_widths(lengths, width, at, source, name)
+        check_widths(lengths, width, at, source, name)
         try:
             yield np.array(block, dtype=np.float32)
         except (TypeError, ValueError):
@@ -97,7 +77,7 @@ def _lists(values: Iterator[Any], width: int, source: str, name: str) -> Iterato
         at += len(block)
 
 
-def _check_widths(lengths: Int64Array, width: int, at: int, source: str, name: str) -> None:
+def check_widths(lengths: Int64Array, width: int, at: int, source: str, name: str) -> None:
     """Refuses vectors that are missing (-1), empty, or not as long as that of row 1, naming the first row.
 
     Args:

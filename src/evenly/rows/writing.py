@@ -1,4 +1,4 @@
-"""Kept rows, written unchanged and in their original order, in the form of their source.
+"""Kept rows, written unchanged and in their original order, in the form of their source (each format's module).
 
 | source | may be written as | how |
 |---|---|---|
@@ -17,7 +17,6 @@ Any compression may be put on top by the ending. Files appear whole or not at al
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -29,23 +28,10 @@ import numpy as np
 from evenly.errors import InputError
 from evenly.files import NewFiles, new_files, refuse_inputs, sha256_of
 from evenly.records import OutputRecord
-from evenly.rows.compression import compressor
-from evenly.rows.formats import Format, Kind, check_kind
+from evenly.rows.compression import compressed
+from evenly.rows.formats import Kind, check_kind, format_named
 from evenly.rows.rows import Rows, Source
-from evenly.rows.tables import Table, write_tables
-from evenly.rows.textfiles import TextFile
 from evenly.types import Int64Array
-
-WRITTEN_AS: dict[str, tuple[Format, ...]] = {
-    "json": ("json", "jsonl"),
-    "jsonl": ("jsonl", "json"),
-    "csv": ("csv",),
-    "parquet": ("parquet",),
-    "arrow": ("arrow",),
-    "dataset": ("parquet", "arrow"),
-}
-# A line break cannot stand inside a JSON string, so white space from one on is between tokens.
-_LINE_BREAK = re.compile(rb"(,?)[\r\n]\s*")
 
 
 @dataclass(frozen=True)
@@ -96,7 +82,7 @@ def write_rows(
     with nullcontext(files) if files else new_files(make_folders=True) as new:
         for target in targets:
             with new.open(target.path) as stream:
-                with compressor(stream, target.kind.compression) as plain:
+                with compressed(stream, target.kind.compression) as plain:
                     count = _write_sources(rows, target, numbers, plain)
                 sha256 = sha256_of(stream)
             name = target.path.name if target.path == Path(out) else f"{folder}/{target.path.name}"
@@ -117,55 +103,12 @@ def _check_kept(kept: Sequence[int] | Int64Array, pool_rows: int) -> Int64Array:
 
 def _write_sources(rows: Rows, target: _Target, kept: Int64Array, stream: IO[bytes]) -> int:
     """Writes the kept rows of a target's sources; returns how many."""
-    sources = [rows.opened[number] for number in target.sources]
-    bounds = [np.searchsorted(kept, rows.starts[[number, number + 1]]) for number in target.sources]
-    local = [
-        kept[start:end] - rows.starts[number]
-        for (start, end), number in zip(bounds, target.sources, strict=True)
-    ]
-    parts = [(source.records, part) for source, part in zip(sources, local, strict=True)]
-    tables = [(records, part) for records, part in parts if isinstance(records, Table)]
-    if tables:
-        write_tables(tables, stream, target.kind.format)
-    else:
-        texts = [(records, part) for records, part in parts if isinstance(records, TextFile)]
-        write = _write_array if target.kind.format == "json" else _write_lines
-        write(texts, stream)
-    return sum(map(len, local))
-
-
-def _write_lines(parts: Sequence[tuple[TextFile, Int64Array]], stream: IO[bytes]) -> None:
-    """JSON Lines and CSV: the lines as they are."""
-    first = parts[0][0]
-    if first.format != "json":
-        stream.write(first.opening)
-    broken = True
-    for records, kept in parts:
-        for row in records.in_order(kept.tolist()):
-            if not broken:
-                stream.write(first.line_break)
-            raw = records.raw(row)
-            stream.write(_LINE_BREAK.sub(_one_line, raw) + b"\n" if records.format == "json" else raw)
-            broken = records.format == "json" or raw.endswith(b"\n")
-
-
-def _one_line(match: re.Match[bytes]) -> bytes:
-    return b", " if match[1] else b""
-
-
-def _write_array(parts: Sequence[tuple[TextFile, Int64Array]], stream: IO[bytes]) -> None:
-    """A JSON array, with the brackets and spaces of its first source where that is one."""
-    style = next((records for records, _ in parts if records.format == "json"), None)
-    opening, separator, closing = (
-        (style.opening, style.separator, style.closing) if style else (b"[\n", b",\n", b"\n]\n")
-    )
-    stream.write(opening)
-    following = False
-    for records, kept in parts:
-        for row in records.in_order(kept.tolist()):
-            stream.write((separator if following else b"") + records.raw(row).strip())
-            following = True
-    stream.write(closing)
+    parts = []
+    for number in target.sources:
+        start, end = np.searchsorted(kept, rows.starts[[number, number + 1]])
+        parts.append((rows.opened[number].records, kept[start:end] - rows.starts[number]))
+    target.kind.format.write(parts, stream)
+    return sum(len(part) for _, part in parts)
 
 
 def _targets(rows: Rows, out: str | Path) -> list[_Target]:
@@ -195,7 +138,8 @@ def _own_names(rows: Rows) -> list[tuple[int, str]]:
     names = []
     for number, source in enumerate(rows.opened):
         name = "stdin.jsonl" if source.records.name == "standard input" else Path(source.name).name
-        names.append((number, f"{name}.parquet" if source.records.format == "dataset" else name))
+        own = format_named(source.records.format)
+        names.append((number, name if own.endings else name + format_named(own.written_as[0]).endings[0]))
     taken: dict[str, str] = {}
     for number, name in names:
         given = rows.opened[number].name
@@ -211,9 +155,9 @@ def _own_names(rows: Rows) -> list[tuple[int, str]]:
 def _check_one_file(sources: Sequence[Source], target: _Target) -> None:
     first = sources[0]
     for source in sources:
-        allowed = WRITTEN_AS[source.records.format]
-        if target.kind.format not in allowed:
-            endings = " or ".join(f".{ending}" for ending in allowed)
+        allowed = format_named(source.records.format).written_as
+        if target.kind.format.name not in allowed:
+            endings = " or ".join(format_named(name).endings[0] for name in allowed)
             raise InputError(
                 f"rows of {source.name} cannot be written unchanged to {target.path.name}; "
                 f"give the output the ending {endings}"
@@ -224,17 +168,8 @@ def _check_one_file(sources: Sequence[Source], target: _Target) -> None:
                 f"{source.name} has {source.own_form.description}; "
                 "name a folder (--out kept/) to get one file per source"
             )
-        _check_same_columns(first, source)
-
-
-def _check_same_columns(first: Source, source: Source) -> None:
-    ours, theirs = source.records, first.records
-    if isinstance(ours, Table) and isinstance(theirs, Table):
-        same = ours.table.schema.equals(theirs.table.schema)
-    else:
-        same = ours.names == theirs.names
-    if not same:
-        raise InputError(
-            f"one file takes rows with the same columns and types: those of {source.name} differ from "
-            f"{first.name}; name a folder (--out kept/) to get one file per source"
-        )
+        if source.records.columns != first.records.columns:
+            raise InputError(
+                f"one file takes rows with the same columns and types: those of {source.name} differ from "
+                f"{first.name}; name a folder (--out kept/) to get one file per source"
+            )

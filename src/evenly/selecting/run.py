@@ -118,7 +118,8 @@ def run_selection(
     check_selecting(request)
     given = saved.picks if saved else None
     with watch.time("read"):
-        rows = read_pool(request.pool, stdin=stdin, progress=progress)
+        fields = [name for control in request.choice.controls for name in control.fields()]
+        rows = read_pool(request.pool, fields=fields, stdin=stdin, progress=progress)
         if saved:
             saved.check_sources(rows)
         check_output(rows, request.out)

@@ -1,0 +1,102 @@
+"""Comma-separated values under a header line; all values are text, nothing is guessed from them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from evenly.errors import InputError
+from evenly.rows.contents import Contents, line_ends, text_end
+from evenly.rows.fileformat import FileFormat, Record
+from evenly.rows.textfile import BOM, Places, TextFile, decoded, write_lines
+
+
+class Csv(TextFile):
+    """The records of a CSV file, kept as their bytes, so that they are written with the quoting they had.
+
+    A quoted field may run over several lines, so where a record ends is known once it is parsed: the first pass
+    does both.
+    """
+
+    format = "csv"
+
+    def __init__(self, name: str, data: Contents) -> None:
+        super().__init__(name, data)
+        self._places = Places()
+        self._found_rows = _csv_spans(name, data, len(BOM) if data[: len(BOM)] == BOM else 0)
+        header = next(self._found_rows, (0, 0, [], 1))[2]
+        if not header:
+            raise InputError(
+                f"line 1 of {name} is blank; expected a header line with the names of the columns"
+            )
+        twice = next((column for column in header if header.count(column) > 1), None)
+        if twice is not None:
+            raise InputError(
+                f"the header of {name} names the column {twice!r} twice; give every column its own name"
+            )
+        self._header = self.names = tuple(header)
+
+    def __len__(self) -> int:
+        return len(self.starts) or self._places.expected(len(self.data))
+
+    def _found(self) -> Iterator[Record]:
+        header, places = self._header, self._places
+        for start, end, fields, line in self._found_rows:
+            if len(fields) != len(header):
+                found = (
+                    f"has {len(fields)} fields where the header has {len(header)}" if fields else "is blank"
+                )
+                raise InputError(f"line {line} of {self.name} {found}; mend or remove the line")
+            places.add(start, end)
+            yield dict(zip(header, fields, strict=True))
+        if not len(places):
+            raise InputError(f"{self.name} holds a header and no rows; expected at least one record")
+        starts, ends = places.done()
+        self.opening, self.closing = self.data[: starts[0]], self.data[ends[-1] :]
+        self.starts, self.ends = starts, ends
+
+    def record(self, row: int, fields: Sequence[str] | None = None) -> Record:
+        with _long_fields():
+            values = next(csv.reader([self.raw(row).decode()], strict=True))
+        return dict(zip(self._header, values, strict=True))
+
+
+def _csv_spans(name: str, data: Contents, first: int) -> Iterator[tuple[int, int, list[str], int]]:
+    """Yields start, end, fields and first line of the header and every record; blank last lines are left."""
+    ends = line_ends(data)
+    ends = np.append(ends, len(data)) if not len(ends) or ends[-1] < len(data) else ends
+    starts = np.concatenate([[first], ends])
+    last = text_end(data, b"\r\n")
+    lines = (data[starts[line] : ends[line]] for line in range(len(ends)))
+    reader = csv.reader((decoded(name, raw, line) for line, raw in enumerate(lines)), strict=True)
+    while starts[reader.line_num] < last:
+        line = reader.line_num
+        try:
+            with _long_fields():
+                fields = next(reader)
+        except csv.Error as error:
+            raise InputError(
+                f"line {line + 1} of {name} starts a record that is not CSV: {error}; mend its quotes"
+            ) from None
+        yield int(starts[line]), int(starts[reader.line_num]), fields, line + 1
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Lifts the csv module's limit of 131,072 characters a field, which is global, for a moment."""
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _read(name: str, data: Contents, scratch: Path | None) -> Csv:
+    return Csv(name, data)
+
+
+CSV = FileFormat("csv", (".csv",), _read, write_lines)

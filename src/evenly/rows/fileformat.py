@@ -1,0 +1,96 @@
+"""What a file format brings: how its rows are read, and how kept ones are written.
+
+A format is one module of this room with one `FileFormat` in it, and one line in the list of `evenly.rows.formats`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+from evenly.rows.contents import Contents
+from evenly.rows.vector_field import list_blocks
+from evenly.types import Float32Array, Int64Array
+
+Record = dict[str, Any]
+
+
+class Records:
+    """The records of one source, parsed when they are asked for and never kept.
+
+    Attributes:
+        format: name of its `FileFormat`.
+        name: what to call the source in messages.
+        names: the columns that every record has; None where every record brings its own keys.
+    """
+
+    format: str
+    name: str
+    names: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        """How many there are; before the end of the first pass an estimate where only that pass can tell."""
+        raise NotImplementedError
+
+    def first_pass(self) -> tuple[Record, Callable[[Sequence[str] | None], Iterator[Record]]]:
+        """All records in order, each parsed once. Records are asked for by number only after it.
+
+        Returns:
+            The first record with all its fields, and what gives all records, the first among them, with at least
+            the fields that it is told; None stands for all.
+        """
+        raise NotImplementedError
+
+    def record(self, row: int, fields: Sequence[str] | None = None) -> Record:
+        """One record, with at least those of ``fields`` that there are; None for every field."""
+        raise NotImplementedError
+
+    def records(
+        self, fields: Sequence[str] | None = None, start: int = 0, stop: int | None = None
+    ) -> Iterator[Record]:
+        """The records ``start`` … ``stop`` - 1 in order (to the end for None); ``fields`` as above."""
+        raise NotImplementedError
+
+    @property
+    def columns(self) -> Any:
+        """What must be equal for rows of two sources to go into one file."""
+        return self.names
+
+    def vector_blocks(self, name: str) -> Iterator[Float32Array] | None:
+        """A field of vectors, (n, d) float32 for some rows at a time; None where no record has the field.
+
+        Raises:
+            InputError: something else in it, or lists of different lengths (names the row).
+        """
+        return list_blocks((record.get(name) for record in self.records()), self.name, name)
+
+
+Parts: TypeAlias = Sequence[tuple[Records, Int64Array]]
+"""Sources, and the rising numbers of their rows that are written, one source after the other."""
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """A format of files.
+
+    Attributes:
+        name: of the format.
+        endings: of file names, with their dot, in lower case.
+        read: opens decompressed contents: takes what to call the source, the contents, and a folder for scratch
+            files (None for the system's). Whatever it finds wrong is an InputError.
+        write: writes kept rows of sources whose rows may be written in this format.
+        also: formats beside its own that its rows can be written in unchanged.
+    """
+
+    name: str
+    endings: tuple[str, ...]
+    read: Callable[[str, Contents, Path | None], Records]
+    write: Callable[[Any, IO[bytes]], None]
+    also: tuple[str, ...] = ()
+
+    @property
+    def written_as(self) -> tuple[str, ...]:
+        """All formats that its rows can be written in, the best first."""
+        return (self.name, *self.also) if self.endings else self.also

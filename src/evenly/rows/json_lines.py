@@ -1,0 +1,62 @@
+"""JSON Lines: one object per line. The last may lack its line break; blank lines may follow it, and no other line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from evenly.errors import InputError
+from evenly.rows.contents import Contents, line_ends, text_end
+from evenly.rows.fileformat import FileFormat, Record
+from evenly.rows.textfile import BOM, TextFile, an_object, write_lines
+
+
+class JsonLines(TextFile):
+    """The records of a file of JSON Lines. Finding the lines needs no parsing."""
+
+    format = "jsonl"
+
+    def __init__(self, name: str, data: Contents) -> None:
+        super().__init__(name, data)
+        first = len(BOM) if data[: len(BOM)] == BOM else 0
+        after_breaks = line_ends(data)
+        end = text_end(data)
+        # Line breaks behind the last record belong to it (the first) and to the closing (the rest).
+        inner = after_breaks[after_breaks <= end]
+        ending = after_breaks[len(inner) : len(inner) + 1]
+        self.ends = np.concatenate([inner, ending if len(ending) else [len(data)]]).astype(np.int64)
+        self.starts = np.concatenate([[first], self.ends[:-1]]).astype(np.int64)
+        if end <= first:
+            raise InputError(f"{name} is empty; expected one JSON object per line")
+        self.opening, self.closing = data[:first], data[self.ends[-1] :]
+
+    def _found(self) -> Iterator[Record]:
+        return self.records()
+
+    def record(self, row: int, fields: Sequence[str] | None = None) -> Record:
+        try:
+            value = json.loads(self.raw(row).decode())
+        except json.JSONDecodeError as error:
+            if not self.raw(row).strip():
+                raise InputError(f"line {row + 1} of {self.name} is blank; remove it") from None
+            column = min(error.pos, len(error.doc.rstrip())) + 1
+            raise InputError(
+                f"line {row + 1} of {self.name} is not JSON: {error.msg}, column {column}; mend it"
+            ) from None
+        except UnicodeDecodeError:
+            raise InputError(f"line {row + 1} of {self.name} is not UTF-8; save the file as UTF-8") from None
+        except (ValueError, RecursionError) as error:
+            raise InputError(
+                f"line {row + 1} of {self.name} cannot be read: {error}; remove the line"
+            ) from None
+        return an_object(value, f"line {row + 1} of {self.name}")
+
+
+def _read(name: str, data: Contents, scratch: Path | None) -> JsonLines:
+    return JsonLines(name, data)
+
+
+JSON_LINES = FileFormat("jsonl", (".jsonl", ".ndjson"), _read, write_lines, also=("json",))
