@@ -121,16 +121,13 @@ def test_last_blocks_that_do_not_fit(
 
 
 @pytest.mark.slow
-def test_models_that_cannot_be_used(
-    training_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_models_that_cannot_be_used(training_file: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no causal language model"):
         language_model.spectrum_of_model(str(tmp_path), [str(training_file)], 32, None, Setup())
-    monkeypatch.setattr(language_model.os, "sysconf", lambda name: 1)
-    with pytest.raises(
-        InputError, match=r"a gradient of big \(1,000 parameters, float64\) needs .* GB are free"
-    ):
-        language_model._refuse_too_large(1000, "big")
+    told = r"a gradient of big \(1,000 parameters, float64\) needs 24 kB, 20 kB are free"
+    with pytest.raises(InputError, match=told):
+        language_model.check_fits(1000, "big", free=20_000)
+    language_model.check_fits(1000, "big", free=None)
 
 
 def test_trapped_share_of_mutual_pairs() -> None:

@@ -109,16 +109,15 @@ def _print(results: list[Result], out: Path, *, whole: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from evenly.words import show
-
     console = Console()
     for result in results:
         for table in () if whole else result.tables:
             shown = Table(title=Text(table.title), title_justify="left", title_style="bold")
-            for index, column in enumerate(table.columns):
+            columns, *rows = table.shown()
+            for index, column in enumerate(columns):
                 shown.add_column(Text(column), justify="left" if index == 0 else "right")
-            for row in table.rows:
-                shown.add_row(*[Text(show(cell)) for cell in row])
+            for row in rows:
+                shown.add_row(*map(Text, row))
             console.print(shown)
         console.print(Text(f"{result.name}: {result.outcome}: {result.verdict}\n"), soft_wrap=not whole)
     where = out / "index.html" if whole else out / f"{results[0].name}.png"

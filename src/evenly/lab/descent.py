@@ -21,8 +21,6 @@ from evenly.types import Float64Array, Int64Array
 
 Optimiser = Literal["gd", "adam"]
 LossName = Literal["squared", "logistic"]
-Told = Callable[[int, int], None]
-"""Called as ``told(step, steps)``: `evenly.types.Progress` of one stage."""
 
 DIVERGED = 1e4  # times the first loss (and above 1e4 itself): no run of the lab comes near it and returns
 PRUNE_EVERY = 50  # steps between the moments at which finished runs leave the batch
@@ -49,10 +47,6 @@ def batch_loss(outputs: Tensor, targets: Tensor, loss: LossName) -> Tensor:
     if loss == "squared":
         return (outputs - targets).square().mean(-1) / 2
     return F.softplus(-outputs * targets).mean(-1)
-
-
-def _untold(step: int, steps: int) -> None:
-    """Nobody is told."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +76,7 @@ class Trainer:
         steps: int,
         until: Float64Array | float = 0.0,
         keep: Iterable[int] = (),
-        told: Told = _untold,
+        told: Callable[[int, int], None] = lambda step, steps: None,
     ) -> Descent:
         """Trains every run on its set for ``steps`` steps or until each is below ``until``.
 
@@ -93,7 +87,7 @@ class Trainer:
             steps: most steps.
             until: a loss per run, or one for all, below which a run is finished.
             keep: the steps before which the parameters are kept; then every run goes on to the end.
-            told: called every 50 steps.
+            told: called as ``told(step, steps)`` every 50 steps.
 
         Raises:
             InputError: a run diverged; names the run and the step.

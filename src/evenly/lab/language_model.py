@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from scipy.spatial.distance import pdist
 from torch import Tensor
 
 from evenly import words
+from evenly.engine.placing import free_memory
 from evenly.errors import InputError
 from evenly.lab import designs, kernel
 from evenly.lab.result import Result, Table
@@ -60,7 +60,7 @@ def spectrum_of_model(
     if last_blocks is not None:
         train_last_blocks(network, last_blocks)
     size = sum(parameter.numel() for parameter in _trained(network))
-    _refuse_too_large(size, model)
+    check_fits(size, model, free_memory())
     read = read_rows(data, progress=setup.progress)
     drawn = designs.generator(0).permutation(len(read))
     examples, long = _examples(tokenizer, read.prompts(), read.responses(), drawn, rows)
@@ -135,7 +135,7 @@ def measure_model(network: Any, examples: Sequence[Example], part: str, note: st
         settings={"examples": note, "gradients": stated},
         tables=(
             Table.of(f"Loss gradients of {len(rows)} examples", [numbers]),
-            _closest_table(examples, bounds, eigenvalues[0]),
+            Table.of("Closest pairs of gradients", _closest(examples, bounds, eigenvalues[0])),
             Table.of("Features layer by layer (mean over tokens)", layers),
         ),
         verdict=f"lambda_min {eigenvalues[-1]:.2e} lies {'below' if below else 'ABOVE'} the least pair bound "
@@ -147,9 +147,9 @@ def measure_model(network: Any, examples: Sequence[Example], part: str, note: st
     )
 
 
-def _closest_table(examples: Sequence[Example], bounds: Float64Array, largest: float) -> Table:
+def _closest(examples: Sequence[Example], bounds: Float64Array, largest: float) -> list[dict[str, Any]]:
     first, second = np.triu_indices(len(examples), 1)
-    records = [
+    return [
         {
             "row": examples[first[i]].row,
             "and row": examples[second[i]].row,
@@ -158,7 +158,6 @@ def _closest_table(examples: Sequence[Example], bounds: Float64Array, largest: f
         }
         for i in np.argsort(bounds, kind="stable")[:5]
     ]
-    return Table.of("Closest pairs of gradients", records)
 
 
 def _trained(network: Any) -> list[Tensor]:
@@ -207,18 +206,17 @@ def _add_sketch(row: Tensor, parts: Sequence[Tensor]) -> None:
 
 def _loss(network: Any, example: Example) -> Tensor:
     """Mean cross-entropy of the tokens from ``start`` on, given those before."""
-    tokens = torch.tensor(example.tokens, device=next(network.parameters()).device)
+    tokens = torch.tensor(example.tokens, device=network.device)
     logits = network(input_ids=tokens[None]).logits[0, example.start - 1 : -1]
     return torch.nn.functional.cross_entropy(logits, tokens[example.start :])
 
 
 def _layers(network: Any, examples: Sequence[Example]) -> list[dict[str, Any]]:
     """How far apart the mean features of the examples lie, after the embedding and after each layer."""
-    device = next(network.parameters()).device
     means: list[Float64Array] = []
     with torch.no_grad():
         for example in examples:
-            tokens = torch.tensor(example.tokens, device=device)
+            tokens = torch.tensor(example.tokens, device=network.device)
             hidden = network(input_ids=tokens[None], output_hidden_states=True).hidden_states
             means.append(torch.stack([layer[0].mean(dim=0) for layer in hidden]).cpu().numpy())
     distances = [pdist(layer) for layer in np.stack(means, axis=1)]
@@ -242,10 +240,10 @@ def _load(model: str, device: str) -> tuple[Any, Any]:
     return network.to(device).eval(), tokenizer
 
 
-def _refuse_too_large(parameters: int, model: str) -> None:
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def check_fits(parameters: int, model: str, free: int | None) -> None:
+    """Says that one gradient does not fit into the free memory, before it is computed; unknown memory is enough."""
     needed = 3 * 8 * parameters  # one gradient, its signs and places, in float64
-    if needed > free:
+    if free is not None and needed > free:
         raise InputError(
             f"a gradient of {model} ({parameters:,} parameters, float64) needs {words.size(needed)}, "
             f"{words.size(free)} are free; use a smaller model"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -32,11 +32,8 @@ class Table:
     @staticmethod
     def of(title: str, records: Sequence[Mapping[str, Any]]) -> Table:
         """A table of records with the same columns; numpy's numbers become Python's."""
-        rows = (
-            tuple(each.item() if isinstance(each, np.generic) else each for each in r.values())
-            for r in records
-        )
-        return Table(title, tuple(records[0]), tuple(rows))
+        rows = tuple(tuple(map(_python, record.values())) for record in records)
+        return Table(title, tuple(records[0]), rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +45,10 @@ class Result:
         title: the claim in a few words.
         claim: the claim in a sentence, with its source.
         settings: everything that decides the numbers (seeds, sizes, rates).
-        tables: what a person reads.
-        verdict: one line: where the claim holds, where it is loose, where it fails.
         outcome: the verdict in a word.
+        verdict: one line: where the claim holds, where it is loose, where it fails.
         numbers: the figures that tests and documents quote, by name.
+        tables: what a person reads.
         series: the curves that the figure draws, by name.
     """
 
@@ -59,10 +56,10 @@ class Result:
     title: str
     claim: str
     settings: Mapping[str, Any]
-    tables: tuple[Table, ...]
-    verdict: str
     outcome: Outcome
+    verdict: str
     numbers: Mapping[str, Number]
+    tables: tuple[Table, ...]
     series: Mapping[str, Float64Array] = field(default_factory=dict)
 
     def series_of(self, prefix: str) -> dict[str, Float64Array]:
@@ -73,33 +70,21 @@ class Result:
 
     def as_json(self) -> str:
         """JSON without NaN or infinity: a number that is not finite (a run cut off, say) is null."""
-        record = {
-            "format": 1,
-            "name": self.name,
-            "title": self.title,
-            "claim": self.claim,
-            "settings": self.settings,
-            "outcome": self.outcome,
-            "verdict": self.verdict,
-            "numbers": self.numbers,
-            "tables": [{"title": t.title, "columns": t.columns, "rows": t.rows} for t in self.tables],
-            "series": self.series,
-        }
+        record = {"format": 1} | asdict(self)
         return json.dumps(_plain(record), indent=1, allow_nan=False, ensure_ascii=False)
+
+
+def _python(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _plain(value: Any) -> Any:
     """The value in JSON's own types."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
+    if isinstance(value, np.ndarray | list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
+    value = _python(value)
     if isinstance(value, float):
-        return float(f"{value:.8g}")
+        return float(f"{value:.8g}") if math.isfinite(value) else None
     return value

@@ -80,19 +80,16 @@ def forecast_vectors(prompts: Float64Array, responses: Float64Array, note: str, 
     calibration = replace(setup, device="cpu")
     skills = {name: forecast.measure_skill(name, calibration) for name in forecast.TRAINERS}
     expected = {name: float(np.exp(inputs @ skill.weights).mean()) for name, skill in skills.items()}
-    right = {name: skill.right for name, skill in skills.items()}
+    records = {name: skill.record() for name, skill in skills.items()}
     seen, middle = next(iter(skills.values())), inputs.mean(axis=0)
     outside = bool(np.any(middle < seen.low) or np.any(middle > seen.high))
     caution = "; these data lie outside the range it was fitted on, so take it as a guess" if outside else ""
     forecasts = [
-        {
-            "network": name,
-            "steps, random / max-min": expected[name],
-            "rank correlation": skill.correlation,
-            "right about the half": right[name],
-        }
-        for name, skill in skills.items()
+        {"network": name, "steps, random / max-min": expected[name]}
+        | {key: record[key] for key in (forecast.RANK, forecast.RIGHT)}
+        for name, record in records.items()
     ]
+    trapped = trapped_shares(prompts, responses)
     return Result(
         name="forecast-data",
         title="Will an even half train faster on these data?",
@@ -100,23 +97,17 @@ def forecast_vectors(prompts: Float64Array, responses: Float64Array, note: str, 
         settings={"rows": note, "random halves": RANDOM_HALVES, "outside the fitted range": outside},
         tables=(
             _halves_table(prompts, randoms, even, min(rough, 1.0)),
-            Table.of(
-                "Loss that near copies hold back (share of the variance of the responses)",
-                trapped_shares(prompts, responses),
-            ),
+            Table.of("Loss that near copies hold back (share of the variance of the responses)", trapped),
             Table.of("Forecast, and how well it did on pools it was not fitted on", forecasts),
         ),
         verdict=f"label roughness {rough:.2f} (0 smooth, 1 independent); kernel time alone says a random half takes "
         f"{np.exp(middle[0]):.2f} times the steps of the even half, the fitted forecasts "
         f"{span(expected.values())}; on pools it had not seen it named the "
-        f"faster half in {span(right.values(), '.0%')}{caution}.",
+        f"faster half in {span([record[forecast.RIGHT] for record in records.values()], '.0%')}{caution}.",
         outcome="holds in part",
         numbers={"roughness": rough, "outside": float(outside)}
         | {f"forecast, {name}": value for name, value in expected.items()},
-        series={
-            "nearest": geometry.nearest_distances(prompts),
-            "forecast": np.array(list(expected.values())),
-        },
+        series={"nearest": geometry.nearest_other(prompts)[0], "forecast": np.array([*expected.values()])},
     )
 
 

@@ -19,7 +19,13 @@ from evenly.types import Float64Array, Int64Array
 DIMENSION = 2
 CROWDED = Density(DIMENSION, share=0.7, side=0.2)
 SETS = ("uniform", "crowded", "max-min")
-EVENNESS = ("h_min", "normalised", "Clark-Evans", "mesh ratio", "scaled fill")
+EVENNESS = {  # a measure, and its column
+    "h_min": "h_min",
+    "normalised": "h_min / E h_min(uniform)",
+    "Clark-Evans": "Clark-Evans",
+    "mesh ratio": "mesh ratio",
+    "scaled fill": "fill N^(1/d)",
+}
 PICKS = 64  # of the far-clusters pool
 BRIDGE = 40  # its points between the clusters
 CLEAN, GARBAGE, KEPT = 470, 30, 250  # the outlier pool: 6 % garbage, half kept
@@ -94,7 +100,7 @@ def _sized(name: str, count: int, seed: int) -> Float64Array:
 
 
 def _evenness(points: Float64Array) -> tuple[float, ...]:
-    """The measures of `EVENNESS`; the normal one is h_min / E h_min(uniform), the last fill * N^(1/d)."""
+    """The measures of `EVENNESS`."""
     count, d = points.shape
     h_min, fill = separation(points), fill_distance(designs.lattice(65, d), points)
     side = 2.0  # of the cube, against the law's unit cube
@@ -168,10 +174,8 @@ def _arm_rows(arm: str, pool: Float64Array, random: designs.Generator) -> Int64A
 
 
 def _size_table(sizes: dict[str, Float64Array]) -> Table:
-    columns = ("h_min", "h_min / E h_min(uniform)", "Clark-Evans", "mesh ratio", "fill N^(1/d)")
     records = [
-        {"points": name, "N": n}
-        | {column: sizes[f"{name}: {key}"][i] for column, key in zip(columns, EVENNESS, strict=True)}
+        {"points": name, "N": n} | {column: sizes[f"{name}: {key}"][i] for key, column in EVENNESS.items()}
         for name in SETS
         for i, n in enumerate(SIZES)
     ]

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.spatial import cKDTree
+from scipy.stats import kstest
 
 from evenly.errors import InputError
 from evenly.lab.designs import Generator, generator
@@ -142,7 +143,7 @@ def run(setup: Setup) -> Result:
             "collision ratio, most": ratios.max(),
             "peak ratio, most": peaks.max(),
             "lower bound broken, most": max(each[BELOW] for each in uniform),
-            "Kolmogorov distance to Exp(1)": _kolmogorov(pooled),
+            "Kolmogorov distance to Exp(1)": kstest(pooled, "expon").statistic,
         },
         series={
             "mean": np.array([[h.mean() for h in row] for row in grid]),
@@ -204,13 +205,6 @@ def _exponential(grid: list[list[Float64Array]]) -> Float64Array:
         for n, h in zip(SIZES, row, strict=True)
     ]
     return np.sort(np.concatenate(scaled))
-
-
-def _kolmogorov(values: Float64Array) -> float:
-    """The largest gap between the distribution of the values and Exp(1)."""
-    law = 1.0 - np.exp(-values)
-    rank = np.arange(len(values) + 1) / len(values)
-    return float(np.maximum(np.abs(law - rank[1:]), np.abs(law - rank[:-1])).max())
 
 
 def draw(result: Result) -> Figure:

@@ -27,6 +27,7 @@ ARMS = (*HALVES, "full")
 SIZES = (HALVES, ("full",))  # arms of one size train in one call
 LATE, EARLY, OWN = "to 3 %", "to 30 %", "to 3 % of its own"  # of the pool's loss, or of the set's own
 BATCH = 8
+NAMED = "network, optimiser, loss, labels"
 KINDS = ("equal steps", "equal epochs")
 PLACES = ("pool", "even")  # the pool, and 256 fresh max-min points
 LABEL_COLOURS = (COLOURS[2], COLOURS[3], COLOURS[5])  # none of them an arm's
@@ -143,7 +144,7 @@ def run(setup: Setup) -> Result:
         settings={"pool": POOL, "half": HALF, "d": DIMENSION, "seeds": seeds, "most steps": cap}
         | {"steps before a test": test_steps, "batch": BATCH}
         | {"rates": {label: trainer.rate for label, trainer in trainers.items()}},
-        tables=(*_steps_tables(races, seeds), *(_error_table(errors, index) for index in range(len(KINDS)))),
+        tables=_tables(races, errors, seeds),
         verdict=_verdict(races, errors),
         outcome="holds"
         if np.nanmin([race[LATE].ratio() for race in races.values()]) > 1
@@ -241,50 +242,39 @@ def _verdict(races: Races, errors: Errors) -> str:
 
 def _numbers(races: Races, errors: Errors) -> dict[str, Number]:
     numbers: dict[str, Number] = {}
-    for (label, model), race in races.items():
-        numbers[f"random / max-min, {label}, {model}"] = race[LATE].ratio()
-        numbers[f"wins of max-min, {label}, {model}"] = float(race[LATE].wins()[0])
-    for (label, model), each in errors.items():
-        for index, arm in enumerate(ARMS):
-            numbers[f"error on fresh even points, {label}, {model}, {arm}"] = each[index, 0, 1]
+    for name, race in races.items():
+        numbers[f"random / max-min, {', '.join(name)}"] = race[LATE].ratio()
+        numbers[f"wins of max-min, {', '.join(name)}"] = float(race[LATE].wins()[0])
+    for name, each in errors.items():
+        for arm, error in zip(ARMS, each[:, 0, 1], strict=True):
+            numbers[f"error on fresh even points, {', '.join(name)}, {arm}"] = error
     return numbers
 
 
-def _named(label: str, model: str) -> dict[str, Any]:
-    return {"network, optimiser, loss, labels": f"{label}, {model}"}
-
-
-def _steps_tables(races: Races, seeds: int) -> tuple[Table, Table]:
-    of_pool = [
-        _named(*key)
-        | race[LATE].shown()
-        | {"random / max-min": race[LATE].shown_ratio(), "wins–losses": "{}–{}".format(*race[LATE].wins())}
-        | {"at 30 %": race[EARLY].shown_ratio()}
-        for key, race in races.items()
-    ]
-    own = [
-        _named(*key) | race[OWN].shown() | {"random / max-min": race[OWN].shown_ratio()}
-        for key, race in races.items()
-    ]
+def _tables(races: Races, errors: Errors, seeds: int) -> tuple[Table, ...]:
+    of_pool, of_own = [], []
+    for name, race in races.items():
+        first = {NAMED: ", ".join(name)}
+        late, own = ({"random / max-min": race[goal].shown_ratio()} for goal in (LATE, OWN))
+        wins = {"wins–losses": "{}–{}".format(*race[LATE].wins())}
+        of_pool.append(first | race[LATE].shown() | late | wins | {"at 30 %": race[EARLY].shown_ratio()})
+        of_own.append(first | race[OWN].shown() | own)
+    measure = "squared error / variance, or the share of wrong classes under cross-entropy"
+    cells = [(f"{place}: {arm}", i, j) for j, place in enumerate(PLACES) for i, arm in enumerate(ARMS)]
     return (
         Table.of(f"Median steps to 3 % of the pool's loss, {seeds} seeds", of_pool),
-        Table.of("The same against 3 % of each set's own loss", own),
+        Table.of("The same against 3 % of each set's own loss", of_own),
+        *(
+            Table.of(
+                f"Test error at {kind} on the pool and on {FRESH} fresh even points ({measure})",
+                [
+                    {NAMED: ", ".join(name)} | {column: each[arm, k, place] for column, arm, place in cells}
+                    for name, each in errors.items()
+                ],
+            )
+            for k, kind in enumerate(KINDS)
+        ),
     )
-
-
-def _error_table(errors: Errors, kind: int) -> Table:
-    records = [
-        _named(*key)
-        | {
-            f"{place}: {arm}": each[i, kind, j]
-            for j, place in enumerate(PLACES)
-            for i, arm in enumerate(ARMS)
-        }
-        for key, each in errors.items()
-    ]
-    measure = "squared error / variance, or the share of wrong classes under cross-entropy"
-    title = f"Test error at {KINDS[kind]} on the pool and on {FRESH} fresh even points ({measure})"
-    return Table.of(title, records)
 
 
 def _series(names: list[str], races: Races, errors: Errors) -> dict[str, Float64Array]:

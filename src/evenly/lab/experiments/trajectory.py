@@ -41,6 +41,7 @@ VARIED: dict[str, dict[int, Network]] = {  # what the learning-rate scale may de
     "largest width": {n: networks.residual(DIMENSION, width=n, inner=8) for n in (16, 32, 64, 128)},
     "bottleneck": {n: networks.residual(DIMENSION, width=64, inner=n) for n in (2, 8, 32)},
 }
+CURVES = ("moments", "ratio", "least", "most", "drift", "curved", "sharpness")
 # Columns that the verdict reads.
 RATIO, OUTSIDE, TOP = "PL ratio, least", "steps outside its range", "top Hessian * eta / 2, most"
 NORM, DRIFT = "|theta| / |theta_0|, most", "kernel drift at the end"
@@ -49,33 +50,26 @@ NORM, DRIFT = "|theta| / |theta_0|, most", "kernel drift at the end"
 def run(setup: Setup) -> Result:
     """Follows gradient descent on 16 points for each network, and how the Hessian grows with the scale."""
     seeds, steps = setup.seeds or setup.size(1, 2), setup.size(300, 1000)
-    curves: dict[str, dict[str, Float64Array]] = {}
-    worst: dict[str, dict[str, Any]] = {}
-    for name, network in setup.each("trajectory: runs", NETWORKS.items()):
-        curves[name], worst[name] = _follow(network, seeds, steps, setup)
+    runs = {
+        name: [_follow(network, seed, steps, setup) for seed in range(seeds)]
+        for name, network in setup.each("trajectory: runs", NETWORKS.items())
+    }
     each_network = setup.each("trajectory: smoothness", SMOOTHNESS.items())
     growth = {name: _growth(network, seeds, setup) for name, network in each_network}
-    starts = {name: _starts(varied, setup.size(1, 3) * seeds, setup) for name, varied in VARIED.items()}
+    worst = {name: _worst(each) for name, each in runs.items()}
     smoothness = {name: exponent(SCALES, values) for name, values in growth.items()}
-    scale = {name: exponent(each, each.values()) for name, each in starts.items()}
-    outside, least = (
-        sum(each[OUTSIDE] for each in worst.values()),
+    starts = [_start(name, setup.size(1, 3) * seeds, setup) for name in VARIED]
+    ratio, outside = (
         min(each[RATIO] for each in worst.values()),
+        sum(each[OUTSIDE] for each in worst.values()),
     )
     numbers: dict[str, Number] = {f"drift, {name}": each[DRIFT] for name, each in worst.items()}
     numbers |= {f"norm, most, {name}": each[NORM] for name, each in worst.items()}
     numbers |= {f"exponent, {name}": p for name, p in smoothness.items()}
-    numbers |= {f"curvature at the start, exponent in {name}": p for name, p in scale.items()}
+    for each in starts:
+        numbers[f"curvature at the start, exponent in {each['varied']}"] = each["exponent"]
     numbers |= {f"top Hessian over 2/eta, most, {name}": each[TOP] for name, each in worst.items()}
-    at_start = [
-        {
-            "varied": name,
-            "over": ", ".join(map(str, each)),
-            "top Hessian eigenvalue": ", ".join(map(show, each.values())),
-            "exponent": scale[name],
-        }
-        for name, each in starts.items()
-    ]
+    growths = [{"network": name, "p": p} for name, p in smoothness.items()]
     return Result(
         name="trajectory",
         title="Convergence beyond the NTK regime",
@@ -84,29 +78,26 @@ def run(setup: Setup) -> Result:
         | {"rate over 2 / top Hessian": STEP_SHARE},
         tables=(
             Table.of("Along gradient descent", [{"network": name} | each for name, each in worst.items()]),
-            Table.of(
-                "Polynomial smoothness: |Hess L(c theta)| ~ c^p",
-                [{"network": name, "p": p} for name, p in smoothness.items()],
-            ),
-            Table.of("The learning-rate scale under Xavier: residual MLPs at the start", at_start),
+            Table.of("Polynomial smoothness: |Hess L(c theta)| ~ c^p", growths),
+            Table.of("The learning-rate scale under Xavier: residual MLPs at the start", starts),
         ),
         verdict=_verdict(worst, smoothness),
-        outcome="holds" if outside == 0 and least > 0 else "holds in part",
-        numbers=numbers | {"PL outside": float(outside), "PL ratio, least": least},
-        series={f"{part}: {name}": each for name, parts in curves.items() for part, each in parts.items()}
+        outcome="holds" if outside == 0 and ratio > 0 else "holds in part",
+        numbers=numbers | {"PL outside": float(outside), "PL ratio, least": ratio},
+        series={f"{part}: {name}": each[0][part] for name, each in runs.items() for part in CURVES}
         | {f"growth: {name}": values for name, values in growth.items()},
     )
 
 
 def _verdict(worst: dict[str, dict[str, Any]], smoothness: dict[str, float]) -> str:
     lazy, active = (worst[f"one layer, width {width}"][DRIFT] for width in (WIDTHS[-1], WIDTHS[0]))
+    norm, top = (max(each[column] for each in worst.values()) for column in (NORM, TOP))
     return (
         "the PL ratio stays inside the eigenvalue range at every measured step and above 0 (least "
         f"{min(each[RATIO] for each in worst.values()):.1e}); drift runs from {lazy:.3f} (width {WIDTHS[-1]}) to "
-        f"{active:.2f} (width {WIDTHS[0]}); norms grow at most {max(each[NORM] for each in worst.values()):.2f}x; "
-        f"sharpness reaches {max(each[TOP] for each in worst.values()):.2f} of 2/eta and the loss falls all the "
-        f"same; tau lowers the smoothness exponent from {smoothness['residual gelu, without tau']:.1f} to "
-        f"{smoothness['residual gelu, with tau']:.1f}."
+        f"{active:.2f} (width {WIDTHS[0]}); norms grow at most {norm:.2f}x; sharpness reaches {top:.2f} of 2/eta and "
+        "the loss falls all the same; tau lowers the smoothness exponent from "
+        f"{smoothness['residual gelu, without tau']:.1f} to {smoothness['residual gelu, with tau']:.1f}."
     )
 
 
@@ -117,51 +108,52 @@ def _problem(seed: int) -> tuple[Float64Array, Float64Array]:
     return x, labels.draw_labels("smooth", random, x).values
 
 
-def _follow(
-    network: Network, seeds: int, steps: int, setup: Setup
-) -> tuple[dict[str, Float64Array], dict[str, Any]]:
-    """The curves of the first seed, and a record of the worst of all seeds (of the drift the median).
+def _follow(network: Network, seed: int, steps: int, setup: Setup) -> dict[str, Any]:
+    """Gradient descent with one seed.
 
-    The curves: ``moments`` (m,), the steps at which the kernel was measured; there ``ratio``, ``least`` and ``most``,
-    the PL ratio, lambda_min / N and lambda_max / N, and ``drift``, |K_t - K_0| / |K_0| in Frobenius norm; ``curved``
-    (c,), the steps at which the Hessian was measured, and ``sharpness``, its top eigenvalue times eta / 2 there:
-    gradient descent on a quadratic needs it below 1.
+    Returns:
+        ``moments`` (m,), the steps at which the kernel was measured; there ``ratio``, ``least`` and ``most``, the PL
+        ratio, lambda_min / N and lambda_max / N, and ``drift``, |K_t - K_0| / |K_0| in Frobenius norm; ``curved``
+        (c,), the steps at which the Hessian was measured, and there ``sharpness``, its top eigenvalue times eta / 2:
+        gradient descent on a quadratic needs it below 1. Then ``norm``, the largest |theta_t| / |theta_0|;
+        ``outside``, at how many moments the PL ratio left its range (none, by the theorem); ``loss``, the least loss
+        over the first.
     """
-    runs = [_follow_one(network, seed, steps, setup) for seed in range(seeds)]
-    curves = runs[0][0]
-    norms, outside, losses = zip(*[each[1:] for each in runs], strict=True)
-    drifts = [each["drift"][-1] for each, *_ in runs]
-    return curves, {
-        RATIO: curves["ratio"].min(),
-        OUTSIDE: sum(outside),
-        TOP: curves["sharpness"].max(),
-        NORM: max(norms),
-        DRIFT: np.median(drifts),
-        "least loss / first": max(losses),
-    }
-
-
-def _follow_one(
-    network: Network, seed: int, steps: int, setup: Setup
-) -> tuple[dict[str, Float64Array], float, int, float]:
-    """The curves of one seed, the largest |theta_t| / |theta_0|, at how many moments the PL ratio left its range
-    (none, by the theorem), and the least loss over the first."""
     x, y = _problem(seed)
     theta = network.init([seed], setup.device)
     rate = STEP_SHARE * 2.0 / kernel.top_curvature(network, theta[0], x, y)
     moments = np.unique(np.geomspace(1, steps + 1, 30).astype(int)) - 1
     curved = moments[:: max(1, len(moments) // setup.size(6, 12))]
-    run = Trainer(network, rate, "gd").train(theta, x[None], y[None], steps=steps, keep=moments)
-    kept = {step: each[0] for step, each in run.kept.items()}
+    trained = Trainer(network, rate, "gd").train(theta, x[None], y[None], steps=steps, keep=moments)
+    kept = {step: each[0] for step, each in trained.kept.items()}
     first = kernel.jacobian(network, theta[0], x)
     measured = [_measure(network, each, x, y, first @ first.T) for each in kept.values()]
     ratio, least, most, slack, drift = np.array(measured).T
     sharpness = [rate / 2 * kernel.top_curvature(network, kept[step], x, y) for step in curved]
-    curves = {"moments": moments.astype(float), "ratio": ratio, "least": least, "most": most, "drift": drift}
-    curves |= {"curved": curved.astype(float), "sharpness": np.array(sharpness)}
-    norm = max(float(each.norm() / theta[0].norm()) for each in kept.values())
-    outside = int(np.sum((ratio < least - slack) | (ratio > most * (1 + 1e-12) + slack)))
-    return curves, norm, outside, float(run.losses.min() / run.losses[0, 0])
+    return {
+        "moments": moments.astype(float),
+        "ratio": ratio,
+        "least": least,
+        "most": most,
+        "drift": drift,
+        "curved": curved.astype(float),
+        "sharpness": np.array(sharpness),
+        "norm": max(float(each.norm() / theta[0].norm()) for each in kept.values()),
+        "outside": np.sum((ratio < least - slack) | (ratio > most * (1 + 1e-12) + slack)),
+        "loss": trained.losses.min() / trained.losses[0, 0],
+    }
+
+
+def _worst(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """PL ratio and sharpness of the first seed, whose curves are shown; the worst norm and loss; the median drift."""
+    return {
+        RATIO: runs[0]["ratio"].min(),
+        OUTSIDE: sum(each["outside"] for each in runs),
+        TOP: runs[0]["sharpness"].max(),
+        NORM: max(each["norm"] for each in runs),
+        DRIFT: np.median([each["drift"][-1] for each in runs]),
+        "least loss / first": max(each["loss"] for each in runs),
+    }
 
 
 def _measure(
@@ -186,17 +178,20 @@ def _growth(network: Network, seeds: int, setup: Setup) -> Float64Array:
     return np.asarray(np.median(rows, axis=0), dtype=np.float64)
 
 
-def _starts(varied: dict[int, Network], seeds: int, setup: Setup) -> dict[int, float]:
+def _start(varied: str, seeds: int, setup: Setup) -> dict[str, Any]:
     """The top Hessian eigenvalue under Xavier, median over the seeds: 2 over it is the largest stable rate."""
-    problems = [_problem(seed) for seed in range(seeds)]
-    found = {}
-    for n, network in varied.items():
+    tops = {}
+    for n, network in VARIED[varied].items():
         first = network.init(range(seeds), setup.device)
-        tops = [
-            kernel.top_curvature(network, theta, x, y) for theta, (x, y) in zip(first, problems, strict=True)
-        ]
-        found[n] = float(np.median(tops))
-    return found
+        tops[n] = float(
+            np.median([kernel.top_curvature(network, first[s], *_problem(s)) for s in range(seeds)])
+        )
+    return {
+        "varied": varied,
+        "over": ", ".join(map(str, tops)),
+        "top Hessian eigenvalue": ", ".join(map(show, tops.values())),
+        "exponent": exponent(tops, tops.values()),
+    }
 
 
 def draw(result: Result) -> Figure:
@@ -204,51 +199,32 @@ def draw(result: Result) -> Figure:
     figure, (pl, sharpness, drift, smoothness) = panels(2, 2)
     _draw_range(pl, result, "residual MLP")
     for index, name in enumerate(NETWORKS):
-        curve = {
-            part: result.series[f"{part}: {name}"] for part in ("curved", "sharpness", "moments", "drift")
-        }
+        curve = {part: result.series[f"{part}: {name}"] for part in CURVES}
         line: dict[str, Any] = {"color": COLOURS[index], "label": name}
         sharpness.plot(1 + curve["curved"], curve["sharpness"], **line)
         drift.plot(1 + curve["moments"][1:], curve["drift"][1:], **line)
     sharpness.axhline(1.0, color=INK, linestyle="--", linewidth=1.0)
     legend: dict[str, Any] = {"loc": "upper left", "fontsize": 7.5}
     title = r"Sharpness rises to $2/\eta$ where features move"
-    frame(
-        sharpness,
-        title,
-        "step",
-        r"top Hessian eigenvalue $\cdot\ \eta/2$",
-        log="x",
-        legend=legend | {"ncols": 2},
-    )
+    eigenvalue = r"top Hessian eigenvalue $\cdot\ \eta/2$"
+    frame(sharpness, title, "step", eigenvalue, log="x", legend=legend | {"ncols": 2})
     sharpness.set_ylim(0.3, 2.2)
     frame(drift, "Kernel drift: lazy to feature learning", "step", r"$|K_t-K_0|\,/\,|K_0|$", log="xy")
     drift.set_ylim(1e-3, 10)
     for index, (name, growth) in enumerate(result.series_of("growth: ").items()):
         label = f"{name}: p = {result.numbers[f'exponent, {name}']:.1f}"
         smoothness.plot(SCALES, growth, label=label, **look(index, "-"))
-    title, ratio = (
-        "Smoothness is polynomial, not bounded",
-        r"$|\nabla^2 L(c\theta)|\,/\,|\nabla^2 L(\theta)|$",
-    )
-    frame(
-        smoothness,
-        title,
-        r"scale $c$ of the parameters",
-        ratio,
-        log="xy",
-        x_ticks=(1, 2, 4, 8),
-        legend=legend,
-    )
+    title, scale = "Smoothness is polynomial, not bounded", r"scale $c$ of the parameters"
+    ratio = r"$|\nabla^2 L(c\theta)|\,/\,|\nabla^2 L(\theta)|$"
+    frame(smoothness, title, scale, ratio, log="xy", x_ticks=(1, 2, 4, 8), legend=legend)
     return figure
 
 
 def _draw_range(axis: Axes, result: Result, name: str) -> None:
     least, most, ratio = (result.series[f"{part}: {name}"] for part in ("least", "most", "ratio"))
     steps = 1 + result.series[f"moments: {name}"]
-    axis.fill_between(
-        steps, least, most, color=COLOURS[5], alpha=0.3, linewidth=0, label="eigenvalues of K / N"
-    )
+    label = "eigenvalues of K / N"
+    axis.fill_between(steps, least, most, color=COLOURS[5], alpha=0.3, linewidth=0, label=label)
     axis.plot(steps, ratio, color=COLOURS[0], label="PL ratio")
     title = f"The PL ratio stays inside its range ({name})"
     frame(axis, title, "step", r"$|\nabla L|^2\,/\,2L$", log="xy", legend="lower left")
