@@ -117,7 +117,9 @@ def training_vectors(source: str) -> Vectors:
     """Unit vectors of a training file, from the cache where they are; an .npy file holds vectors itself."""
     from evenly.engine.greedy import pool_tensor
     from evenly.rows.sources import read_rows
-    from evenly.vectors import Cache, embed_texts, load_encoder
+    from evenly.vectors.cache import Cache
+    from evenly.vectors.embedding import embed_texts
+    from evenly.vectors.registry import load_encoder
 
     if source.endswith(".npy"):
         vectors = np.load(source)
@@ -129,7 +131,7 @@ def training_vectors(source: str) -> Vectors:
 
 def command_seconds(source: str, *flags: str) -> float:
     """`evenly select` from start to finish with vectors cached and picks not."""
-    from evenly.vectors import Cache
+    from evenly.vectors.cache import Cache
 
     for saved in Cache.open().orders.glob("*.npz"):
         saved.unlink()

@@ -30,8 +30,9 @@ import torch
 
 from evenly.rows.documentation import documentation_rows
 from evenly.rows.sources import read_rows
-from evenly.vectors import Encoder, embed_texts, load_encoder
-from evenly.vectors.folders import minilm_folder
+from evenly.vectors.embedding import embed_texts
+from evenly.vectors.registry import load_encoder
+from evenly.vectors.transformer import minilm_folder
 
 RESULT = Path(__file__).parent / "results" / "embedding.json"
 OURS, BASE = "evenly", "SentenceTransformer.encode"
@@ -95,11 +96,10 @@ def measured_peak() -> float:
     return workers * PEAK_PRODUCTS * 2 * PEAK_SIDE**3 / seconds
 
 
-def operations(encoder: Encoder, texts: list[str]) -> tuple[float, float]:
+def operations(encoder: Any, texts: list[str]) -> tuple[float, float]:
     """Operations the texts need, and their mean tokens (both after cutting to the window)."""
-    tokens = (
-        np.concatenate([part.tokens for part in encoder.encode(texts)]).clip(max=encoder.window).astype(float)
-    )
+    parts = encoder.encode(texts, np.arange(len(texts)))
+    tokens = np.concatenate([part.tokens for part in parts]).clip(max=encoder.window).astype(float)
     model = encoder.model.network
     linear = [module for module in model.encoder.modules() if isinstance(module, torch.nn.Linear)]
     per_token = 2.0 * sum(module.weight.numel() for module in linear)

@@ -23,9 +23,10 @@ from evenly.request import PoolRequest
 from evenly.rows.rows import Rows
 from evenly.rows.sources import read_rows
 from evenly.types import Float32Array, Float64Array, Metric, Progress, silent
-from evenly.vectors import Cache
-from evenly.vectors.given import load_array
-from evenly.vectors.registry import COLUMN, FILE, PoolVectors, check_encoder, pool_vectors
+from evenly.vectors.cache import Cache
+from evenly.vectors.kind import PoolVectors
+from evenly.vectors.npy import load_vectors
+from evenly.vectors.registry import encoder_named
 from evenly.vectors.running import choose_device
 
 
@@ -57,7 +58,7 @@ class OpenedPool:
     @cached_property
     def cache(self) -> Cache | None:
         """Where vectors and orders are kept between runs, or None."""
-        return cache_of(self.request)
+        return Cache.of(self.request)
 
     @cached_property
     def neighbour_radius(self) -> Float64Array:
@@ -75,14 +76,10 @@ class OpenedPool:
             InputError: unreadable, another encoder or another dimension.
         """
         path = Path(name)
-        folder = SelectionFolder.find(path) if path.is_dir() else None
         if name.endswith(".npy"):
-            found = load_array(path, what)
-        elif folder is not None:
-            self._check_same_encoder(folder)
-            found = self._embedded([str(kept) for kept in folder.kept_files()], name, progress)
+            found = load_vectors(path, name=f"the {what} {path}")
         else:
-            found = self._embedded([name], name, progress)
+            found = self._embedded(name, progress)
         if found.shape[1] != self.points.dimension:
             raise InputError(
                 f"the {what} {name} have {found.shape[1]} dimensions and the pool has {self.points.dimension}; "
@@ -90,18 +87,21 @@ class OpenedPool:
             )
         return Points.of(found, self.metric)
 
-    def _embedded(self, names: Sequence[str], name: str, progress: Progress) -> Float32Array:
-        if self.request.encoder.startswith(FILE):
+    def _embedded(self, name: str, progress: Progress) -> Float32Array:
+        if not encoder_named(self.request.encoder).any_rows:
             raise InputError(
                 f"{self.request.encoder} gives vectors of the pool alone; give those of {name} as a .npy file instead"
             )
-        request = replace(self.request, sources=names, split=None)
+        files, folder = [name], SelectionFolder.find(Path(name)) if Path(name).is_dir() else None
+        if folder is not None:
+            self._check_same_encoder(folder)
+            files = [str(kept) for kept in folder.kept_files()]
+        request = replace(self.request, sources=files, split=None, engine="local")
         return embedded_rows(request, read_pool(request), progress=progress).vectors
 
     def _check_same_encoder(self, folder: SelectionFolder) -> None:
         was, name = folder.manifest.encoder, self.request.encoder
-        same = was.name == name if name.startswith(COLUMN) else was.identity == self.encoder.identity
-        if not same:
+        if not encoder_named(name).same(was, self.encoder):
             raise InputError(
                 f"{folder.path} was selected with the encoder {was.name}, the pool is embedded with {name}; "
                 "distances between the two mean nothing: use one encoder"
@@ -116,13 +116,8 @@ def check_request(request: PoolRequest) -> None:
             cluster address without the engine for it, no such device.
     """
     check_metric(request.metric)
-    check_encoder(request.encoder)
+    encoder_named(request.encoder).check()
     backend_of(request)
-
-
-def cache_of(request: PoolRequest) -> Cache | None:
-    """The cache that a request may use."""
-    return Cache.open() if request.use_cache else None
 
 
 def backend_of(request: PoolRequest) -> Backend:
@@ -164,18 +159,11 @@ def embedded_rows(
 ) -> PoolVectors:
     """The vectors of rows as the encoder gives them, where the backend has room for them."""
     metric = check_metric(request.metric)
-    return pool_vectors(
-        rows,
-        request.encoder,
-        long=request.long,
-        cache=cache_of(request),
-        device=request.device,
-        precision=request.precision,
-        trust_remote_code=request.trust_remote_code,
-        ray=backend is not None and backend.ray,
-        room=lambda dimension: backend.room(len(rows), dimension, metric) if backend else None,
-        progress=progress,
-    )
+
+    def room(dimension: int) -> Float32Array | None:
+        return backend.room(len(rows), dimension, metric) if backend else None
+
+    return encoder_named(request.encoder).vectors(rows, request, room, progress)
 
 
 @contextmanager

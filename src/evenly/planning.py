@@ -8,6 +8,7 @@ load does not change.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,13 +25,15 @@ from evenly.engine.mapped import tensor_of
 from evenly.engine.memory import PAIRS_PER_ROW
 from evenly.engine.placing import PROCESSOR, Backend, memory_pool
 from evenly.engine.tiles import default_tiles, steady_torch
-from evenly.opened import backend_of, cache_of
+from evenly.opened import backend_of, embedded_rows
 from evenly.request import PoolRequest
+from evenly.rows.index import KeyArray
 from evenly.rows.rows import Rows
 from evenly.types import Float32Array, Int64Array, Metric
-from evenly.vectors import Cache, Encoder, embed_texts, load_encoder
-from evenly.vectors.encoders import Long
-from evenly.vectors.registry import COLUMN, FILE, pool_vectors
+from evenly.vectors.cache import Cache
+from evenly.vectors.embedding import distinct, embed_texts
+from evenly.vectors.kind import EmbeddingKind, Encoder
+from evenly.vectors.registry import encoder_named
 from evenly.words import rough_duration, size
 
 MEASURED_SECONDS = 1.0
@@ -104,24 +107,19 @@ def plan_rows(request: PoolRequest, picks: int, rows: Rows) -> Plan:
         InputError: what is asked fits nowhere.
     """
     metric = check_metric(request.metric)
-    engine, cache = backend_of(request), cache_of(request)
-    if request.encoder.startswith((FILE, COLUMN)):
-        vectors = pool_vectors(rows, request.encoder, cache=cache).vectors
+    engine, cache, kind = backend_of(request), Cache.of(request), encoder_named(request.encoder)
+    if isinstance(kind, EmbeddingKind):
+        encoder, (texts, keys) = kind.load(request), kind.texts(rows)
+        dimension = encoder.dimension
+        engine.place(len(rows), dimension, metric)  # refuses before anything is measured
+        embedding = _measure_embedding(texts, keys, encoder, cache)
+        known = _cached_rows(keys, encoder, cache)
+        sample = curved_rows(min(len(rows), MOST_ROWS), dimension) if known is None else known
+    else:
+        vectors = embedded_rows(request, rows).vectors
         embedding = _Embedding(0, 0, 0.0, 0)
         dimension = vectors.shape[1]
         sample = vectors[_spread(len(vectors))]
-    else:
-        encoder = load_encoder(
-            request.encoder,
-            device=request.device,
-            trust_remote_code=request.trust_remote_code,
-            cache=cache,
-        )
-        dimension = encoder.dimension
-        engine.place(len(rows), dimension, metric)  # refuses before anything is measured
-        embedding = _measure_embedding(rows, encoder, request.long, cache)
-        known = _cached_rows(rows, encoder, request.long, cache)
-        sample = curved_rows(min(len(rows), MOST_ROWS), dimension) if known is None else known
     placement = engine.place(len(rows), dimension, metric)
     on_disk = share_out(len(rows), dimension, placement.memory) if placement.where == "disk" else None
     seconds, measured = _measure_selection(sample, len(rows), picks, metric, on_disk, engine)
@@ -150,10 +148,11 @@ class _Embedding:
     measured: int
 
 
-def _measure_embedding(rows: Rows, encoder: Encoder, long: Long, cache: Cache | None) -> _Embedding:
-    keys, texts = rows.keys, rows.texts()
-    _, first = np.unique(np.ascontiguousarray(keys).view("V32").ravel(), return_index=True)
-    known = cache.shelf(encoder, long).known(keys[first]) if cache else np.zeros(len(first), dtype=bool)
+def _measure_embedding(
+    texts: Sequence[str], keys: KeyArray, encoder: Encoder, cache: Cache | None
+) -> _Embedding:
+    first, _ = distinct(keys)
+    known = cache.store(encoder).known(keys[first]) if cache else np.zeros(len(first), dtype=bool)
     missing = first[~known]
     if not len(missing):
         return _Embedding(len(first), 0, 0.0, 0)
@@ -162,7 +161,7 @@ def _measure_embedding(rows: Rows, encoder: Encoder, long: Long, cache: Cache | 
     while at < len(shuffled):
         part = [texts[row] for row in shuffled[at : at + size].tolist()]
         started = time.perf_counter()
-        embed_texts(part, encoder, cache=cache, long=long)
+        embed_texts(part, encoder, cache=cache)
         spent, at = time.perf_counter() - started, at + len(part)
         if spent >= MEASURED_SECONDS and at > FIRST_TEXTS:
             break
@@ -268,17 +267,17 @@ def pairs_per_second(dimension: int, device: torch.device = PROCESSOR) -> float:
     return count * picks / min(spent)
 
 
-def _cached_rows(rows: Rows, encoder: Encoder, long: Long, cache: Cache | None) -> Float32Array | None:
+def _cached_rows(keys: KeyArray, encoder: Encoder, cache: Cache | None) -> Float32Array | None:
     """Vectors of rows in random order where the cache has enough of them, and they are soon read."""
-    if cache is None or len(rows) > 4 * MOST_ROWS:
+    if cache is None or len(keys) > 4 * MOST_ROWS:
         return None
-    shelf = cache.shelf(encoder, long)
-    known = np.flatnonzero(shelf.known(rows.keys))
+    store = cache.store(encoder)
+    known = np.flatnonzero(store.known(keys))
     at = known[_spread(len(known))]
     vectors = np.empty((len(at), encoder.dimension), dtype=np.float32)
-    tokens = shelf.fetch(rows.keys[at], vectors, np.arange(len(at)))
+    tokens = store.fetch(keys[at], vectors, np.arange(len(at)))
     found = vectors[tokens >= 0]  # the others were damaged
-    return found if len(found) >= min(FIRST_ROWS, len(rows)) else None
+    return found if len(found) >= min(FIRST_ROWS, len(keys)) else None
 
 
 def _spread(count: int) -> Int64Array:

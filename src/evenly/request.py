@@ -19,7 +19,7 @@ class Option:
     """How an option shows itself.
 
     Attributes:
-        help: one sentence.
+        help: one sentence; ``{encoders}`` in it stands for how the kinds of encoder are named.
         group: the heading it stands under in help; empty for the general ones.
         flag: its name on the command line where that is not the field's name; ``--no-…`` turns the field off.
         argument: whether it is given by place and not by name.
@@ -66,9 +66,7 @@ class PoolRequest:
     metric: Literal["cosine", "euclidean"] = option(
         "cosine", "cosine is 1 - cos of the vectors.", group=EMBEDDING
     )
-    encoder: str = option(
-        "minilm", "minilm, a model folder or hub id, vectors:FILE.npy, or column:NAME.", group=EMBEDDING
-    )
+    encoder: str = option("minilm", "{encoders}.", group=EMBEDDING)
     long: Long = option(
         "cut",
         "Texts beyond the encoder's window: cut them to it, or average all their windows.",

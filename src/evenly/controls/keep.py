@@ -105,15 +105,15 @@ def token_counts(rows: Rows, tokenizer: str | None, encoder: str) -> Int64Array:
     Raises:
         InputError: no tokenizer there, or none named where the vectors were given.
     """
-    from evenly.vectors.folders import find_folder
-    from evenly.vectors.registry import COLUMN, FILE
+    from evenly.vectors.registry import encoder_named
+    from evenly.vectors.transformer import find_folder
 
-    if tokenizer is None and encoder.startswith((FILE, COLUMN)):
+    folder = find_folder(tokenizer, "tokenizer") if tokenizer else encoder_named(encoder).tokenizer()
+    if folder is None:
         raise InputError(
             f"a budget of tokens needs a tokenizer, and {encoder} has none; give `tokenizer` a model folder, "
             "or use a budget of characters"
         )
-    folder = find_folder(tokenizer or encoder)
     file = folder / "tokenizer.json"
     if not file.is_file():
         raise InputError(f"{folder} holds no tokenizer.json; give `tokenizer` a folder with a fast tokenizer")

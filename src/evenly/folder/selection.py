@@ -25,8 +25,8 @@ from evenly.rows.formats import kind_of
 from evenly.rows.rows import Rows
 from evenly.rows.sources import STANDARD_INPUT, read_rows
 from evenly.types import Float64Array, Int64Array, Metric, Progress, Selection, silent
-from evenly.vectors import Cache
-from evenly.vectors.registry import FILE
+from evenly.vectors.cache import Cache
+from evenly.vectors.registry import encoder_named
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,10 +243,7 @@ class SelectionFolder:
 
     def _encoder(self) -> str:
         """The manifest's encoder; a file of vectors or a model's folder that was moved is taken beside the folder."""
-        name = self.manifest.encoder.name
-        kind, path = (FILE, name.removeprefix(FILE)) if name.startswith(FILE) else ("", name)
-        beside = self.path.resolve().parent / Path(path).name
-        return f"{kind}{beside}" if not Path(path).exists() and beside.exists() else name
+        return encoder_named(self.manifest.encoder.name).beside(self.path.resolve().parent)
 
     def rows(self, sources: Sequence[str] | None = None, progress: Progress = silent) -> Rows:
         """The rows of the pool, read anew and held against the manifest.

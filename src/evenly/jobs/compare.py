@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +24,9 @@ from evenly.train.plan import Prepared, plan_runs
 from evenly.train.result import ComparisonResult
 from evenly.train.settings import Request
 from evenly.types import Float32Array, Int64Array, Progress, silent
-from evenly.vectors import embed_texts, load_encoder
-from evenly.vectors.registry import COLUMN, FILE
+from evenly.vectors.embedding import embed_texts
+from evenly.vectors.kind import EmbeddingKind
+from evenly.vectors.registry import encoder_named
 
 WARM_UP_ROWS = 20_000
 """Rows outside the pool that the proxy may be warmed up on: more than it sees in its warm-up."""
@@ -56,17 +57,15 @@ class DrawnPool:
 
         The cache is not used, so that the seconds are real; vectors that the user brings cost their reading.
         """
-        request = self.request
+        request = replace(self.request, use_cache=False)
         started = time.perf_counter()
-        if request.encoder.startswith((FILE, COLUMN)):
-            vectors = embedded_rows(request, self.rows, progress=progress).vectors[self.members]
-        else:
-            encoder = load_encoder(
-                request.encoder, device=request.device, trust_remote_code=request.trust_remote_code
-            )
-            texts = self.rows.texts()
+        kind = encoder_named(request.encoder)
+        if isinstance(kind, EmbeddingKind):
+            texts, _ = kind.texts(self.rows)
             chosen = [texts[int(number)] for number in self.members]
-            vectors = embed_texts(chosen, encoder, cache=None, long=request.long, progress=progress).vectors
+            vectors = embed_texts(chosen, kind.load(request), cache=None, progress=progress).vectors
+        else:
+            vectors = embedded_rows(request, self.rows, progress=progress).vectors[self.members]
         return vectors, time.perf_counter() - started
 
 

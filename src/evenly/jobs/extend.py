@@ -17,6 +17,7 @@ from evenly.request import SavedRequest
 from evenly.selecting.request import SelectRequest
 from evenly.selecting.run import Recorded, run_selection
 from evenly.types import Progress, silent
+from evenly.vectors.registry import encoder_named
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +83,10 @@ def extend_selection(
 
 
 def _check_extendable(manifest: Manifest) -> None:
-    if manifest.encoder.name.startswith("vectors:"):
+    if not encoder_named(manifest.encoder.name).any_rows:
         raise InputError(
-            "the vectors of the saved rows came from a file, so new rows have none; select over old and new rows "
-            "with --anchors kept.npy, the vectors of the rows kept so far"
+            f"{manifest.encoder.name} gave vectors of the saved rows alone, so new rows have none; select over old and "
+            "new rows with --anchors kept.npy, the vectors of the rows kept so far"
         )
 
 

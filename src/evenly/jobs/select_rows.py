@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
-from evenly.engine.greedy import select
-from evenly.rows.forms import Part
+from evenly.checks import check_keep
+from evenly.engine.greedy import Start, select_prepared
+from evenly.errors import InputError
+from evenly.opened import check_request, open_pool
+from evenly.request import PoolRequest
 from evenly.rows.sources import rows_of
 from evenly.types import Progress, Selection, silent
-from evenly.vectors import Cache
-from evenly.vectors.registry import pool_vectors
 
 if TYPE_CHECKING:
     import datasets
+
+READING = frozenset(field.name for field in fields(PoolRequest)) - {"sources", "split"}
 
 
 def select_rows(
     records: datasets.Dataset | Sequence[dict[str, Any]],
     keep: Any,
     *,
-    text: str | None = None,
-    part: Part = "all",
-    encoder: str = "minilm",
-    long: Literal["cut", "mean"] = "cut",
-    metric: str = "cosine",
-    start: int | Literal["random"] | None = None,
+    start: Start = None,
     seed: int = 0,
     allow_copies: bool = False,
-    use_cache: bool = True,
     progress: Progress = silent,
+    **reading: Any,
 ) -> Selection:
     """Embeds records and keeps those that lie as far apart as possible.
 
@@ -39,26 +38,29 @@ def select_rows(
     Args:
         records: a ``datasets.Dataset``, or a list of dictionaries.
         keep: a share (0.5, "50%") or a count (5000).
-        text: fields or Jinja template that hold the text; None recognises the form of the records.
-        part: which part of the text is embedded.
-        encoder: ``minilm``, a model folder or hub id, ``vectors:FILE.npy`` or ``column:NAME``.
-        long: what happens to texts beyond the encoder's window: ``cut`` or ``mean``.
-        metric, start, seed, allow_copies: as `evenly.select`.
-        use_cache: whether vectors are kept between runs.
+        start, seed, allow_copies: as `evenly.select`.
         progress: called as texts are embedded and rows picked.
+        reading: the options by which `evenly select` reads, embeds and works: ``text``, ``part``, ``metric``,
+            ``encoder``, ``long``, ``precision``, ``device``, ``trust_remote_code``, ``use_cache``, ``memory``,
+            ``engine``, ``ray_address``; see `evenly.request.PoolRequest`.
 
     Raises:
-        InputError: records, text or encoder that cannot be used.
+        InputError: records, text or encoder that cannot be used, or an option that there is not.
     """
-    rows = rows_of(records, text=text, part=part)
-    cache = Cache.open() if use_cache else None
-    found = pool_vectors(rows, encoder, long=long, cache=cache, progress=progress)
-    return select(
-        found.vectors,
-        keep,
-        metric=metric,
-        start=start,
-        seed=seed,
-        allow_copies=allow_copies,
-        progress=progress,
-    )
+    if unknown := sorted(reading.keys() - READING):
+        raise InputError(f"select_rows takes no {unknown[0]}; it takes {', '.join(sorted(READING))}")
+    request = PoolRequest((), **reading)
+    check_request(request)
+    rows = rows_of(records, text=request.text, part=request.part)
+    count = check_keep(keep, len(rows))
+    with open_pool(request, rows, progress=progress) as opened, opened.points.open() as pool:
+        return select_prepared(
+            opened.points.tensor,
+            count,
+            opened.metric,
+            start=start,
+            seed=seed,
+            allow_copies=allow_copies,
+            pool=pool,
+            progress=progress,
+        )

@@ -29,7 +29,7 @@ def forecast_source(sources: Sequence[str], encoder: str, rows: int, setup: Setu
 
     Args:
         sources: as `evenly select` takes them.
-        encoder: a name `evenly.vectors.load_encoder` knows.
+        encoder: a name `evenly.vectors.registry.load_encoder` knows.
         rows: how many rows to draw (with seed 0) where there are more; the kernel costs rows^3.
         setup: the device is the encoder's.
 
@@ -37,7 +37,9 @@ def forecast_source(sources: Sequence[str], encoder: str, rows: int, setup: Setu
         InputError: a source that cannot be read, or fewer than 8 rows with both a prompt and a response.
     """
     from evenly.rows.sources import read_rows
-    from evenly.vectors import Cache, embed_texts, load_encoder
+    from evenly.vectors.cache import Cache
+    from evenly.vectors.embedding import embed_texts
+    from evenly.vectors.registry import load_encoder
 
     read = read_rows(sources, progress=setup.progress)
     prompts, responses = read.prompts(), read.responses()
@@ -48,7 +50,7 @@ def forecast_source(sources: Sequence[str], encoder: str, rows: int, setup: Setu
             f"{LEAST_ROWS}: name a source of prompts and responses"
         )
     drawn = np.sort(designs.generator(0).choice(whole, min(rows, len(whole)), replace=False))
-    loaded, cache = load_encoder(encoder, device=setup.device), Cache.open()
+    loaded, cache = load_encoder(encoder, device=setup.device, use_cache=True), Cache.open()
     vectors = [
         embed_texts([texts[row] for row in drawn], loaded, cache=cache, progress=setup.progress).vectors
         for texts in (prompts, responses)

@@ -1,6 +1,6 @@
 """Vectors kept between runs, found again by the content of the text.
 
-A cache folder holds one shelf per encoder and settings; a shelf holds shards; a shard is one file, written
+A cache folder holds one store per encoder and settings; a store holds shards; a shard is one file, written
 once under a temporary name and renamed. So two processes never write to one file, a reader never sees half of
 one, and a run that was killed has lost no more than its last few seconds. A shard is
 
@@ -29,16 +29,17 @@ import numpy.typing as npt
 
 from evenly.errors import InputError
 from evenly.files import ANOTHER_CACHE, new_files
+from evenly.request import PoolRequest
 from evenly.rows.index import KeyArray, key_array, text_key
 from evenly.types import Float32Array, Int64Array, Progress, silent
 
 if TYPE_CHECKING:
-    from evenly.vectors.encoders import Encoder, Long
+    from evenly.vectors.kind import Encoder
 
 _MAGIC = b"evenly vectors 1"
-_HEADER = struct.Struct("<16s32sQQ32s32s")  # magic, shelf, rows, dimension, index sum, vectors sum
+_HEADER = struct.Struct("<16s32sQQ32s32s")  # magic, store, rows, dimension, index sum, vectors sum
 _ALIGN = 64
-_SHELF_NAME = "[0-9a-f]" * 32  # a pattern: other people's files are never counted nor removed
+_STORE_NAME = "[0-9a-f]" * 32  # a pattern: other people's files are never counted nor removed
 _SUFFIX = ".vectors"
 _TEMPORARY = ".tmp"
 _STALE_SECONDS = 24 * 3600.0
@@ -97,6 +98,11 @@ class Cache:
             raise InputError(f"the cache {path} is a file; set EVENLY_CACHE to a folder or use --no-cache")
         return cls(path)
 
+    @classmethod
+    def of(cls, request: PoolRequest) -> Cache | None:
+        """The cache that a request may use, or None."""
+        return cls.open() if request.use_cache else None
+
     @property
     def orders(self) -> Path:
         """Where selection keeps the picks of its runs."""
@@ -104,7 +110,7 @@ class Cache:
 
     @property
     def encoders(self) -> Path:
-        """Where what is known of encoders lies (see `evenly.vectors.facts`)."""
+        """Where what loaded models said of themselves lies (see `evenly.vectors.encoders.ModelConfig`)."""
         return self.folder / "encoders"
 
     @property
@@ -112,10 +118,10 @@ class Cache:
         """Where runs that do not fit into memory put what they need for the moment."""
         return self.folder / "scratch"
 
-    def shelf(self, encoder: Encoder, long: Long) -> Shelf:
+    def store(self, encoder: Encoder) -> Store:
         """The vectors of one encoder, runtime and way with long texts: bit for bit what it would give now."""
-        name = hashlib.sha256(f"{encoder.identity}\n{encoder.runtime}\n{long}".encode()).digest()
-        return Shelf(self.folder / name.hex()[:32], name, encoder.dimension)
+        name = hashlib.sha256(f"{encoder.identity}\n{encoder.runtime}\n{encoder.long}".encode()).digest()
+        return Store(self.folder / name.hex()[:32], name, encoder.dimension)
 
     def size(self) -> CacheSize:
         """Counts what is there, for every encoder."""
@@ -125,13 +131,13 @@ class Cache:
         return CacheSize(self.folder, len(headers), sum(header.rows for header in headers), used)
 
     def clear(self) -> CacheSize:
-        """Removes all vectors, picks and facts and returns what was there. Only files of the cache are touched."""
+        """Removes all there is and returns what was there. Only files of the cache are touched."""
         before = self.size()
         for path in self._files(_SUFFIX) + self._files(_TEMPORARY) + self._small_files():
             path.unlink(missing_ok=True)
-        for shelf in filter(Path.is_dir, self.folder.glob(_SHELF_NAME)):
+        for store in filter(Path.is_dir, self.folder.glob(_STORE_NAME)):
             with suppress(OSError):  # another process put something in it meanwhile
-                shelf.rmdir()
+                store.rmdir()
         return before
 
     def _small_files(self) -> list[Path]:
@@ -145,12 +151,12 @@ class Cache:
         )
 
     def _files(self, suffix: str) -> list[Path]:
-        return sorted(path for path in self.folder.glob(f"{_SHELF_NAME}/*{suffix}") if path.is_file())
+        return sorted(path for path in self.folder.glob(f"{_STORE_NAME}/*{suffix}") if path.is_file())
 
 
 @dataclass(frozen=True)
 class _Header:
-    shelf: bytes
+    store: bytes
     rows: int
     dimension: int
     index_sum: bytes
@@ -178,8 +184,8 @@ def _read_header(path: Path) -> _Header | None:
         return None
 
 
-def _index_sum(shelf: bytes, dimension: int, keys: bytes, tokens: bytes) -> bytes:
-    return hashlib.sha256(b"".join([shelf, struct.pack("<Q", dimension), keys, tokens])).digest()
+def _index_sum(store: bytes, dimension: int, keys: bytes, tokens: bytes) -> bytes:
+    return hashlib.sha256(b"".join([store, struct.pack("<Q", dimension), keys, tokens])).digest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,38 +215,38 @@ class Shard:
         return vectors.reshape(shape) if sound else None
 
 
-def _read_shard(path: Path, shelf: bytes, dimension: int) -> Shard | None:
+def _read_shard(path: Path, store: bytes, dimension: int) -> Shard | None:
     header = _read_header(path)
-    if header is None or header.shelf != shelf or header.dimension != dimension or header.rows == 0:
+    if header is None or header.store != store or header.dimension != dimension or header.rows == 0:
         return None
     with path.open("rb") as stream:
         stream.seek(_HEADER.size)
         keys, tokens = stream.read(header.rows * 32), stream.read(header.rows * 4)
-    if _index_sum(shelf, dimension, keys, tokens) != header.index_sum:
+    if _index_sum(store, dimension, keys, tokens) != header.index_sum:
         return None
     return Shard(path, header, key_array(keys), np.frombuffer(tokens, "<u4"))
 
 
 def _write_shard(
-    folder: Path, shelf: bytes, keys: KeyArray, tokens: Int64Array, vectors: Float32Array
+    folder: Path, store: bytes, keys: KeyArray, tokens: Int64Array, vectors: Float32Array
 ) -> None:
     key_bytes = keys.astype("<u8").tobytes()
     token_bytes = tokens.astype("<u4").tobytes()
     rows = np.ascontiguousarray(vectors, dtype="<f4")
-    index_sum = _index_sum(shelf, rows.shape[1], key_bytes, token_bytes)
+    index_sum = _index_sum(store, rows.shape[1], key_bytes, token_bytes)
     vectors_sum = hashlib.sha256(rows.data).digest()
-    header = _Header(shelf, len(rows), rows.shape[1], index_sum, vectors_sum)
+    header = _Header(store, len(rows), rows.shape[1], index_sum, vectors_sum)
     path = folder / f"{uuid.uuid4().hex}{_SUFFIX}"
     name = f"the cache {folder.parent}"
     new = new_files(name=name, advice=ANOTHER_CACHE, durable=False, make_folders=True)
     with new as files, files.open(path) as stream:
-        stream.write(_HEADER.pack(_MAGIC, shelf, len(rows), rows.shape[1], index_sum, vectors_sum))
+        stream.write(_HEADER.pack(_MAGIC, store, len(rows), rows.shape[1], index_sum, vectors_sum))
         stream.write(key_bytes + token_bytes)
         stream.write(b"\0" * (header.vectors_start - stream.tell()))
         stream.write(rows.data)
 
 
-class Shelf:
+class Store:
     """The cached vectors of one encoder and its settings; reads what is there when it is opened.
 
     Args:
@@ -324,21 +330,21 @@ class Shelf:
         same = (self._keys[place] == keys).all(axis=1)
         return np.asarray(np.where(same, place, -1), dtype=np.int64)
 
-    def writer(self) -> ShelfWriter:
+    def writer(self) -> StoreWriter:
         """A writer of new vectors, for a ``with`` block."""
-        return ShelfWriter(self)
+        return StoreWriter(self)
 
 
-class ShelfWriter:
+class StoreWriter:
     """Collects new vectors and writes a shard every few thousand rows or few seconds, and when the block
     ends, in whatever way it ends."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._waiting: list[tuple[KeyArray, Int64Array, Float32Array]] = []
         self._since = time.monotonic()
 
-    def __enter__(self) -> ShelfWriter:
+    def __enter__(self) -> StoreWriter:
         return self
 
     def __exit__(
@@ -363,7 +369,7 @@ class ShelfWriter:
             return
         keys, tokens, vectors = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
         self._waiting.clear()
-        _write_shard(self._shelf.folder, self._shelf.name, keys, tokens, vectors)
+        _write_shard(self._store.folder, self._store.name, keys, tokens, vectors)
         self._since = time.monotonic()
 
 

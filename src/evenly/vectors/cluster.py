@@ -3,60 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from functools import cache, partial
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 
 from evenly.errors import InputError
+from evenly.request import PoolRequest
 from evenly.types import Int64Array
-from evenly.vectors import Encoder, load_encoder
-from evenly.vectors.encoders import Encoded, Long
-
-if TYPE_CHECKING:
-    from evenly.vectors.running import Precision
+from evenly.vectors.kind import EmbeddingKind, Encoded, Encoder
 
 TEXTS_PER_TASK = 2048
+"""Some seconds of work on one core: a task that is lost with its worker costs no more."""
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ClusterEncoder(Encoder):
     """An encoder whose batches run on the cluster that this program has joined.
 
-    Workers load it by name, so its files must be on their machines; where they are not the same, or compute in
+    Workers load it themselves, so its files must be on their machines; where they are not the same, or compute in
     another way, the run stops rather than mix two kinds of vectors.
+
+    Attributes:
+        kind: what loads it.
+        request: with the precision that was chosen here.
     """
 
-    def encode(
-        self, texts: Sequence[str], rows: Int64Array | None = None, *, long: Long = "cut"
-    ) -> Iterator[Encoded]:
+    kind: EmbeddingKind
+    request: PoolRequest
+
+    def encode(self, texts: Sequence[str], rows: Int64Array) -> Iterator[Encoded]:
         from evenly.engine.ray_pool import over_cluster
 
-        asked = np.arange(len(texts)) if rows is None else rows
-        parts = [asked[at : at + TEXTS_PER_TASK] for at in range(0, len(asked), TEXTS_PER_TASK)]
+        parts = [rows[at : at + TEXTS_PER_TASK] for at in range(0, len(rows), TEXTS_PER_TASK)]
         jobs = ({row: texts[row] for row in part.tolist()} for part in parts)
-        work = partial(_encode, self.name, self.precision, self.identity, self.runtime, long)
-        yield from over_cluster(work, jobs)
+        yield from over_cluster(partial(_encode, self.kind, self.request, self.identity, self.runtime), jobs)
 
 
-def on_cluster(encoder: Encoder) -> ClusterEncoder:
-    """The same encoder, at work on the cluster."""
-    return ClusterEncoder(**{field.name: getattr(encoder, field.name) for field in fields(encoder)})
+def on_cluster(encoder: Encoder, kind: EmbeddingKind, request: PoolRequest) -> ClusterEncoder:
+    """The same encoder, at work on the cluster, whose machines take their processors and keep nothing."""
+    there = replace(request, sources=(), device="cpu", precision=encoder.precision, use_cache=False)
+    known = {field.name: getattr(encoder, field.name) for field in fields(Encoder)}
+    return ClusterEncoder(**known, kind=kind, request=there)
 
 
 def _encode(
-    name: str, precision: Precision, identity: str, runtime: str, long: Long, texts: dict[int, str]
+    kind: EmbeddingKind, request: PoolRequest, identity: str, runtime: str, texts: dict[int, str]
 ) -> Encoded:
     """Embeds the texts of one task; runs on a worker. Errors name the texts by their numbers in the pool."""
-    encoder = _loaded(name, precision)
+    encoder = _loaded(kind, request)
     if (encoder.identity, encoder.runtime) != (identity, runtime):
         raise InputError(
-            f"a worker's {name} is not this machine's, or it computes otherwise ({encoder.runtime}; here {runtime}): "
-            "vectors would differ; use machines of one kind with the same files, or embed with --engine local first"
+            f"a worker's {kind.name} is not this machine's, or it computes otherwise ({encoder.runtime}; here "
+            f"{runtime}): vectors would differ; use machines of one kind with the same files, or embed with --engine "
+            "local first"
         )
-    rows = np.fromiter(texts, dtype=np.int64)
     # A dict in place of a sequence: texts are only looked up by number.
-    done = list(encoder.encode(cast(Sequence[str], texts), rows, long=long))
+    done = list(encoder.encode(cast(Sequence[str], texts), np.fromiter(texts, dtype=np.int64)))
     return Encoded(
         np.concatenate([part.rows for part in done]),
         np.concatenate([part.vectors for part in done]),
@@ -65,6 +69,6 @@ def _encode(
 
 
 @cache
-def _loaded(name: str, precision: Precision) -> Encoder:
+def _loaded(kind: EmbeddingKind, request: PoolRequest) -> Encoder:
     """Once for each worker process."""
-    return load_encoder(name, device="cpu", precision=precision)
+    return kind.load(request)

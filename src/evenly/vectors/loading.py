@@ -12,8 +12,8 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging
 
 from evenly.errors import InputError
+from evenly.vectors.kind import Precision
 from evenly.vectors.recipe import Recipe
-from evenly.vectors.running import Precision
 from evenly.vectors.tokens import Tokens
 
 

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,12 +14,12 @@ import torch
 from evenly.checks import check_device
 from evenly.errors import InputError
 from evenly.types import Float32Array, Int64Array
+from evenly.vectors.kind import Precision
 from evenly.vectors.recipe import Pooling
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-Precision = Literal["float32", "bfloat16"]
 Job = TypeVar("Job")
 Done = TypeVar("Done")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from evenly.errors import InputError
-from evenly.vectors import load_vectors
+from evenly.vectors.npy import load_vectors
 
 VECTORS = np.arange(12, dtype=np.float32).reshape(4, 3)
 

@@ -1,24 +1,51 @@
-"""Vectors that users bring themselves."""
+"""``vectors:FILE.npy``: vectors that users bring, in a file that ``numpy.save`` wrote."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
-from evenly.checks import check_finite_rows
 from evenly.errors import InputError
-from evenly.types import Float32Array
+from evenly.request import PoolRequest
+from evenly.vectors.kind import EncoderKind, PoolVectors
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from evenly.rows.rows import Rows
+    from evenly.rows.vector_field import Room
+    from evenly.types import Float32Array, Progress
 
 
-def load_vectors(path: Path | str, rows: int, name: str = "") -> Float32Array:
+class NpyFile(EncoderKind):
+    """One vector for each row of the pool, in its order."""
+
+    prefix = "vectors:"
+    usage = "vectors:FILE.npy"
+    any_rows = False
+
+    def check(self) -> None:
+        open_vectors(self.rest)
+
+    def vectors(self, rows: Rows, request: PoolRequest, room: Room, progress: Progress) -> PoolVectors:
+        return given(load_vectors(self.rest, len(rows)), self.name)
+
+
+def given(vectors: Float32Array, name: str) -> PoolVectors:
+    """Vectors that came with the rows, with their record: their identity is their content."""
+    from evenly.engine.points import vectors_sha256
+    from evenly.records import EncoderRecord
+
+    record = EncoderRecord(name=name, identity=vectors_sha256(vectors), dimension=vectors.shape[1])
+    return PoolVectors(vectors, record, "")
+
+
+def load_vectors(path: Path | str, rows: int | None = None, name: str = "") -> Float32Array:
     """Opens a .npy file of vectors.
 
     Args:
         path: a file that ``numpy.save`` wrote.
-        rows: N, the rows of the pool it must match.
+        rows: N, the rows of the pool it must match; None takes any, but at least one.
         name: what to call it in a message; the path if empty.
 
     Returns:
@@ -27,9 +54,15 @@ def load_vectors(path: Path | str, rows: int, name: str = "") -> Float32Array:
     Raises:
         InputError: as `open_vectors`; another number of rows, NaN or infinite numbers (names the first such row).
     """
+    import numpy as np
+
+    from evenly.checks import check_finite_rows
+
     called = name or str(path)
     array = open_vectors(path, name)
-    if len(array) != rows:
+    if rows is None and not len(array):
+        raise InputError(f"{called} holds no vectors; give at least one")
+    if rows is not None and len(array) != rows:
         raise InputError(f"{called} holds {len(array)} vectors for {rows} rows; one for each row is needed")
     with np.errstate(over="ignore"):
         vectors: Float32Array = np.asarray(array, dtype=np.float32, order="C")
@@ -43,6 +76,8 @@ def open_vectors(path: Path | str, name: str = "") -> npt.NDArray[Any]:
     Raises:
         InputError: no such file, not a .npy of numbers, not two-dimensional.
     """
+    import numpy as np
+
     called = name or str(path)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -60,29 +95,3 @@ def open_vectors(path: Path | str, name: str = "") -> npt.NDArray[Any]:
     if array.ndim != 2 or array.shape[1] == 0:
         raise InputError(f"{called} must have shape (rows, dimensions), both at least 1; got {array.shape}")
     return array
-
-
-def load_array(path: Path, what: str) -> Float32Array:
-    """The (A, d) numbers of a .npy file as float32.
-
-    Args:
-        path: of the file.
-        what: what its rows are to the user, for messages.
-
-    Raises:
-        InputError: unreadable, no such array, or numbers that are not finite.
-    """
-    try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"the {what} {path} cannot be read as a .npy file: {error}") from None
-    if (
-        not isinstance(found, np.ndarray)
-        or found.ndim != 2
-        or found.dtype.kind not in "fiu"
-        or not found.size
-    ):
-        raise InputError(f"the {what} {path} must hold one array of numbers of shape (rows, dimensions)")
-    vectors = np.ascontiguousarray(found, dtype=np.float32)
-    check_finite_rows(vectors, name=str(path))
-    return vectors

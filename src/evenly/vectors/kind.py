@@ -1,0 +1,181 @@
+"""What a kind of encoder brings: one class in one module, and one line in the list of `evenly.vectors.registry`.
+
+Everyone who must know something of an encoder asks its kind, and nobody reads its name. The list is read to print
+help, so the modules of kinds import what is heavy inside their methods.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from evenly.request import Long, PoolRequest
+
+if TYPE_CHECKING:
+    from evenly.records import EncoderRecord
+    from evenly.rows.index import KeyArray
+    from evenly.rows.rows import Rows
+    from evenly.rows.vector_field import Room
+    from evenly.types import Float32Array, Int64Array, Progress
+
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True, eq=False)
+class PoolVectors:
+    """The vectors of a pool as they came from the encoder, and where they came from.
+
+    Attributes:
+        vectors: (N, d) float32; writeable where they are this run's own.
+        record: for the manifest.
+        note: one line on what was embedded and what was cached, or empty where vectors were given.
+    """
+
+    vectors: Float32Array
+    record: EncoderRecord
+    note: str
+
+
+@dataclass(frozen=True)
+class EncoderKind(ABC):
+    """An encoder as the user named it, of a kind that takes the vectors of a pool from somewhere.
+
+    Attributes:
+        prefix: what names of this kind begin with; empty for the kind that takes every other name.
+        usage: how it is named, for the help of ``--encoder``.
+        names_path: whether what follows the prefix may be a file or folder.
+        any_rows: whether rows from outside the pool it is named for have vectors too.
+        name: as given.
+    """
+
+    prefix: ClassVar[str]
+    usage: ClassVar[str]
+    names_path: ClassVar[bool] = True
+    any_rows: ClassVar[bool] = True
+
+    name: str
+
+    @classmethod
+    def claims(cls, name: str) -> bool:
+        """Whether a name is of this kind; kinds are asked in the order of the list."""
+        return name.startswith(cls.prefix)
+
+    @property
+    def rest(self) -> str:
+        """The name without its prefix."""
+        return self.name.removeprefix(self.prefix)
+
+    def beside(self, folder: Path) -> str:
+        """The name with which it is found: as given, or in ``folder`` where its file or folder was moved there."""
+        found = folder / Path(self.rest).name
+        moved = self.names_path and not Path(self.rest).exists() and found.exists()
+        return f"{self.prefix}{found}" if moved else self.name
+
+    @abstractmethod
+    def check(self) -> None:
+        """Refuses what is not there, before rows are read, which may take minutes.
+
+        Raises:
+            InputError: it is not there.
+        """
+
+    @abstractmethod
+    def vectors(self, rows: Rows, request: PoolRequest, room: Room, progress: Progress) -> PoolVectors:
+        """The vectors of a pool.
+
+        Args:
+            rows: the pool.
+            request: its options; on Ray, this program has joined the cluster.
+            room: where (N, d) vectors go, once d is known; None for an array in memory.
+            progress: called as texts are embedded.
+        """
+
+    def tokenizer(self) -> Path | None:
+        """The folder of its tokenizer, for budgets of tokens; None where it has none."""
+        return None
+
+    def same(self, saved: EncoderRecord, own: EncoderRecord) -> bool:
+        """Whether distances between vectors of two records mean something; ``own`` is of this encoder."""
+        return saved.identity == own.identity
+
+
+class EmbeddingKind(EncoderKind):
+    """A kind that turns texts into vectors, which are cached: `load` is all that it must bring."""
+
+    @abstractmethod
+    def load(self, request: PoolRequest) -> Encoder:
+        """What turns texts into vectors.
+
+        Raises:
+            InputError: it is not there, or cannot be used as asked.
+        """
+
+    def texts(self, rows: Rows) -> tuple[Sequence[str], KeyArray]:
+        """What of N rows is embedded, and (N, 4) keys by which the cache knows it."""
+        return rows.texts(), rows.keys
+
+    def vectors(self, rows: Rows, request: PoolRequest, room: Room, progress: Progress) -> PoolVectors:
+        from evenly.vectors.embedding import embed_rows
+
+        return embed_rows(self, rows, request, room, progress)
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Some texts, done.
+
+    Attributes:
+        rows: (n,) int64, which texts, by their place in what was given.
+        vectors: (n, d) float32.
+        tokens: (n,) int64, tokens of the whole text, special ones included.
+    """
+
+    rows: Int64Array
+    vectors: Float32Array
+    tokens: Int64Array
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Encoder(ABC):
+    """Turns texts into vectors.
+
+    A text's vector is a function of the text, ``identity``, ``runtime`` and ``long`` alone, bit for bit: other texts,
+    their order and the number of threads do not change it.
+
+    Attributes:
+        name: as the user gave it.
+        identity: SHA-256 over weights, tokenizer, settings and precision: the vectors, up to rounding.
+        runtime: libraries and kind of processor: with ``identity`` it decides every bit of a vector.
+        dimension: d.
+        window: most tokens of a text that are seen at once, special tokens included.
+        long: what happens to texts longer than ``window``: ``cut`` embeds the first window, ``mean`` averages all
+            windows weighted by their tokens, before normalising.
+        precision: float32 or bfloat16.
+        device: as torch names it.
+        note: what a user should know of how the encoder was set up, or empty.
+    """
+
+    name: str
+    identity: str
+    runtime: str
+    dimension: int
+    window: int
+    long: Long = "cut"
+    precision: Precision = "float32"
+    device: str = "cpu"
+    note: str = ""
+
+    @abstractmethod
+    def encode(self, texts: Sequence[str], rows: Int64Array) -> Iterator[Encoded]:
+        """Embeds texts, some at a time and not in order; every row asked for comes exactly once.
+
+        Args:
+            texts: any strings with at least one token.
+            rows: (n,) int64, which of them to embed.
+
+        Raises:
+            InputError: a text without tokens, or a vector that is not finite.
+        """
