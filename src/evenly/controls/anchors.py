@@ -30,10 +30,8 @@ class Anchors(Control):
 
     def check(self, choice: Choice) -> None:
         refuse(
-            (
-                choice.start is not None,
-                "`start` names the first pick, but `anchors` come before it; leave one out",
-            )
+            choice.start is not None,
+            "`start` names the first pick, but `anchors` come before it; leave one out",
         )
 
     def exclude(self, prepared: Prepared) -> None:

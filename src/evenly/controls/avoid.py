@@ -37,13 +37,11 @@ class Avoid(Control):
 
     def check(self, choice: Choice) -> None:
         distance = self.distance
+        refuse(distance is None, "`avoid` needs `distance`, how far to stay away")
+        refuse(not self.avoid, "`distance` needs `avoid`, what to stay away from")
         refuse(
-            (distance is None, "`avoid` needs `distance`, how far to stay away"),
-            (not self.avoid, "`distance` needs `avoid`, what to stay away from"),
-            (
-                distance is not None and not 0 <= distance < float("inf"),
-                f"`distance` must be at least 0 and finite; got {distance}",
-            ),
+            distance is not None and not 0 <= distance < float("inf"),
+            f"`distance` must be at least 0 and finite; got {distance}",
         )
 
     def exclude(self, prepared: Prepared) -> None:

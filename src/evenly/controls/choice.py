@@ -75,6 +75,11 @@ class Choice:
         return options_of(self.controls)
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        """Fields of the records that the controls read."""
+        return tuple(name for one in self.controls for name in one.fields())
+
+    @property
     def picks_farthest(self) -> bool:
         """Whether every pick is the farthest row under the controls, as the greedy max-min order has it."""
         return self.strategy == MAXMIN and not self.refine
@@ -87,10 +92,8 @@ class Choice:
         """
         check_int(self.seed, "seed", at_least=0)
         refuse(
-            (
-                "keep" not in self.options and not used(self.controls, "bounding"),
-                "say how much to keep: `keep` takes 50%, 5000, tokens:2M, chars:900k, distance:0.35 or knee",
-            )
+            "keep" not in self.options and not used(self.controls, "bounding"),
+            "say how much to keep: `keep` takes 50%, 5000, tokens:2M, chars:900k, distance:0.35 or knee",
         )
         for control in self.controls:
             control.check(self)
@@ -106,22 +109,20 @@ class Choice:
         name = "`refine`" if self.refine else f"`strategy` {self.strategy}"
         changing = used(self.controls, "reordering")
         refuse(
-            (
-                self.refine and self.strategy != MAXMIN,
-                "`refine` starts from the max-min order; leave `strategy` out",
-            ),
-            (
-                changing,
-                f"`{next(iter(changing), '')}` changes the max-min order and does not go with {name}; leave one out",
-            ),
-            (
-                self.start is not None and self.strategy != MAXMIN,
-                f"`start` names the first pick of the max-min order; {name} has its own",
-            ),
-            (
-                "keep" not in self.options or self.budget.unit != "rows",
-                f"{name} keeps a number of rows: give `keep` a share or a count",
-            ),
+            self.refine and self.strategy != MAXMIN,
+            "`refine` starts from the max-min order; leave `strategy` out",
+        )
+        refuse(
+            changing,
+            f"`{next(iter(changing), '')}` changes the max-min order and does not go with {name}; leave one out",
+        )
+        refuse(
+            self.start is not None and self.strategy != MAXMIN,
+            f"`start` names the first pick of the max-min order; {name} has its own",
+        )
+        refuse(
+            "keep" not in self.options or self.budget.unit != "rows",
+            f"{name} keeps a number of rows: give `keep` a share or a count",
         )
 
 

@@ -111,11 +111,16 @@ def _shown(value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else "yes" if value is True else str(value)
 
 
-def refuse(*rules: tuple[object, str]) -> None:
-    """Raises InputError with the line of the first rule that is broken."""
-    for broken, line in rules:
-        if broken:
-            raise InputError(line)
+def refuse(wrong: object, line: str) -> None:
+    """Raises InputError with a line where something is wrong."""
+    if wrong:
+        raise InputError(line)
+
+
+def check_above_0(name: str, value: float | None) -> None:
+    """Refuses a value of an option, where it is given, that is not above 0 or not finite."""
+    wrong = value is not None and not 0 < value < float("inf")
+    refuse(wrong, f"`{name}` must be above 0 and finite; got {value}")
 
 
 def used(controls: Iterable[Control], kind: str) -> tuple[str, ...]:

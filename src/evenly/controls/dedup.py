@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from evenly.controls.control import EXCLUDED, Control, Told, refuse
+from evenly.controls.control import EXCLUDED, Control, Told, check_above_0, refuse
 from evenly.request import option
 
 if TYPE_CHECKING:
@@ -34,16 +34,8 @@ class Dedup(Control):
         return self.dedup or 0.0
 
     def check(self, choice: Choice) -> None:
-        refuse(
-            (
-                choice.allow_copies,
-                "`dedup` removes copies, `allow_copies` keeps them; use one of the two",
-            ),
-            (
-                not 0 < self.distance < float("inf"),
-                f"`dedup` must be above 0 and finite; got {self.dedup}",
-            ),
-        )
+        refuse(choice.allow_copies, "`dedup` removes copies, `allow_copies` keeps them; use one of the two")
+        check_above_0("dedup", self.dedup)
 
     def constrain(self, prepared: Prepared) -> None:
         prepared.keep_apart(self.distance)

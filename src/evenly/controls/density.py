@@ -31,10 +31,8 @@ class Density(Control):
 
     def check(self, choice: Choice) -> None:
         refuse(
-            (
-                not 0 <= self.density <= 1,
-                f"`density` is a dial from 0 (farthest) to 1 (as dense as the pool); got {self.density}",
-            )
+            not 0 <= self.density <= 1,
+            f"`density` is a dial from 0 (farthest) to 1 (as dense as the pool); got {self.density}",
         )
 
     def constrain(self, prepared: Prepared) -> None:

@@ -51,14 +51,12 @@ class Keep(Control):
 
     def check(self, choice: Choice) -> None:
         refuse(
-            (
-                self.budget.unit == "distance" and choice.allow_copies,
-                f"`keep` {self.budget.text} keeps rows apart, `allow_copies` keeps copies; use one of the two",
-            ),
-            (
-                self.tokenizer and self.budget.unit != "tokens",
-                "`tokenizer` counts tokens where `keep` is tokens:…; leave it out otherwise",
-            ),
+            self.budget.unit == "distance" and choice.allow_copies,
+            f"`keep` {self.budget.text} keeps rows apart, `allow_copies` keeps copies; use one of the two",
+        )
+        refuse(
+            self.tokenizer and self.budget.unit != "tokens",
+            "`tokenizer` counts tokens where `keep` is tokens:…; leave it out otherwise",
         )
 
     def constrain(self, prepared: Prepared) -> None:

@@ -32,14 +32,9 @@ class MatchLength(Grouped):
     )
 
     def check(self, choice: Choice) -> None:
-        refuse(
-            ("keep" not in choice.options, "`match_length` shares out what `keep` says; add it"),
-            (
-                choice.options.get("by"),
-                "`match_length` sets quotas by length, `by` sets others; use one",
-            ),
-            (choice.budget.unit != "rows", no_count(choice)),
-        )
+        refuse("keep" not in choice.options, "`match_length` shares out what `keep` says; add it")
+        refuse(choice.options.get("by"), "`match_length` sets quotas by length, `by` sets others; use one")
+        refuse(choice.budget.unit != "rows", no_count(choice))
 
     def constrain(self, prepared: Prepared) -> None:
         lengths = prepared.pool.rows.characters

@@ -32,16 +32,11 @@ class Must(Control):
     def check(self, choice: Choice) -> None:
         for condition in self.must:
             refuse(
-                (
-                    "=" not in condition,
-                    f"`must` {condition!r} must read FIELD=VALUE, for example source=gold",
-                )
+                "=" not in condition, f"`must` {condition!r} must read FIELD=VALUE, for example source=gold"
             )
         refuse(
-            (
-                choice.start is not None,
-                "`start` names the first pick, but rows of `must` come before it; leave one out",
-            )
+            choice.start is not None,
+            "`start` names the first pick, but rows of `must` come before it; leave one out",
         )
 
     def fields(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from evenly.controls.control import SCORES, Control, Told, refuse
+from evenly.controls.control import SCORES, Control, Told, check_above_0, refuse
 from evenly.errors import InputError
 from evenly.request import option
 from evenly.types import Float64Array
@@ -47,26 +47,23 @@ class Quality(Control):
 
     def check(self, choice: Choice) -> None:
         names = self.asked().keys() - {"quality"}
-        above = {"within": self.within, "weight": self.weight}
-        wrong = [f"`{k}` must be above 0 and finite; got {v}" for k, v in above.items() if not _above_0(v)]
         refuse(
-            (
-                names and not self.quality,
-                "`floor`, `within` and `weight` need `quality`, the field with the score of each row",
-            ),
-            (
-                not names and choice.strategy == "maxmin",  # a strategy may know what to do with a score
-                "`quality` needs `floor`, `within` or `weight`: what to do with the score",
-            ),
-            (
-                self.within is not None and (self.weight is not None or choice.options.get("density")),
-                "`within` compares plain distances, `weight` and `density` change them; use one of the three",
-            ),
-            *((True, line) for line in wrong),
-            (
-                self.floor is not None and not np.isfinite(self.floor),
-                f"`floor` must be a finite score; got {self.floor}",
-            ),
+            names and not self.quality,
+            "`floor`, `within` and `weight` need `quality`, the field with the score of each row",
+        )
+        refuse(
+            not names and choice.strategy == "maxmin",  # others may know what to do with a score
+            "`quality` needs `floor`, `within` or `weight`: what to do with the score",
+        )
+        refuse(
+            self.within is not None and (self.weight is not None or choice.options.get("density")),
+            "`within` compares plain distances, `weight` and `density` change them; use one of the three",
+        )
+        check_above_0("within", self.within)
+        check_above_0("weight", self.weight)
+        refuse(
+            self.floor is not None and not np.isfinite(self.floor),
+            f"`floor` must be a finite score; got {self.floor}",
         )
 
     def fields(self) -> tuple[str, ...]:
@@ -114,10 +111,6 @@ class Quality(Control):
         if scores.get("h_min") is not None and scores.get("h_min_without") is not None:  # of version 0.1.0
             line += f"; h_min {scores['h_min']:.4g}, without the scores {scores['h_min_without']:.4g}"
         return [("quality", line)]
-
-
-def _above_0(value: float | None) -> bool:
-    return value is None or 0 < value < float("inf")
 
 
 def _scores(rows: Rows, name: str) -> Float64Array:

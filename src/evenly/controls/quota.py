@@ -44,11 +44,9 @@ class Quota(Grouped):
 
     def check(self, choice: Choice) -> None:
         check_int(self.at_least, "`at_least`", at_least=0)
-        refuse(
-            (not self.by, "`quota` and `at_least` need `by`, the field of the groups"),
-            (not (self.quota or self.at_least), "`by` needs `quota` or `at_least`"),
-            (self.quota and choice.budget.unit != "rows", no_count(choice)),
-        )
+        refuse(not self.by, "`quota` and `at_least` need `by`, the field of the groups")
+        refuse(not (self.quota or self.at_least), "`by` needs `quota` or `at_least`")
+        refuse(self.quota and choice.budget.unit != "rows", no_count(choice))
 
     def fields(self) -> tuple[str, ...]:
         return (str(self.by),)

@@ -100,7 +100,7 @@ def _carried(choice: Choice) -> Choice:
 
 def _extension(folder: SelectionFolder, outcome: Recorded) -> Extension:
     picks = folder.picks
-    added = outcome.made.selection.rows[len(picks) :]
+    added = outcome.selection.rows[len(picks) :]
     new = int(np.count_nonzero(added >= len(folder)))
     before = {
         "kept": len(picks),

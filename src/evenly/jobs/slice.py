@@ -10,7 +10,7 @@ import numpy as np
 
 from evenly.controls.choice import Choice, saved_choice
 from evenly.controls.control import used
-from evenly.controls.findings import excluded_table, findings
+from evenly.controls.findings import findings
 from evenly.controls.keep import Keep
 from evenly.controls.prepared import prepare
 from evenly.engine.budgets import Budget, affordable, far_enough
@@ -25,7 +25,7 @@ from evenly.records import OutputRecord
 from evenly.request import SavedRequest
 from evenly.rows.rows import Rows
 from evenly.rows.writing import check_output
-from evenly.selecting.request import Made, SelectRequest, Stopwatch
+from evenly.selecting.request import SelectRequest, Stopwatch
 from evenly.selecting.run import record
 from evenly.types import Progress, silent
 
@@ -75,8 +75,8 @@ def slice_selection(
     """
     folder = SelectionFolder.open(saved.folder)
     asked = Keep(keep, tokenizer)
-    tokens = tokenizer if asked.budget.unit == "tokens" else None
-    choice = saved_choice(folder.manifest, keep=keep, tokenizer=tokens)
+    asked.check(Choice())
+    choice = saved_choice(folder.manifest, keep=keep, tokenizer=tokenizer)
     _check_nested(choice)
     if selection_folder(out).resolve() == folder.path.resolve():
         raise InputError(f"{out} has its record in {folder.path}, the order that is cut; name another file")
@@ -111,8 +111,8 @@ def _record(
         with watch.time("select"):
             prepared = prepare(request.choice, pool, picks[: manifest.options.given])
             selection = selection_of(pool.points.tensor, picks, pool.metric, anchors=prepared.anchors)
-    made = Made(pool, selection, findings(prepared, selection), excluded_table(prepared, selection))
-    return record(request, made, manifest.options.given > 0, watch, progress).manifest
+            found = findings(prepared, selection)
+    return record(request, prepared, selection, found, watch, progress).manifest
 
 
 def _check_nested(choice: Choice) -> None:

@@ -22,7 +22,6 @@ from evenly.rows.parts import part_place
 from evenly.rows.writing import check_output, write_rows
 from evenly.selecting.picking import pick
 from evenly.selecting.request import SelectRequest
-from evenly.selecting.run import check_selecting
 from evenly.strategies import STRATEGIES
 from evenly.types import Int64Array, Progress, Selection, silent
 
@@ -79,7 +78,7 @@ def select_all(request: SelectRequest, progress: Progress = silent) -> AllStrate
     """
     if request.choice.strategy != ALL_STRATEGIES:
         raise InputError(f"every strategy is asked for by strategy all; got {request.choice.strategy}")
-    check_selecting(request)
+    request.check()
     if not request.out.endswith("/") and not Path(request.out).is_dir():
         raise InputError("`strategy=all` writes one arm per strategy: give `out` a folder, e.g. arms/")
     rows = read_pool(request.pool, progress=progress)

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from evenly.controls import options_of
-from evenly.controls.choice import MAXMIN, Choice
+from evenly.controls.choice import MAXMIN
+from evenly.controls.findings import excluded_table
+from evenly.controls.prepared import Prepared
 from evenly.files import new_files
 from evenly.folder.excluded import EXCLUDED_FILE, write_excluded
 from evenly.folder.manifest import Manifest, Options, write_manifest
@@ -19,18 +21,18 @@ from evenly.folder.measures import MEASURES_FILE, write_measures
 from evenly.folder.order import ORDER_FILE, write_order
 from evenly.folder.place import check_folder, selection_folder
 from evenly.folder.view import VIEW_FILE, write_view
-from evenly.records import OutputRecord
 from evenly.report.page import write_report
 from evenly.rows.writing import write_rows
-from evenly.selecting.request import Made, SelectRequest, Stopwatch
-from evenly.types import Int64Array
+from evenly.selecting.request import Stopwatch
+from evenly.types import Int64Array, Selection
 
 LIBRARIES = ("numpy", "torch", "transformers", "datasets", "pyarrow")
 
 
 def write_record(
-    request: SelectRequest,
-    made: Made,
+    out: str,
+    prepared: Prepared,
+    selection: Selection,
     measures: dict[str, Any],
     parts: Int64Array,
     watch: Stopwatch,
@@ -40,64 +42,66 @@ def write_record(
     The record goes first: a run that is killed in between leaves no kept file that nothing tells of.
     """
     started = time.perf_counter()
-    rows = made.pool.rows
-    check_folder(selection_folder(request.out))
+    rows, points = prepared.pool.rows, prepared.pool.points
+    check_folder(selection_folder(out))
     with new_files(make_folders=True) as new:
-        folder = new.folder(selection_folder(request.out))
-        order_sha256 = write_order(made.selection, rows.ids, parts, folder / ORDER_FILE)
+        folder = new.folder(selection_folder(out))
+        order_sha256 = write_order(selection, rows.ids, parts, folder / ORDER_FILE)
         files = {
-            VIEW_FILE: write_view(rows, made.pool.points.vectors, folder / VIEW_FILE),
+            VIEW_FILE: write_view(rows, points.vectors, folder / VIEW_FILE),
             MEASURES_FILE: write_measures(measures, folder),
         }
-        if made.excluded is not None:
-            files[EXCLUDED_FILE] = write_excluded(made.excluded, folder)
-        outputs = write_rows(rows, made.selection.sorted_rows(), request.out, new)
+        if (excluded := excluded_table(prepared, selection)) is not None:
+            files[EXCLUDED_FILE] = write_excluded(excluded, folder)
+        outputs = write_rows(rows, selection.sorted_rows(), out, new)
         watch.seconds["write"] = round(time.perf_counter() - started, 3)
-        manifest = write_manifest(_manifest(request, made, order_sha256, files, outputs, watch), folder)
+        manifest = _manifest(prepared, selection).model_copy(
+            update={
+                "outputs": outputs,
+                "order_sha256": order_sha256,
+                "files": files,
+                "seconds": dict(watch.seconds),
+            }
+        )
+        manifest = write_manifest(manifest, folder)
         write_report(folder)
     return manifest
 
 
-def _manifest(
-    request: SelectRequest,
-    made: Made,
-    order_sha256: str,
-    files: dict[str, str],
-    outputs: list[OutputRecord],
-    watch: Stopwatch,
-) -> Manifest:
-    selection, pool, choice = made.selection, made.pool, request.choice
+def _manifest(prepared: Prepared, selection: Selection) -> Manifest:
+    """What is known before anything is written."""
+    pool, choice = prepared.pool, prepared.choice
     return Manifest(
         evenly=version("evenly"),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         sources=pool.rows.sources,
-        outputs=outputs,
+        outputs=[],
         encoder=pool.encoder,
-        text=request.pool.text,
-        part=request.pool.part,
+        text=pool.request.text,
+        part=pool.request.part,
         metric=selection.metric,
         keep=choice.budget.text,
         asked=selection.asked,
         kept=len(selection),
         pool_rows=selection.pool_rows,
         start=int(selection.rows[0]),
-        start_rule=_start_rule(choice, made),
+        start_rule=_start_rule(prepared),
         seed=choice.seed,
         allow_copies=choice.allow_copies,
         exhausted=selection.exhausted,
         h_min=selection.h_min if np.isfinite(selection.h_min) else None,
         fill=selection.fill,
-        order_sha256=order_sha256,
+        order_sha256="",
         vectors_sha256=pool.points.sha256,
-        seconds=dict(watch.seconds),
+        seconds={},
         versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
-        options=_options(request, made),
-        files=files,
+        options=_options(prepared),
     )
 
 
-def _start_rule(choice: Choice, made: Made) -> str:
-    if "anchors" in made.findings or "given" in made.findings:
+def _start_rule(prepared: Prepared) -> str:
+    choice = prepared.choice
+    if prepared.anchors is not None or len(prepared.given):
         return "given"
     if not choice.picks_farthest:
         return "strategy"
@@ -106,13 +110,13 @@ def _start_rule(choice: Choice, made: Made) -> str:
     return "nearest-mean" if choice.start is None else "random"
 
 
-def _options(request: SelectRequest, made: Made) -> Options:
-    choice, controls = request.choice, options_of(request.choice.controls)
+def _options(prepared: Prepared) -> Options:
+    choice, controls = prepared.choice, options_of(prepared.choice.controls)
     return Options(
-        split=request.pool.split,
+        split=prepared.pool.request.split,
         keep_left_out=controls.pop("keep", None) is None,  # keep has a place of its own
         controls=controls,
-        given=made.findings.get("given", 0),
+        given=len(prepared.given),
         strategy=choice.strategy if choice.strategy != MAXMIN else None,
         refine=choice.refine,
     )

@@ -1,4 +1,4 @@
-"""What `evenly select` was asked for, and what it makes on the way."""
+"""What `evenly select` was asked for, and how long its stages take."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
-
-import pyarrow as pa
 
 from evenly.controls.choice import Choice
 from evenly.measures.evenness import RANDOM_DRAWS
-from evenly.opened import OpenedPool
+from evenly.opened import check_request
 from evenly.request import PoolRequest
-from evenly.types import Selection
 
 
 @dataclass(frozen=True)
@@ -25,6 +21,15 @@ class SelectRequest:
     choice: Choice
     out: str
     random_draws: int = RANDOM_DRAWS
+
+    def check(self) -> None:
+        """Refuses what makes no sense, before anything is read.
+
+        Raises:
+            InputError: says which option needs which, or which exclude one another and why.
+        """
+        check_request(self.pool)
+        self.choice.check()
 
 
 @dataclass
@@ -41,20 +46,3 @@ class Stopwatch:
         finally:
             spent = time.perf_counter() - started
             self.seconds[stage] = round(self.seconds.get(stage, 0.0) + spent, 3)
-
-
-@dataclass(frozen=True, eq=False)
-class Made:
-    """A selection with what it was made on.
-
-    Attributes:
-        pool: what it was made on.
-        selection: the order.
-        findings: what the controls did.
-        excluded: the table of excluded rows, or None.
-    """
-
-    pool: OpenedPool
-    selection: Selection
-    findings: dict[str, Any]
-    excluded: pa.Table | None

@@ -10,21 +10,21 @@ from typing import Any, BinaryIO
 
 from evenly.controls.choice import Choice
 from evenly.controls.control import used
-from evenly.controls.findings import excluded_table, finding_lines, findings
-from evenly.controls.prepared import prepare
+from evenly.controls.findings import finding_lines, findings
+from evenly.controls.prepared import Prepared, prepare
 from evenly.engine.orders import selection_of
 from evenly.folder.manifest import Manifest
 from evenly.folder.place import check_folder, selection_folder
 from evenly.folder.selection import SelectionFolder
 from evenly.measures.evenness import measured
 from evenly.measures.result import plain
-from evenly.opened import check_request, open_pool, read_pool
+from evenly.opened import OpenedPool, open_pool, read_pool
 from evenly.rows.rows import Rows
 from evenly.rows.writing import check_output
 from evenly.selecting.picking import pick, refined
 from evenly.selecting.record import write_record
-from evenly.selecting.request import Made, SelectRequest, Stopwatch
-from evenly.types import Progress, silent
+from evenly.selecting.request import SelectRequest, Stopwatch
+from evenly.types import Int64Array, Progress, Selection, silent
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,18 +32,18 @@ class Recorded:
     """A selection on disk, with what it was made on.
 
     Attributes:
-        request: what was asked for.
+        prepared: the pool and what was asked of it.
+        selection: the order.
         manifest: as written.
         folder: the selection folder.
         measures: as written to measures.json.
-        made: the selection and its pool.
     """
 
-    request: SelectRequest
+    prepared: Prepared
+    selection: Selection
     manifest: Manifest
     folder: Path
     measures: dict[str, Any]
-    made: Made
 
     def to_dict(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
@@ -60,19 +60,19 @@ class Recorded:
         found = {}
         for name in ("pool", "kept"):
             if pairs := self.measures[name]["closest_pairs"]:
-                ends = (self.made.pool.rows.pair(pairs[0][end]) for end in ("row", "other"))
+                ends = (self.prepared.pool.rows.pair(pairs[0][end]) for end in ("row", "other"))
                 found[name] = (pairs[0]["distance"], *("\n".join(filter(None, pair)) for pair in ends))
         return found
 
     def notes(self) -> list[str]:
         """Lines a person should read: the forms recognised, long rows, what the controls did, exhausted copies."""
-        manifest, pool, choice = self.manifest, self.made.pool, self.request.choice
+        manifest, pool, choice = self.manifest, self.prepared.pool, self.prepared.choice
         notes = [f"{source.name}: {source.rows:,} rows, {source.form}" for source in manifest.sources]
         if pool.note:
             notes.append(pool.note)
         if manifest.exhausted and "keep" in choice.options:
             notes.append(_exhausted(manifest, choice))
-        return notes + finding_lines(choice.controls, self.made.findings)
+        return notes + finding_lines(choice.controls, self.measures["controls"])
 
 
 def _exhausted(manifest: Manifest, choice: Choice) -> str:
@@ -82,16 +82,6 @@ def _exhausted(manifest: Manifest, choice: Choice) -> str:
     if manifest.options.controls or choice.budget.unit != "rows":
         return f"asked {manifest.keep}: no further row is distinct and meets the controls, kept {kept}"
     return f"asked {asked}, only {kept} distinct rows, kept {kept}"
-
-
-def check_selecting(request: SelectRequest) -> None:
-    """Refuses what makes no sense, before anything is read.
-
-    Raises:
-        InputError: says which option needs which, or which exclude one another and why.
-    """
-    check_request(request.pool)
-    request.choice.check()
 
 
 def run_selection(
@@ -115,7 +105,7 @@ def run_selection(
         InputError: something cannot be used. Nothing is written then; vectors and picks stay in the cache.
     """
     watch = Stopwatch()
-    check_selecting(request)
+    request.check()
     given = saved.picks if saved else None
     with watch.time("read"):
         fields = [name for control in request.choice.controls for name in control.fields()]
@@ -130,32 +120,54 @@ def run_selection(
         with watch.time("embed"):
             pool = opened.enter_context(open_pool(request.pool, rows, progress=progress))
         with watch.time("select"):
-            prepared = prepare(request.choice, pool, given)
-            greedy = pick(prepared, progress=progress)
-            selection = refined(prepared, greedy, progress) if request.choice.refine else greedy
-            found = findings(prepared, selection)
-            if request.choice.refine:
-                found["refine"] = {"greedy_h_min": greedy.h_min, "h_min": selection.h_min}
-            if given is not None:
-                found["fill_of_given"] = selection_of(pool.points.tensor, given, pool.metric).fill
-    made = Made(pool, selection, found, excluded_table(prepared, selection))
-    return record(request, made, given is not None, watch, progress)
+            prepared, selection, found = choose(request.choice, pool, given, progress)
+    return record(request, prepared, selection, found, watch, progress)
+
+
+def choose(
+    choice: Choice, pool: OpenedPool, given: Int64Array | None = None, progress: Progress = silent
+) -> tuple[Prepared, Selection, dict[str, Any]]:
+    """The rows that are asked for, from one order; and what was found on the way.
+
+    Args:
+        choice: passed its check.
+        pool: the pool.
+        given: rows kept first, of a selection that is extended.
+        progress: called as picks are made.
+    """
+    prepared = prepare(choice, pool, given)
+    greedy = pick(prepared, progress=progress)
+    selection = refined(prepared, greedy, progress) if choice.refine else greedy
+    found = findings(prepared, selection)
+    if choice.refine:
+        found["refine"] = {"greedy_h_min": greedy.h_min, "h_min": selection.h_min}
+    if given is not None:
+        found["fill_of_given"] = selection_of(pool.points.tensor, given, pool.metric).fill
+    return prepared, selection, found
 
 
 def record(
-    request: SelectRequest, made: Made, extended: bool, watch: Stopwatch, progress: Progress = silent
+    request: SelectRequest,
+    prepared: Prepared,
+    selection: Selection,
+    found: dict[str, Any],
+    watch: Stopwatch,
+    progress: Progress = silent,
 ) -> Recorded:
     """Measures a selection and writes its rows and its folder."""
-    kept_before = ("rows kept before",) if extended else ()
+    choice = prepared.choice
+    restricted_by = used(choice.controls, "restricting")
+    if len(prepared.given) and "must" not in restricted_by:
+        restricted_by = ("rows kept before", *restricted_by)
     with watch.time("measure"):
         measures, proof = measured(
-            made.pool.points.vectors,
-            made.selection,
+            prepared.pool.points.vectors,
+            selection,
             draws=request.random_draws,
-            seed=request.choice.seed,
-            restricted_by=kept_before + used(request.choice.controls, "restricting"),
+            seed=choice.seed,
+            restricted_by=restricted_by,
             progress=progress,
         )
-        measures["controls"] = made.findings
-    manifest = write_record(request, made, measures, proof.parts, watch)
-    return Recorded(request, manifest, selection_folder(request.out), measures, made)
+        measures["controls"] = found
+    manifest = write_record(request.out, prepared, selection, measures, proof.parts, watch)
+    return Recorded(prepared, selection, manifest, selection_folder(request.out), measures)
