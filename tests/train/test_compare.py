@@ -257,6 +257,7 @@ def test_what_cannot_be_compared_is_said_before_anything_is_done(
 def test_a_kept_file_stands_for_the_selection_beside_it(
     rows: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from evenly.controls.choice import Choice
     from evenly.files import file_sha256
     from evenly.jobs.compare import saved_selections
     from evenly.jobs.select import select_sources
@@ -266,7 +267,7 @@ def test_a_kept_file_stands_for_the_selection_beside_it(
     monkeypatch.chdir(tmp_path)
     source = with_vectors(tmp_path, rows)
     pool = PoolRequest((str(source),), encoder="column:v", use_cache=False)
-    select_sources(SelectRequest(pool=pool, keep="20", out="kept.jsonl"))
+    select_sources(SelectRequest(pool, Choice.of(keep="20"), "kept.jsonl"))
     by_file, by_folder = saved_selections(make_request({}, saved=("a=kept.jsonl", "b=kept.evenly")))
     assert by_file.folder.path == Path("kept.evenly")
     assert by_file.folder.picks.tolist() == by_folder.folder.picks.tolist()

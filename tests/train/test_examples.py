@@ -11,6 +11,7 @@ from evenly.errors import InputError
 from evenly.train.examples import Examples, encode
 from evenly.train.losses import IGNORED
 from evenly.train.models import load_tokenizer
+from evenly.train.whole_rows import Conversation
 
 CHATML = (
     "{% for m in messages %}<{{ m.role }}>{{ m.content }}</{{ m.role }}>{% endfor %}"
@@ -62,6 +63,71 @@ def test_template_that_rewrites_turns_is_refused(model_folder: Path) -> None:
     tokenizer.chat_template = "{{ raise_exception('roles must alternate') }}"
     with pytest.raises(InputError, match="roles must alternate"):
         encode([[row[0], *row]], tokenizer, 64)
+
+
+AGENT = [
+    {"role": "user", "content": "a"},
+    {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [{"function": {"name": "f", "arguments": '{"x": 1}'}}],
+    },
+    {"role": "tool", "content": "12"},
+    {"role": "assistant", "content": "bc"},
+]
+
+
+def test_calls_and_tools_are_written_by_the_template_and_trained_on(model_folder: Path) -> None:
+    tokenizer = load_tokenizer(str(model_folder))
+    tokenizer.chat_template = "{% if tools %}[{{ tools[0].name }}]{% endif %}" + CHATML.replace(
+        "{{ m.content }}",
+        "{{ m.content }}{% for c in m.tool_calls or [] %}{{ c.function | tojson }}{% endfor %}",
+    )
+    examples = encode([Conversation(AGENT, [{"name": "f"}])], tokenizer, 512)
+    assert response_text(examples, 0, tokenizer) == (
+        '{"name": "f", "arguments": {"x": 1}}</assistant>bc</assistant>'
+    )
+    assert tokenizer.decode(examples.tokens[0]).startswith("[f]<user>a</user>")
+    weighed = [{**turn, "weight": 0} if "tool_calls" in turn else turn for turn in AGENT]
+    assert response_text(encode([weighed], tokenizer, 512), 0, tokenizer) == "bc</assistant>"
+
+
+def test_a_result_that_the_template_writes_as_json_is_there(model_folder: Path) -> None:
+    tokenizer = load_tokenizer(str(model_folder))
+    tokenizer.chat_template = CHATML.replace("{{ m.content }}", "{{ m.content | tojson }}")
+    result = {"role": "tool", "content": '{"hits": "é"}'}
+    assert encode([[AGENT[0], result, AGENT[-1]]], tokenizer, 512).response_tokens[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("left_out", "said"), [("tool", "the text of turn 3, by tool"), ("", "a call of turn 2")]
+)
+def test_a_turn_that_the_template_leaves_out_is_named(model_folder: Path, left_out: str, said: str) -> None:
+    tokenizer = load_tokenizer(str(model_folder))
+    calls = "{% for c in m.tool_calls or [] %}{{ c.function | tojson }}{% endfor %}" if left_out else ""
+    tokenizer.chat_template = CHATML.replace("{{ m.content }}", "{{ m.content }}" + calls).replace(
+        "{% for m in messages %}", f"{{% for m in messages if m.role != '{left_out}' %}}"
+    )
+    chat = [AGENT[0], AGENT[-1]]
+    with pytest.raises(InputError, match=f"row 2: the model's chat template leaves out {said}"):
+        encode([chat, AGENT], tokenizer, 512)
+
+
+def test_qwen3_is_trained_with_the_variant_of_its_template_for_training(model_folder: Path) -> None:
+    """By itself the template writes an answer otherwise once another follows it."""
+    from trl.chat_template_utils import qwen3_chat_template
+
+    tokenizer = load_tokenizer(str(model_folder))
+    tokenizer.chat_template = qwen3_chat_template
+    row = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b", "reasoning_content": "why"},
+        {"role": "user", "content": "c"},
+        {"role": "assistant", "content": "d"},
+    ]
+    trained = response_text(encode([row], tokenizer, 512), 0, tokenizer)
+    assert trained.replace("\n", "") == ("<think>why</think>b<|im_end|><think></think>d<|im_end|>")
+    assert tokenizer.chat_template == qwen3_chat_template
 
 
 def test_plain_text_has_the_loss_on_all_but_its_first_token(model_folder: Path) -> None:

@@ -23,6 +23,7 @@ from evenly.train.arms import NAME, Arm, load_arms, save_arms
 from evenly.train.plan import Prepared, plan_runs
 from evenly.train.result import ComparisonResult
 from evenly.train.settings import Request
+from evenly.train.whole_rows import Conversation, read_whole, turn_text
 from evenly.types import Float32Array, Int64Array, Progress, silent
 from evenly.vectors.embedding import embed_texts
 from evenly.vectors.kind import EmbeddingKind
@@ -48,9 +49,9 @@ class DrawnPool:
     members: Int64Array
     outside: Int64Array
 
-    def messages(self, numbers: Int64Array) -> list[list[dict[str, str]]]:
-        """Rows of the sources as turns."""
-        return [self.rows.messages(int(number)) for number in numbers]
+    def messages(self, numbers: Int64Array) -> list[Conversation]:
+        """Rows of the sources as turns, with all that trainers know of them."""
+        return [read_whole(self.rows, int(number)).conversation() for number in numbers]
 
     def vectors(self, progress: Progress = silent) -> tuple[Float32Array, float]:
         """(P, d) float32 of the members, and the seconds that they cost.
@@ -148,10 +149,10 @@ def compare(
 def _proxy(pool: DrawnPool, folder: Path, request: Request, progress: Progress) -> Path:
     from evenly.train.proxy import make_proxy
 
-    texts = [turn["content"] for messages in pool.messages(pool.members) for turn in messages]
+    texts = [turn_text(turn) for messages in pool.messages(pool.members) for turn in messages]
     held = set(texts)
     # A row outside the pool may still be a copy of a test row.
-    outside = [row for row in pool.messages(pool.outside) if row[-1]["content"] not in held]
+    outside = [row for row in pool.messages(pool.outside) if turn_text(row[-1]) not in held]
     return make_proxy(folder / "proxy", texts, outside, window=request.training.window, progress=progress)
 
 

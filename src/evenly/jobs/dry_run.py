@@ -16,6 +16,7 @@ from evenly.train.curves import EVEN_TEST, RANDOM_TEST
 from evenly.train.plan import Prepared, plan_runs, tokens_to_pass
 from evenly.train.row_losses import RowLosses, pad_batch
 from evenly.train.settings import Request
+from evenly.train.whole_rows import turn_text
 from evenly.types import Int64Array, Progress, silent
 
 TIMED_ROWS = 16
@@ -67,7 +68,7 @@ def dry_run(request: Request, *, workers: int = 1, progress: Progress = silent) 
     with tempfile.TemporaryDirectory() as place:
         model = request.model
         if model is None:
-            texts = (turn["content"] for row in messages for turn in row)
+            texts = (turn_text(turn) for row in messages for turn in row)
             model = str(make_cold_proxy(Path(place), texts)[0])
         tokenizer = load_tokenizer(model, plain_template=request.training.plain_template)
         examples = encode(messages, tokenizer, request.training.window, progress=progress)

@@ -18,11 +18,10 @@ import numpy as np
 from evenly.errors import InputError
 from evenly.files import new_files
 from evenly.folder.selection import SelectionFolder
-from evenly.rows.forms import recognise
 from evenly.rows.rows import Rows
 from evenly.rows.sources import read_rows
 from evenly.train.handed import DATA_FILE, TRAINERS, Line, Refused, has_media
-from evenly.train.whole_rows import MEDIA, Kind, WholeRow, whole_row
+from evenly.train.whole_rows import MEDIA, Kind, WholeRow, read_whole
 
 LEFT_OUT_FILE = "left_out.jsonl"
 BYTES_PER_TOKEN = 3
@@ -88,7 +87,7 @@ def export(kept: Path, target: str, out: Path, *, sources: Sequence[str] = ()) -
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} holds files; name a new folder with --out")
     rows, numbers = kept_rows(kept, sources)
-    whole = {number: _whole(rows, row) for number, row in enumerate(numbers, start=1)}
+    whole = {number: read_whole(rows, row) for number, row in enumerate(numbers, start=1)}
     found = Counter(row.kind for row in whole.values())
     kinds = [kind for kind, _ in found.most_common() if kind in trainer.kinds]
     if not kinds:
@@ -155,12 +154,6 @@ def kept_rows(kept: Path, sources: Sequence[str] = ()) -> tuple[Rows, list[int]]
         return folder.rows(sources), np.sort(folder.picks).tolist()
     except InputError as error:
         raise InputError(f"neither kept rows nor sources can be read: {missing}; {error}") from None
-
-
-def _whole(rows: Rows, row: int) -> WholeRow:
-    record = rows.record(row)
-    form = recognise(tuple(record))
-    return whole_row(record, rows.messages(row), (form.fields or ()) if form else ())
 
 
 def longest(rows: Iterable[WholeRow]) -> int:

@@ -7,11 +7,12 @@ weights, media, both answers of a pair. Every row is read by itself.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from evenly.rows.forms import ROLES
+from evenly.rows.forms import ROLES, recognise
+from evenly.rows.rows import Rows
 
 Turn = dict[str, Any]
 Kind = Literal["answers", "pairs", "judged answers", "texts", "prompts", "steps"]
@@ -70,9 +71,44 @@ class WholeRow:
         answers = max(_size(self.chosen), _size(self.rejected))
         return _size(self.turns) + answers + (_size(self.tools) if self.tools else 0)
 
+    def conversation(self) -> Conversation:
+        """What there is to train on: of a pair the chosen answer; a judged answer counts where its label is true."""
+        weight = {} if self.more.get("label", True) else {"weight": 0}
+        answers = [{**turn, **weight} if self.kind == "judged answers" else turn for turn in self.chosen]
+        return Conversation([*self.turns, *answers], self.tools)
+
+
+class Conversation(list[Turn]):
+    """Turns, and the tool list that goes with them."""
+
+    def __init__(self, turns: Iterable[Turn], tools: Any = None) -> None:
+        super().__init__(turns)
+        self.tools = tools
+
+
+def turn_text(turn: Mapping[str, Any]) -> str:
+    """All that a turn says: its reasoning, its text, its calls as JSON."""
+    content = turn["content"]
+    if not isinstance(content, str):
+        content = "\n".join(part["text"] for part in content if isinstance(part, Mapping) and "text" in part)
+    calls = [call.get("function") or call for call in turn.get("tool_calls") or ()]
+    pieces = [
+        turn.get("reasoning_content"),
+        content,
+        *(json.dumps(call, ensure_ascii=False) for call in calls),
+    ]
+    return "\n".join(piece for piece in pieces if piece)
+
 
 def _size(value: Any) -> int:
     return len((value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).encode())
+
+
+def read_whole(rows: Rows, row: int) -> WholeRow:
+    """One row of a pool; see `whole_row`."""
+    record = rows.record(row)
+    form = recognise(tuple(record))
+    return whole_row(record, rows.messages(row), (form.fields or ()) if form else ())
 
 
 def whole_row(
