@@ -20,7 +20,15 @@ def loaded_after(code: str) -> set[str]:
     return set(ast.literal_eval(run.stdout.strip().splitlines()[-1]))
 
 
-@pytest.mark.parametrize("code", ["import evenly", "import evenly.cli", "import evenly.cli.app"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import evenly",
+        "import evenly.cli",
+        "import evenly.cli.app",
+        "import evenly.cli.select, evenly.controls",
+    ],
+)
 def test_nothing_heavy_is_loaded(code: str) -> None:
     assert loaded_after(code) == set()
 

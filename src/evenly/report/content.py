@@ -207,11 +207,12 @@ def loneliest(saved: SelectionFolder) -> list[Pair]:
 
 def controls(saved: SelectionFolder) -> list[tuple[str, str]]:
     """What was asked for beyond how much to keep, and what it came to, as terms and values."""
+    found = saved.measures.get("controls", {})
     made = controls_from(saved.manifest.options.controls | {"keep": saved.manifest.keep})
     facts = []
     for control in made:
         facts += control.labelled()
-        told = control.told(saved.measures.get("controls", {}), GROUPS)
+        told = control.told(found, GROUPS) if found else []
         facts += [(term.capitalize(), said) for term, said in told]
     return [(visible(term), visible(value)) for term, value in facts]
 

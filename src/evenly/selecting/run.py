@@ -108,8 +108,7 @@ def run_selection(
     request.check()
     given = saved.picks if saved else None
     with watch.time("read"):
-        fields = [name for control in request.choice.controls for name in control.fields()]
-        rows = read_pool(request.pool, fields=fields, stdin=stdin, progress=progress)
+        rows = read_pool(request.pool, fields=request.choice.fields, stdin=stdin, progress=progress)
         if saved:
             saved.check_sources(rows)
         check_output(rows, request.out)
