@@ -10,7 +10,8 @@ import pytest
 from evenly.folder.place import selection_folder
 from evenly.rows import formats
 from evenly.rows.formats import ending_of, kind_of, stem_of
-from evenly.rows.json_lines import JSON_LINES, JsonLines
+from evenly.rows.json_files import JSON_LINES
+from evenly.rows.json_lines import JsonLines
 from evenly.rows.sources import read_rows
 from evenly.rows.writing import write_rows
 

@@ -84,7 +84,10 @@ def write_view(rows: Rows, vectors: Float32Array, path: Path) -> str:
 
 
 def _as(kind: pa.DataType, value: Any) -> Any:
-    return str(value) if kind == pa.string() and value is not None else value
+    if kind != pa.string() or value is None:
+        return value
+    # JSON can escape half of a character, which no file of text can hold.
+    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def principal_plane(vectors: Float32Array) -> Callable[[Float32Array], tuple[Float32Array, Float32Array]]:

@@ -14,6 +14,8 @@ from evenly.rows.contents import Contents, line_ends, text_end
 from evenly.rows.fileformat import FileFormat, Record
 from evenly.rows.textfile import BOM, Places, TextFile, decoded, write_lines
 
+_HEADER_BYTES = 1 << 16
+
 
 class Csv(TextFile):
     """The records of a CSV file, kept as their bytes, so that they are written with the quoting they had.
@@ -27,8 +29,10 @@ class Csv(TextFile):
     def __init__(self, name: str, data: Contents) -> None:
         super().__init__(name, data)
         self._places = Places()
-        self._found_rows = _csv_spans(name, data, len(BOM) if data[: len(BOM)] == BOM else 0)
-        header = next(self._found_rows, (0, 0, [], 1))[2]
+        first = len(BOM) if data[: len(BOM)] == BOM else 0
+        self._delimiter = _delimiter(data[first : first + _HEADER_BYTES])
+        self._found_rows = _csv_spans(name, data, first, self._delimiter)
+        header = [column.strip() for column in next(self._found_rows, (0, 0, [], 1))[2]]
         if not header:
             raise InputError(
                 f"line 1 of {name} is blank; expected a header line with the names of the columns"
@@ -61,18 +65,28 @@ class Csv(TextFile):
 
     def record(self, row: int, fields: Sequence[str] | None = None) -> Record:
         with _long_fields():
-            values = next(csv.reader([self.raw(row).decode()], strict=True))
+            values = next(csv.reader([self.raw(row).decode()], delimiter=self._delimiter, strict=True))
         return dict(zip(self._header, values, strict=True))
 
 
-def _csv_spans(name: str, data: Contents, first: int) -> Iterator[tuple[int, int, list[str], int]]:
+def _delimiter(header: bytes) -> str:
+    """A comma, or what stands in a first line that has none: a semicolon or a tab."""
+    line = header.splitlines()[0] if header else b""
+    return next((mark for mark in (",", ";", "\t") if mark.encode() in line), ",")
+
+
+def _csv_spans(
+    name: str, data: Contents, first: int, delimiter: str
+) -> Iterator[tuple[int, int, list[str], int]]:
     """Yields start, end, fields and first line of the header and every record; blank last lines are left."""
     ends = line_ends(data)
     ends = np.append(ends, len(data)) if not len(ends) or ends[-1] < len(data) else ends
     starts = np.concatenate([[first], ends])
     last = text_end(data, b"\r\n")
     lines = (data[starts[line] : ends[line]] for line in range(len(ends)))
-    reader = csv.reader((decoded(name, raw, line) for line, raw in enumerate(lines)), strict=True)
+    reader = csv.reader(
+        (decoded(name, raw, line) for line, raw in enumerate(lines)), delimiter=delimiter, strict=True
+    )
     while starts[reader.line_num] < last:
         line = reader.line_num
         try:

@@ -15,6 +15,9 @@ import zstandard
 
 from evenly.errors import InputError
 
+_LONGEST_WINDOW = 1 << 31
+"""Of zstd, in bytes: the longest that its command makes with --long=31."""
+
 _BROKEN = (EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
@@ -45,7 +48,7 @@ COMPRESSIONS = (
     Compression(".xz", lzma.LZMADecompressor, partial(lzma.LZMAFile, mode="wb"), zeros_follow=True),
     Compression(
         ".zst",
-        lambda: zstandard.ZstdDecompressor().decompressobj(),
+        lambda: zstandard.ZstdDecompressor(max_window_size=_LONGEST_WINDOW).decompressobj(),
         lambda stream: zstandard.ZstdCompressor().stream_writer(stream, closefd=False),
         zeros_follow=False,
     ),

@@ -22,6 +22,8 @@ Contents: TypeAlias = bytes | mmap.mmap
 MAPPED_BYTES = 64 << 20
 """From so many bytes on, contents are mapped: those of a plain file in place, others in a scratch file."""
 
+_LFS_POINTER = b"version https://git-lfs.github.com/"
+
 AT_ONCE_BYTES = 16 << 20
 """Mapped bytes that are gone through before their memory is given back."""
 
@@ -62,6 +64,8 @@ def read_contents(
                 data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror}") from None
+    if data[: len(_LFS_POINTER)] == _LFS_POINTER:
+        raise InputError(f"{name} is a pointer of Git LFS, not the file itself; run: git lfs pull")
     return digest.hexdigest(), data
 
 

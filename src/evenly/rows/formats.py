@@ -15,8 +15,7 @@ from evenly.rows.comma_separated import CSV
 from evenly.rows.compression import COMPRESSIONS, Compression
 from evenly.rows.fileformat import FileFormat
 from evenly.rows.hub import DATASET
-from evenly.rows.json_array import JSON_ARRAY
-from evenly.rows.json_lines import JSON_LINES
+from evenly.rows.json_files import JSON_ARRAY, JSON_LINES
 from evenly.rows.parquet import PARQUET
 
 FORMATS: tuple[FileFormat, ...] = (JSON_ARRAY, JSON_LINES, CSV, PARQUET, ARROW, DATASET)

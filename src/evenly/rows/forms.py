@@ -13,6 +13,7 @@ all there is taken. Records of a file must all have one form. What is embedded:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -179,9 +180,20 @@ FORMS: tuple[FieldForm | ConversationForm, ...] = (
 )
 
 
+_CONVERSATIONS = tuple(form.field for form in FORMS if isinstance(form, ConversationForm))
+
+
+def recognise(record: Record) -> Form | None:
+    """The form of a record by the names of its fields, None where none fits. A conversation that is null is none."""
+    names = tuple(record)
+    for name in _CONVERSATIONS:
+        if name in record and record[name] is None:
+            names = tuple(other for other in names if other != name)
+    return _form_of(names)
+
+
 @lru_cache(maxsize=4096)
-def recognise(names: tuple[str, ...]) -> Form | None:
-    """The form of a record that has fields of these names, None where none fits."""
+def _form_of(names: tuple[str, ...]) -> Form | None:
     there = frozenset(names)
     return next((form for form in FORMS if there.issuperset(form.required)), None)
 
@@ -190,7 +202,7 @@ def value_text(value: Any, field: str) -> str:
     """The text of one field: text as it is, null as blank, numbers as they print, turns one per line."""
     if isinstance(value, str):
         return value
-    if value is None:
+    if value is None or value != value:  # libraries write a missing text as NaN
         return ""
     if isinstance(value, list | tuple):
         return _joined(turn["content"] for turn in _turns(value, field))
@@ -201,12 +213,13 @@ def value_text(value: Any, field: str) -> str:
     return str(value)
 
 
-def _turns(value: Any, field: str) -> Iterable[dict[str, str]]:
+def _turns(given: Any, field: str) -> Iterable[dict[str, str]]:
+    value = _unpacked(given)
     if not isinstance(value, list | tuple):
         raise RecordError(
             f"holds no list of turns in the field {field}; expected role and content, or from and value"
         )
-    for number, turn in enumerate(value, start=1):
+    for number, turn in enumerate(map(_unpacked, value), start=1):
         keys = ("role", "content") if isinstance(turn, Mapping) and "role" in turn else ("from", "value")
         role = turn.get(keys[0]) if isinstance(turn, Mapping) else None
         if not isinstance(role, str) or keys[1] not in turn:
@@ -215,6 +228,14 @@ def _turns(value: Any, field: str) -> Iterable[dict[str, str]]:
             )
         content = turn[keys[1]]
         yield {"role": ROLES.get(role.lower(), role), "content": _content_text(content, number, field)}
+
+
+def _unpacked(value: Any) -> Any:
+    """What a string of JSON holds: some libraries save turns, or all of a conversation, as one."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _content_text(content: Any, number: int, field: str) -> str:

@@ -1,21 +1,22 @@
-"""A JSON file that is one array of objects, with the white space between them kept as it is."""
+"""A JSON file that is one array of objects, alone or in an object; the white space between them is kept as it is."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import IO
+from collections.abc import Generator, Iterator, Sequence
+from typing import IO, Any
 
 import numpy as np
 
 from evenly.errors import InputError
 from evenly.rows.contents import Contents
-from evenly.rows.fileformat import FileFormat, Record
+from evenly.rows.fileformat import Record
 from evenly.rows.textfile import Places, TextFile, an_object, decoded, kind_of_value
 from evenly.types import Int64Array
 
+_DECODER = json.JSONDecoder()
+_LIST_OF_OBJECTS = re.compile(r"\[\s*\{")
 _SPACE = re.compile(r"[ \t\r\n]*")
 # A line break cannot stand inside a JSON string, so white space from one on is between tokens.
 _LINE_BREAK = re.compile(rb"(,?)[\r\n]\s*")
@@ -69,31 +70,72 @@ class JsonArray(TextFile):
 
 
 def _elements(name: str, text: str, places: Places) -> Iterator[Record]:
-    """The elements of the array that ``text`` holds; notes the place in characters of each."""
-    decoder = json.JSONDecoder()
+    """The elements of the array that ``text`` holds, at the top or in an object; notes the place of each."""
     place = _skip(text, 1 if text.startswith("\ufeff") else 0)
-    if text[place : place + 1] != "[":
-        value, _ = decoder.raw_decode(text, place)
-        raise InputError(
-            f"{name} holds {kind_of_value(value)} at the top level; expected an array of objects "
-            "(if every line is an object, name the file .jsonl)"
-        )
-    place = _skip(text, place + 1)
+    if text[place : place + 1] == "{":
+        place = yield from _members(name, text, _skip(text, place + 1), places)
+    elif text[place : place + 1] == "[":
+        place = yield from _array(name, text, _skip(text, place + 1), places)
+    else:
+        value, _ = _DECODER.raw_decode(text, place)
+        raise _no_array(name, value)
+    rest = _skip(text, place)
+    if rest != len(text):
+        raise json.JSONDecodeError("Extra data behind the array", text, rest)
+
+
+def _array(name: str, text: str, place: int, places: Places) -> Generator[Record, None, int]:
+    """The elements of an array from its first on; returns the place behind its bracket."""
     more = text[place : place + 1] != "]"
     while more:
-        value, end = decoder.raw_decode(text, place)
+        value, end = _DECODER.raw_decode(text, place)
         record = an_object(value, f"row {len(places) + 1} of {name}")
         places.add(place, end)
         yield record
-        place = _skip(text, end)
-        more = text[place : place + 1] == ","
-        if more:
-            place = _skip(text, place + 1)
-        elif text[place : place + 1] != "]":
-            raise json.JSONDecodeError("Expecting ',' or ']'", text, place)
-    rest = _skip(text, place + 1)
-    if rest != len(text):
-        raise json.JSONDecodeError("Extra data behind the array", text, rest)
+        place, more = _after(text, end, "]")
+    return place + 1
+
+
+def _members(name: str, text: str, place: int, places: Places) -> Generator[Record, None, int]:
+    """The elements of the one list of objects that an object holds; returns the place behind its brace."""
+    lists: list[str] = []
+    more = text[place : place + 1] != "}"
+    while more:
+        key, end = _DECODER.raw_decode(text, place)
+        if text[(end := _skip(text, end)) : end + 1] != ":":
+            raise json.JSONDecodeError("Expecting ':' delimiter", text, end)
+        place = _skip(text, end + 1)
+        if _LIST_OF_OBJECTS.match(text, place):
+            lists.append(str(key))
+            if len(lists) > 1:
+                raise InputError(
+                    f"{name} holds two lists of objects, {' and '.join(lists)}; "
+                    "write the one that holds the rows to a file of its own"
+                )
+            end = yield from _array(name, text, _skip(text, place + 1), places)
+        else:
+            _, end = _DECODER.raw_decode(text, place)
+        place, more = _after(text, end, "}")
+    if not lists:
+        raise _no_array(name, {})
+    return place + 1
+
+
+def _after(text: str, end: int, closing: str) -> tuple[int, bool]:
+    """The place of what follows an element, and whether that is another element."""
+    place = _skip(text, end)
+    if text[place : place + 1] == ",":
+        return _skip(text, place + 1), True
+    if text[place : place + 1] != closing:
+        raise json.JSONDecodeError(f"Expecting ',' or '{closing}'", text, place)
+    return place, False
+
+
+def _no_array(name: str, value: Any) -> InputError:
+    return InputError(
+        f"{name} holds {kind_of_value(value)} at the top level; expected an array of objects, an object with one "
+        "list of objects in it, or one object on every line"
+    )
 
 
 def _skip(text: str, place: int) -> int:
@@ -112,7 +154,7 @@ def _byte_offsets(text: str, characters: Int64Array, size: int) -> Int64Array:
     return np.cumsum(np.array(lengths, dtype=np.int64))
 
 
-def _write(parts: Sequence[tuple[TextFile, Int64Array]], stream: IO[bytes]) -> None:
+def write_array(parts: Sequence[tuple[TextFile, Int64Array]], stream: IO[bytes]) -> None:
     """An array with the brackets and spaces of its first source that is one."""
     style = next((records for records, _ in parts if records.format == "json"), None)
     opening, separator, closing = (
@@ -125,10 +167,3 @@ def _write(parts: Sequence[tuple[TextFile, Int64Array]], stream: IO[bytes]) -> N
             stream.write((separator if following else b"") + records.raw(row).strip())
             following = True
     stream.write(closing)
-
-
-def _read(name: str, data: Contents, scratch: Path | None) -> JsonArray:
-    return JsonArray(name, data)
-
-
-JSON_ARRAY = FileFormat("json", (".json",), _read, _write, also=("jsonl",))

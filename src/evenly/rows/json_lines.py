@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from evenly.errors import InputError
 from evenly.rows.contents import Contents, line_ends, text_end
-from evenly.rows.fileformat import FileFormat, Record
-from evenly.rows.textfile import BOM, TextFile, an_object, write_lines
+from evenly.rows.fileformat import Record
+from evenly.rows.textfile import BOM, TextFile, an_object
 
 
 class JsonLines(TextFile):
@@ -53,10 +52,3 @@ class JsonLines(TextFile):
                 f"line {row + 1} of {self.name} cannot be read: {error}; remove the line"
             ) from None
         return an_object(value, f"line {row + 1} of {self.name}")
-
-
-def _read(name: str, data: Contents, scratch: Path | None) -> JsonLines:
-    return JsonLines(name, data)
-
-
-JSON_LINES = FileFormat("jsonl", (".jsonl", ".ndjson"), _read, write_lines, also=("json",))

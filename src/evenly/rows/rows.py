@@ -139,7 +139,7 @@ class Rows:
         """
         source, local = self.locate(row)
         record = source.records.record(local)
-        return (recognise(tuple(record)) or source.form).messages(record)
+        return (recognise(record) or source.form).messages(record)
 
     def record(self, row: int) -> dict[str, Any]:
         """One row as it was read, with all its fields."""
@@ -283,7 +283,7 @@ def texts_of(form: Form, record: dict[str, Any], number: int, name: str) -> Text
 
 def form_of_record(record: dict[str, Any], name: str) -> Form:
     """The form of the first record of a source, or an error that says what it has."""
-    form = recognise(tuple(record))
+    form = recognise(record)
     if form is None:
         raise InputError(
             f"row 1 of {name} has no form that is known; found: {', '.join(map(str, record)) or 'no field'}. "

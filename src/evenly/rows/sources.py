@@ -18,7 +18,7 @@ from evenly.rows.formats import check_kind, kind_of, known_endings
 from evenly.rows.forms import Form, Part, recognise
 from evenly.rows.hub import DATASET, open_dataset
 from evenly.rows.index import IndexBuilder
-from evenly.rows.json_lines import JSON_LINES
+from evenly.rows.json_files import JSON_LINES
 from evenly.rows.rows import Rows, Source, form_of_record, names_in_ids, texts_of
 from evenly.rows.tables import Table
 from evenly.rows.templates import form_of_text
@@ -182,7 +182,7 @@ def _check(
     empty: list[int] = []
     found_records = all_records(None if form.fields is None else [*form.fields, *wanted])
     for number, record in enumerate(found_records, start=1):
-        if named is None and records.names is None and recognise(tuple(record)) is not form:
+        if named is None and records.names is None and recognise(record) is not form:
             raise _mixed(records.name, number, record, form)
         found = texts_of(form, record, number, records.name)
         text = found.part(part)
@@ -196,11 +196,11 @@ def _check(
     index.end_source(len(records))
     if empty:
         raise _without_text(records, empty, form, part)
-    return Source(name, path, sha256, records, form, recognise(tuple(first)) or form)
+    return Source(name, path, sha256, records, form, recognise(first) or form)
 
 
 def _mixed(name: str, number: int, record: dict[str, object], form: Form) -> InputError:
-    other = recognise(tuple(record))
+    other = recognise(record)
     found = (
         other.description if other else f"no form that is known ({', '.join(map(str, record)) or 'no field'})"
     )

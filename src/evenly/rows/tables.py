@@ -81,7 +81,7 @@ class Table(Records):
             return
         table = self.table.select(chosen).slice(start, stop - start)
         for number, batch in enumerate(table.to_batches(max_chunksize=BLOCK_ROWS), start=1):
-            yield from batch.to_pylist()
+            yield from _objects(batch)
             if number % BLOCKS_AT_ONCE == 0:
                 release(self.mapped)
 
@@ -106,8 +106,36 @@ class Table(Records):
         size = BLOCK_ROWS * BLOCKS_AT_ONCE
         for start in range(0, len(self), size):
             # A mask, not take: take joins the chunks of a column, and 32-bit offsets overflow at 2 GB of text.
-            yield self.table.slice(start, size).filter(pa.array(mask[start : start + size]))
+            wanted = pa.array(mask[start : start + size])
+            yield _without_views(self.table.slice(start, size)).filter(wanted).cast(self.table.schema)
             release(self.mapped)
+
+
+def _objects(batch: pa.RecordBatch) -> list[Record]:
+    """The rows as Python has them; dates that it has not (past 9999, an unknown time zone) as text."""
+    try:
+        rows: list[Record] = batch.to_pylist()
+    except (ArithmeticError, LookupError, ValueError, pa.ArrowException):
+        columns = [_told(column) if pa.types.is_temporal(column.type) else column for column in batch.columns]
+        rows = pa.RecordBatch.from_arrays(columns, batch.schema.names).to_pylist()
+    return rows
+
+
+def _told(dates: pa.Array) -> pa.Array:
+    kind = dates.type
+    if pa.types.is_timestamp(kind):
+        dates = dates.cast(pa.timestamp(kind.unit))  # the time in UTC, whatever the zone is
+    return dates.cast(pa.string())
+
+
+def _without_views(table: pa.Table) -> pa.Table:
+    """The same rows with plain texts and bytes for views of them, which cannot be filtered."""
+    plain = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+    if not any(kind in plain for kind in table.schema.types):
+        return table
+    return table.cast(
+        pa.schema([column.with_type(plain.get(column.type, column.type)) for column in table.schema])
+    )
 
 
 TableParts: TypeAlias = Sequence[tuple[Table, Int64Array]]

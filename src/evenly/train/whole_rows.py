@@ -107,7 +107,7 @@ def _size(value: Any) -> int:
 def read_whole(rows: Rows, row: int) -> WholeRow:
     """One row of a pool; see `whole_row`."""
     record = rows.record(row)
-    form = recognise(tuple(record))
+    form = recognise(record)
     return whole_row(record, rows.messages(row), (form.fields or ()) if form else ())
 
 

@@ -1,0 +1,50 @@
+"""JSON by what it holds: one object on every line, or an array, alone or in an object.
+
+Public files of either kind go by the other's name.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from evenly.rows.contents import Contents
+from evenly.rows.fileformat import FileFormat
+from evenly.rows.json_array import JsonArray, write_array
+from evenly.rows.json_lines import JsonLines
+from evenly.rows.textfile import BOM, TextFile, write_lines
+
+_SAID = re.compile(rb"\S")
+
+
+def _read_lines(name: str, data: Contents, scratch: Path | None) -> TextFile:
+    return (
+        JsonArray(name, data) if data[(start := _start(data)) : start + 1] == b"[" else JsonLines(name, data)
+    )
+
+
+def _read_array(name: str, data: Contents, scratch: Path | None) -> TextFile:
+    return JsonLines(name, data) if _is_lines(data) else JsonArray(name, data)
+
+
+def _start(data: Contents) -> int:
+    """The place of the first byte that says something."""
+    found = _SAID.search(data, len(BOM) if data[: len(BOM)] == BOM else 0)
+    return found.start() if found else 0
+
+
+def _is_lines(data: Contents) -> bool:
+    """Whether the first of several lines is an object."""
+    start = _start(data)
+    end = data.find(b"\n", start)
+    if data[start : start + 1] != b"{" or end < 0 or _SAID.search(data, end) is None:
+        return False
+    try:
+        return isinstance(json.loads(data[start:end]), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+JSON_LINES = FileFormat("jsonl", (".jsonl", ".ndjson"), _read_lines, write_lines, also=("json",))
+JSON_ARRAY = FileFormat("json", (".json",), _read_array, write_array, also=("jsonl",))
