@@ -333,7 +333,7 @@ def test_what_the_trainer_will_make_of_a_row_is_said(tmp_path: Path) -> None:
     rows[2]["output"] = ""
     lines, notes, _ = lines_for(tmp_path, rows, "axolotl")
     assert [line["id"] for line in lines] == list(range(6))
-    assert "an empty answer in 1 row (3) of the data file's: axolotl trains on nothing there" in notes
+    assert "an empty answer in 1 row (3): axolotl trains on nothing there" in notes
     assert any(note.endswith("of no one plain type: seen") for note in notes)
 
 

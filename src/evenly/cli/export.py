@@ -29,6 +29,7 @@ def export(
     done = write(Path(kept), to, Path(out), sources=source or ())
     for path in done.files:
         typer.echo(f"wrote {path}")
-    typer.echo(f"{done.rows:,} rows, the longest about {done.tokens:,} tokens (UTF-8 bytes / 3, rounded up)")
+    rows = "1 row" if done.rows == 1 else f"{done.rows:,} rows"
+    typer.echo(f"{rows}, the longest about {done.tokens:,} tokens (UTF-8 bytes / 3, rounded up)")
     for note in done.notes:
         typer.echo(note)

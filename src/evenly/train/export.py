@@ -112,11 +112,11 @@ def export(kept: Path, target: str, out: Path, *, sources: Sequence[str] = ()) -
     if not lines:
         raise InputError(f"{target} can take none of the kept rows: {'; '.join(left_out)}")
     gone = sorted(number for numbers in left_out.values() for number in numbers)
-    taken = [row for number, row in whole.items() if number not in set(gone)]
+    taken = {number: whole[number] for number in sorted(whole.keys() - set(gone))}
     lines, dropped = _plain_fields(lines)
-    tokens = longest(taken)
+    tokens = longest(taken.values())
     columns = {name for line in lines for name in line} | {
-        name for row in taken for turn in row.every_turn() for name in turn
+        name for row in taken.values() for turn in row.every_turn() for name in turn
     }
     texts = {DATA_FILE: _json_lines(lines), **trainer.files(kind, tokens, columns)}
     if gone:
@@ -190,14 +190,14 @@ def _left_out_notes(left_out: dict[str, list[int]]) -> list[str]:
     ]
 
 
-def _notes(target: str, kind: Kind, rows: list[WholeRow], lines: int, dropped: list[str]) -> list[str]:
+def _notes(target: str, kind: Kind, rows: dict[int, WholeRow], lines: int, dropped: list[str]) -> list[str]:
     """What the trainer will do otherwise than one would think; docs/trainers.md has all of it."""
     notes = []
     if lines > len(rows):
         notes.append(f"rows with several answers have one line for each: {len(rows):,} rows, {lines:,} lines")
     empty = [
         number
-        for number, row in enumerate(rows, start=1)
+        for number, row in rows.items()
         if any(
             turn["role"] == "assistant" and not turn["content"] and not turn.get("tool_calls")
             for turn in (row.turns if kind == "answers" else [*row.chosen, *row.rejected])
@@ -207,10 +207,8 @@ def _notes(target: str, kind: Kind, rows: list[WholeRow], lines: int, dropped: l
         labels = {"axolotl": "nothing", "llama-factory": "the end of the turn alone"}.get(
             target, "its end alone"
         )
-        notes.append(
-            f"an empty answer in {_counted(empty)} of the data file's: {target} trains on {labels} there"
-        )
-    media = [number for number, row in enumerate(rows, start=1) if has_media(row)]
+        notes.append(f"an empty answer in {_counted(empty)}: {target} trains on {labels} there")
+    media = [number for number, row in rows.items() if has_media(row)]
     if media:
         notes.append(f"images or sounds in {_counted(media)}: their files are named, not copied")
     if dropped:
