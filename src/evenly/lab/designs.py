@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.spatial.distance import cdist
 from scipy.stats import qmc
@@ -9,6 +11,8 @@ from scipy.stats import qmc
 from evenly.types import Float64Array, Int64Array
 
 Generator = np.random.Generator
+Design = Callable[[Generator, int, int], Float64Array]
+"""Draws ``count`` points of ``dimension`` numbers: ``design(random, count, dimension)``."""
 
 
 def generator(*key: int) -> Generator:

@@ -18,16 +18,27 @@ from evenly.types import Float64Array
 POINTS = 48
 DIMENSION = 2
 TRAINER = Trainer(networks.mlp(DIMENSION), rate=3e-3)
-DESIGNS = (
-    "max-min", "Sobol", "random", "biased, power 2", "biased, power 4", "one near copy", "corner lattice"
-)  # fmt: skip
+NEAR = 1e-3  # the distance of the one near copy, far below the h_min of any other design
+DESIGNS: dict[str, designs.Design] = {
+    "max-min": partial(designs.even, crowd=20),
+    "Sobol": designs.sobol,
+    "random": designs.uniform,
+    "biased, power 2": partial(designs.biased, power=2.0),
+    "biased, power 4": partial(designs.biased, power=4.0),
+    "one near copy": lambda random, n, d: designs.one_duplicate(designs.even(random, n, d, 20), NEAR),
+    "corner lattice": lambda random, n, d: designs.corner_lattice(n, d, side=0.8),
+}
 
 
 def run(setup: Setup) -> Result:
     """Trains one network per design and seed on the same smooth targets, N = 48, and tests it on a grid."""
     seeds, steps = setup.seeds or setup.size(3, 6), setup.size(1000, 1800)
     grid = designs.lattice(41, DIMENSION)  # on which error and fill are taken
-    points = [_design(name, seed) for name in DESIGNS for seed in range(seeds)]
+    points = [  # the same seed draws the same random pool for every design
+        draw_points(designs.generator(31, seed), POINTS, DIMENSION)
+        for draw_points in DESIGNS.values()
+        for seed in range(seeds)
+    ]
     targets = [labels.smooth_target(designs.generator(32, seed), DIMENSION) for seed in range(seeds)]
     values = [target(x) for x, target in zip(points, targets * len(DESIGNS), strict=True)]
     theta = TRAINER.network.init([*range(seeds)] * len(DESIGNS), setup.device)
@@ -76,21 +87,6 @@ def _result(seeds: int, steps: int, measured: dict[str, Float64Array]) -> Result
         | {f"RMSE, {name}": value for name, value in rmse.items()},
         series={"error": error, "fill": fill, "h_min": h_min},
     )
-
-
-def _design(name: str, seed: int) -> Float64Array:
-    """The points of one design, (N, 2); the same seed draws the same random pool for all of them."""
-    random = designs.generator(31, seed)
-    if name == "Sobol":
-        return designs.sobol(random, POINTS, DIMENSION)
-    if name == "random":
-        return designs.uniform(random, POINTS, DIMENSION)
-    if name.startswith("biased"):
-        return designs.biased(random, POINTS, DIMENSION, float(name.split()[-1]))
-    if name == "corner lattice":
-        return designs.corner_lattice(POINTS, DIMENSION, side=0.8)
-    even = designs.even(random, POINTS, DIMENSION, 20)
-    return designs.one_duplicate(even, 1e-3) if name == "one near copy" else even
 
 
 def draw(result: Result) -> Figure:

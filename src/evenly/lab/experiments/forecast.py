@@ -31,19 +31,16 @@ REPEATS = (
 SEEDS, STEPS = 4, 1200  # pools per design and label model, and most steps
 POOL_REPEATS = 2  # trainings of each half of a pool, with other first parameters
 
-Draw = Callable[[designs.Generator, int], Float64Array]
-FAMILIES: dict[str, tuple[Draw, ...]] = {
+FAMILIES: dict[str, tuple[designs.Design, ...]] = {  # of pools, twice as large as a set
     "uniform and biased": (
-        lambda random, count: designs.uniform(random, count, DIMENSION),
-        lambda random, count: designs.biased(random, count, DIMENSION, 2.0),
-        lambda random, count: designs.biased(random, count, DIMENSION, 3.0),
+        designs.uniform,
+        partial(designs.biased, power=2.0),
+        partial(designs.biased, power=3.0),
     ),
     "clustered": (
-        lambda random, count: designs.clusters(random, count, DIMENSION, 4, 0.3),
-        lambda random, count: designs.clusters(random, count, DIMENSION, 8, 0.15),
-        lambda random, count: designs.near_copies(
-            random, count, DIMENSION, pairs=count // 4, distance=0.1, apart=False
-        ),
+        partial(designs.clusters, centres=4, width=0.3),
+        partial(designs.clusters, centres=8, width=0.15),
+        partial(designs.near_copies, pairs=POINTS // 2, distance=0.1, apart=False),
     ),
 }
 FITTED_ON, TESTED_ON = FAMILIES
@@ -53,6 +50,7 @@ MEASURES: dict[str, Callable[[Float64Array], float]] = {
     "1 / h_min": lambda points: 1.0 / geometry.separation(points),
 }
 REACHABLE = "a perfect forecast, as the repeats agree"
+PARTS = ("forecast", "measured")
 RANK, RIGHT, ALWAYS = "rank correlation", "right about the half", "max-min faster in"
 
 
@@ -142,8 +140,7 @@ def run(setup: Setup) -> Result:
         numbers=numbers,
         series={"energy": scores["Riesz-2 energy"]}
         | {f"steps: {name}": each.mean(axis=0) for name, each in taken.items()}
-        | {f"forecast: {name}": skill.forecast for name, skill in skills.items()}
-        | {f"measured: {name}": skill.measured for name, skill in skills.items()},
+        | {f"{part}: {name}": getattr(skill, part) for name, skill in skills.items() for part in PARTS},
     )
 
 
@@ -232,7 +229,7 @@ def _family(name: str, family: str, setup: Setup) -> tuple[Float64Array, Float64
         for model in labels.LABEL_MODELS:
             for seed in range(_seeds(setup)):
                 random = designs.generator(93, list(FAMILIES).index(family), key, seed)
-                pool = draw_points(random, 2 * POINTS)
+                pool = draw_points(random, 2 * POINTS, DIMENSION)
                 drawn = labels.draw_labels(model, random, pool).values
                 rows = [random.choice(2 * POINTS, POINTS, replace=False), designs.max_min(pool, POINTS)]
                 halves += [pool[each] for each in rows]

@@ -139,7 +139,8 @@ def _price(seeds: int, steps: int, setup: Setup) -> dict[str, Float64Array]:
     """Steps until a close pair is fitted, (distances, seeds), by network, optimiser and labels."""
     drawn = [(h, seed) for h in STEP_DISTANCES for seed in range(seeds)]
     points = [pair_set(designs.generator(53, seed), h) for h, seed in drawn]
-    smooth = np.array([_smooth(seed)(x) for (_, seed), x in zip(drawn, points, strict=True)])
+    waves = (labels.smooth_target(designs.generator(54, s), DIMENSION, frequency=1.0) for _, s in drawn)
+    smooth = np.array([target(x) for target, x in zip(waves, points, strict=True)])
     apart = smooth.copy()
     middle = apart[:, :2].mean(axis=1)
     apart[:, 0], apart[:, 1] = middle - 0.5, middle + 0.5
@@ -156,10 +157,6 @@ def _price(seeds: int, steps: int, setup: Setup) -> dict[str, Float64Array]:
                 taken = steps_to(run.losses, threshold).reshape(len(STEP_DISTANCES), seeds)
                 found[f"{name}, {trainer.optimiser}, {kind}"] = taken
     return found
-
-
-def _smooth(seed: int) -> labels.Target:
-    return labels.smooth_target(designs.generator(54, seed), DIMENSION, frequency=1.0)
 
 
 def _step_exponent(taken: Float64Array) -> float:
