@@ -246,7 +246,7 @@ def check_place(path: Path, *, overwrite: bool, records: Sequence[Path] = ()) ->
     if not path.exists() or overwrite or _marked(path) or any(_names(record, path) for record in records):
         return
     raise InputError(
-        f"{path} is there and was not written by evenly; name another output, or add --overwrite"
+        f"{path} is there and was not written by evenly; name another output, or add `overwrite`"
     )
 
 
@@ -264,12 +264,21 @@ def _marked(path: Path) -> bool:
         return False
 
 
-def _names(record: Path, path: Path) -> bool:
+def is_record(path: Path) -> bool:
+    """Whether a file is a JSON record of evenly that names its outputs."""
+    return _output_names(path) is not None
+
+
+def _output_names(record: Path) -> set[str] | None:
     try:
         outputs = json.loads(record.read_text(encoding="utf-8"))["outputs"]
-        names = {str(output["name"]) for output in outputs}
+        return {str(output["name"]) for output in outputs}
     except (OSError, ValueError, TypeError, KeyError):
-        return False
+        return None
+
+
+def _names(record: Path, path: Path) -> bool:
+    names = _output_names(record) or set()
     folder = record.resolve().parent
     described = folder.parent if folder.suffix == ".evenly" else folder
     return path.resolve() in {(described / name).resolve() for name in names}

@@ -100,8 +100,15 @@ def _shared(name: str) -> Any:
 
 
 @dataclass(frozen=True)
+class WriteRequest:
+    """How a command that writes treats what is there."""
+
+    overwrite: bool = option(False, "Replace what lies at --out although evenly did not write it.")
+
+
+@dataclass(frozen=True)
 class SavedRequest:
-    """Which saved selection is meant, where its sources are now, and where work on its pool is done."""
+    """Which saved selection is meant, and where its sources are now."""
 
     folder: Path = field(
         metadata={
@@ -116,6 +123,12 @@ class SavedRequest:
         "hash there or beside the folder.",
         group=READING,
     )
+
+
+@dataclass(frozen=True)
+class SavedPoolRequest(SavedRequest):
+    """The same, and where work on its pool is done."""
+
     device: str | None = _shared("device")
     trust_remote_code: bool = _shared("trust_remote_code")
     use_cache: bool = _shared("use_cache")

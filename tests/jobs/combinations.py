@@ -11,7 +11,7 @@ from typer.main import get_command
 from evenly.cli.app import app
 from evenly.errors import EvenlyError
 from evenly.jobs.verify import verify_folder
-from evenly.request import SavedRequest
+from evenly.request import SavedPoolRequest
 from tests.jobs.files import read_lines, records, write_lines
 
 FLAGS: dict[str, list[list[str]]] = {
@@ -153,5 +153,5 @@ def check_result(folder: Path, flags: list[str], *, verify: bool) -> None:
         groups = [str(row[value["--by"]]) for row in kept]
         assert {groups.count(group) for group in groups} == {2}
     if verify:
-        found = verify_folder(SavedRequest(folder / "kept.evenly", use_cache=False))
+        found = verify_folder(SavedPoolRequest(folder / "kept.evenly", use_cache=False))
         assert found.passed, [str(check) for check in found.checks if not check.passed]

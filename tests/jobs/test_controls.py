@@ -20,7 +20,7 @@ from evenly.jobs.select import select_sources
 from evenly.jobs.slice import slice_selection
 from evenly.jobs.split import SplitRequest, split_sources
 from evenly.jobs.verify import verify_folder
-from evenly.request import PoolRequest, SavedRequest
+from evenly.request import PoolRequest, SavedPoolRequest
 from evenly.selecting.request import SelectRequest
 from evenly.selecting.run import Recorded
 from tests.jobs.files import read_lines, records, write_lines
@@ -35,8 +35,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def saved(folder: Path) -> SavedRequest:
-    return SavedRequest(folder, use_cache=False)
+def saved(folder: Path) -> SavedPoolRequest:
+    return SavedPoolRequest(folder, use_cache=False)
 
 
 def run(files: Path, out: Path, keep: str | None, **options: Any) -> Recorded:

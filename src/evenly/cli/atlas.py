@@ -7,9 +7,14 @@ from typing import Annotated
 
 import typer
 
+from evenly.cli.options import takes
+from evenly.request import WriteRequest
 
+
+@takes(writing=WriteRequest)
 def atlas(
-    folder: Annotated[Path, typer.Argument(help="The folder that select wrote, e.g. kept.evenly/")],
+    folder: Annotated[Path, typer.Argument(help="The folder that select wrote, or the kept rows beside it.")],
+    writing: WriteRequest,
     out: Annotated[Path, typer.Option(help="The Parquet file to write.")] = Path("atlas.parquet"),
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -17,7 +22,7 @@ def atlas(
     from evenly.cli.screen import print_json
     from evenly.report.atlas import write_atlas
 
-    path = write_atlas(folder, out)
+    path = write_atlas(folder, out, overwrite=writing.overwrite)
     if json_output:
         print_json({"file": str(path)})
     else:

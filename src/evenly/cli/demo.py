@@ -7,8 +7,13 @@ from typing import Annotated
 
 import typer
 
+from evenly.cli.options import takes
+from evenly.request import WriteRequest
 
+
+@takes(writing=WriteRequest)
 def demo(
+    writing: WriteRequest,
     out: Annotated[Path, typer.Option(help="Folder for the pool, the kept rows and the page.")] = Path(
         "demo"
     ),
@@ -21,7 +26,7 @@ def demo(
     from evenly.jobs.demo import run_demo
 
     with shown_progress(json_output=json_output) as progress:
-        outcome = run_demo(out, limit=rows, progress=progress)
+        outcome = run_demo(out, limit=rows, overwrite=writing.overwrite, progress=progress)
     if json_output:
         print_json(outcome.to_dict())
     else:

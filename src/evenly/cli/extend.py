@@ -7,17 +7,18 @@ from typing import Annotated
 import typer
 
 from evenly.cli.options import takes
-from evenly.request import SavedRequest
+from evenly.request import SavedPoolRequest, WriteRequest
 
 
-@takes(saved=SavedRequest)
+@takes(saved=SavedPoolRequest, writing=WriteRequest)
 def extend(
-    saved: SavedRequest,
+    saved: SavedPoolRequest,
     new: Annotated[list[str], typer.Argument(help="Files with new rows, as for select.")],
     keep: Annotated[
         str, typer.Option(help="How much to keep in all, the rows kept so far among it; as for select.")
     ],
     out: Annotated[str, typer.Option(help="Where all kept rows go: a file, or a folder (kept/).")],
+    writing: WriteRequest,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Go on from a saved selection over its rows and new ones; what is kept stays kept."""
@@ -26,7 +27,7 @@ def extend(
     from evenly.jobs.extend import extend_selection
 
     with shown_progress(json_output=json_output) as progress:
-        found = extend_selection(saved, new, keep, out, progress=progress)
+        found = extend_selection(saved, new, keep, out, overwrite=writing.overwrite, progress=progress)
     if json_output:
         print_json(found.to_dict())
         return

@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 import typer
 
 from evenly.cli.options import takes
-from evenly.request import SavedRequest
+from evenly.request import SavedPoolRequest
 
 
-@takes(saved=SavedRequest)
+@takes(saved=SavedPoolRequest)
 def report(
-    saved: SavedRequest,
+    saved: SavedPoolRequest,
     map: Annotated[Literal["pca", "umap"], typer.Option(help="How rows are laid out on the map.")] = "pca",
     points: Annotated[
         int | None, typer.Option(help="Show a random sample of at most this many rows.")

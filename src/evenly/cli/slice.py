@@ -7,17 +7,18 @@ from typing import Annotated
 import typer
 
 from evenly.cli.options import takes
-from evenly.request import SavedRequest
+from evenly.request import SavedPoolRequest, WriteRequest
 
 
-@takes(saved=SavedRequest)
+@takes(saved=SavedPoolRequest, writing=WriteRequest)
 def slice_order(
-    saved: SavedRequest,
+    saved: SavedPoolRequest,
     keep: Annotated[
         str,
         typer.Option(help="A share of the pool, a count, tokens:2M, chars:900k, distance:0.35 or knee."),
     ],
     out: Annotated[str, typer.Option(help="Where the rows go: a file, or a folder (kept/).")],
+    writing: WriteRequest,
     tokenizer: Annotated[
         str | None, typer.Option(help="Counts the tokens of --keep tokens:…; default: the encoder's.")
     ] = None,
@@ -30,7 +31,9 @@ def slice_order(
     from evenly.words import decimals
 
     with shown_progress(json_output=json_output) as progress:
-        found = slice_selection(saved, keep, out, tokenizer=tokenizer, progress=progress)
+        found = slice_selection(
+            saved, keep, out, tokenizer=tokenizer, overwrite=writing.overwrite, progress=progress
+        )
     if json_output:
         print_json(found.to_dict())
         return

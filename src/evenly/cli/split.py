@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from evenly.cli.options import takes
-from evenly.request import PoolRequest
+from evenly.request import PoolRequest, WriteRequest
 
 
-@takes(pool=PoolRequest)
+@takes(pool=PoolRequest, writing=WriteRequest)
 def split(
     pool: PoolRequest,
     out: Annotated[str, typer.Option(help="Folder for the parts, e.g. parts/.")],
+    writing: WriteRequest,
     test: Annotated[str | None, typer.Option(help="Rows of the test part: a share (10%) or a count.")] = None,
     folds: Annotated[int | None, typer.Option(help="Deal the rows out to so many folds instead.")] = None,
     both: Annotated[
@@ -29,7 +30,7 @@ def split(
     from evenly.jobs.split import SplitRequest, split_sources
     from evenly.words import decimals
 
-    request = SplitRequest(pool, out, test=test, folds=folds, both=both, gap=gap)
+    request = SplitRequest(pool, out, test=test, folds=folds, both=both, gap=gap, overwrite=writing.overwrite)
     with shown_progress(json_output=json_output) as progress:
         found = split_sources(request, progress)
     if json_output:

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from evenly.cli.options import takes
-from evenly.request import SavedRequest
+from evenly.cli.options import as_typed, takes
+from evenly.request import SavedPoolRequest
 
 
-@takes(saved=SavedRequest)
+@takes(saved=SavedPoolRequest)
 def verify(
-    saved: SavedRequest,
+    saved: SavedPoolRequest,
     encoder: Annotated[
         str | None, typer.Option(help="Embed with this instead of the manifest's encoder.")
     ] = None,
@@ -33,7 +33,7 @@ def verify(
         for check in found.checks:
             typer.echo(str(check))
         for name, reason in found.unchecked.items():
-            typer.echo(f"not checked  {name}: {reason}")
+            typer.echo(f"not checked  {name}: {as_typed(reason)}")
         failed = sum(not check.passed for check in found.checks)
         if failed:
             typer.echo(f"{failed} of {len(found.checks)} checks FAILED")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from evenly.errors import InputError
-from evenly.files import file_sha256
+from evenly.files import check_place, file_sha256, refuse_inputs
 from evenly.folder.manifest import MANIFEST_FILE, Manifest, read_manifest
 from evenly.records import SourceRecord
 from evenly.rows.formats import kind_of, stem_of
@@ -19,16 +21,71 @@ def selection_folder(out: str) -> Path:
     return Path(out).with_name(f"{stem_of(out)}{RECORD_ENDING}")
 
 
-def check_folder(folder: Path) -> None:
-    """Refuses a place for a selection folder that holds something else.
+def check_out(
+    out: str, targets: Sequence[Path], inputs: Sequence[tuple[str, Path]], *, overwrite: bool
+) -> None:
+    """Refuses to write kept rows and their record where something else lies.
+
+    Args:
+        out: as the user named it.
+        targets: the files of kept rows that will be written.
+        inputs: what the run reads beside its sources, each with its name for messages.
+        overwrite: whether files that evenly did not write, and the record of other kept rows, may be replaced.
 
     Raises:
-        InputError: a file, or a folder that select did not write.
+        InputError: says what is in the way.
     """
+    folder = selection_folder(out)
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST_FILE).is_file():
         raise InputError(f"{folder} holds other files; the record of the selection goes there: move it")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; the record of the selection goes there: move it")
+    for place in (folder, *targets):
+        refuse_inputs(place, inputs)
+    for name, path in inputs:
+        if folder.resolve() in path.resolve().parents:
+            raise InputError(
+                f"the record of {out} goes to {folder}, which holds the input {name}; name another output"
+            )
+    if overwrite:
+        return
+    for target in targets:
+        record = find_folder(target) if target.exists() else None
+        check_place(target, overwrite=False, records=[record / MANIFEST_FILE] if record else [])
+    other = _other_record(folder, targets)
+    if other is not None:
+        raise InputError(
+            f"{folder} is the record of {other}, and that of {out} would take its place; name another output, "
+            "or add `overwrite`"
+        )
+
+
+def _other_record(folder: Path, targets: Sequence[Path]) -> Path | None:
+    """Kept rows by another name that a selection folder records, and that are there."""
+    try:
+        places = output_places(read_manifest(folder), folder)
+    except InputError:
+        return None  # none yet, or one that nobody can read
+    around = folder.resolve().parent
+    own = {target.resolve().relative_to(around).parts[0] for target in targets}
+    there = [place for place in places if place.exists()]
+    return there[0] if there and not own & {place.relative_to(around).parts[0] for place in places} else None
+
+
+def inputs_among(values: Iterable[Any]) -> list[tuple[str, Path]]:
+    """Those of the values of options that name a file to be read, and what else is read with it.
+
+    ``vectors:FILE`` reads a file, and a selection the kept rows of its folder.
+    """
+    found = []
+    for name in (value for value in values if isinstance(value, str)):
+        path = Path(name.removeprefix("vectors:"))
+        folder = find_folder(path) if path.is_dir() else None
+        if folder is not None:
+            found += [(name, place) for place in (folder, *output_places(read_manifest(folder), folder))]
+        elif path.is_file():
+            found.append((name, path))
+    return found
 
 
 def find_folder(path: Path) -> Path | None:
@@ -60,28 +117,35 @@ def output_places(manifest: Manifest, folder: Path) -> list[Path]:
     return [folder.resolve().parent / output.name for output in manifest.outputs]
 
 
+def source_places(source: SourceRecord, folder: Path) -> list[Path]:
+    """Where a source of a selection may be by its name: as seen from here or from a folder above the selection, for
+    a relative name was relative to where select ran; or beside the selection. The likeliest first."""
+    if source.name == STANDARD_INPUT:
+        return []
+    said, around = Path(source.name), folder.resolve().parent
+    above = [] if said.is_absolute() else [parent / said for parent in (around, *around.parents)]
+    found: dict[Path, Path] = {}
+    for place in (said, around / said.name, *above):
+        if place.is_file() or (place.exists() and kind_of(source.name) is None):
+            found.setdefault(place.resolve(), place)
+    return list(found.values())
+
+
 def find_source(source: SourceRecord, folder: Path) -> Path | None:
     """Where a source of a selection is now.
 
-    Where the manifest says, as seen from here or from a folder above the selection, or beside the selection under
-    its name; of several the one with its hash; else any file of its kind in either place with its hash, so that a
-    renamed file and standard input that was saved are found too.
+    One of `source_places`, of several the one with its hash; else any file of its kind with its hash where the
+    manifest says or beside the selection, so that a renamed file and standard input that was saved are found too.
 
     Returns:
         Its place, one with another hash where there is no better one, or None. A dataset by id has none.
     """
-    around = [folder.resolve().parent]
-    kind = kind_of("standard-input.jsonl")
-    named: list[Path] = []
-    if source.name != STANDARD_INPUT:
-        kind, said = kind_of(source.name), Path(source.name)
-        around = [said.parent, *around]
-        # A relative name was relative to where select ran, which is often a folder above the record.
-        above = [] if said.is_absolute() else [parent / said for parent in folder.resolve().parents]
-        places = (said, around[-1] / said.name, *above)
-        named = list({place.resolve(): place for place in reversed(places) if place.exists()}.values())[::-1]
+    named = source_places(source, folder)
     if len(named) == 1:
         return named[0]  # whoever reads it finds out whether it is the same
+    kind, around = kind_of("standard-input.jsonl"), [folder.resolve().parent]
+    if source.name != STANDARD_INPUT:
+        kind, around = kind_of(source.name), [Path(source.name).parent, *around]
     others = (path for place in around if place.is_dir() for path in sorted(place.iterdir()))
     for path in (*named, *(path for path in others if kind is not None and kind_of(path.name) == kind)):
         if path.is_file() and file_sha256(path) == source.sha256:

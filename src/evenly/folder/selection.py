@@ -18,7 +18,7 @@ from evenly.folder.excluded import read_excluded
 from evenly.folder.manifest import MANIFEST_FILE, Manifest, read_manifest
 from evenly.folder.measures import read_measures
 from evenly.folder.order import ORDER_FILE, ORDER_SCHEMA
-from evenly.folder.place import find_folder, find_source, output_places
+from evenly.folder.place import find_folder, find_source, output_places, source_places
 from evenly.folder.view import FIELD_PREFIX, VIEW_FILE, VIEW_SCHEMA
 from evenly.request import PoolRequest
 from evenly.rows.formats import kind_of
@@ -197,6 +197,16 @@ class SelectionFolder:
             found.append(place)
         return found
 
+    def inputs(self) -> list[tuple[str, Path]]:
+        """What nothing that is made from the selection may overwrite: the folder, its kept rows and its sources."""
+        kept = [(f"kept rows of {self.path}", place) for place in output_places(self.manifest, self.path)]
+        sources = [
+            (source.name, place)
+            for source in self.manifest.sources
+            for place in source_places(source, self.path)
+        ]
+        return [(str(self.path), self.path), *kept, *sources]
+
     def pool_request(self, sources: Sequence[str] | None = None, **working: Any) -> PoolRequest:
         """The pool that the selection was made from, wherever its sources are now.
 
@@ -231,12 +241,12 @@ class SelectionFolder:
             place = find_source(source, self.path)
             if place is None and source.name == STANDARD_INPUT:
                 raise InputError(
-                    "the rows came from standard input; save them to a file and name it as source (--source FILE)"
+                    "the rows came from standard input; save them to a file and name it with `source`"
                 )
             if place is None and kind_of(source.name) is not None:
                 raise InputError(
                     f"{source.name} is neither where {self.path} says nor beside that folder; "
-                    "name its place as source (--source FILE)"
+                    "name its place with `source`"
                 )
             found.append(source.name if place is None else str(place))
         return found

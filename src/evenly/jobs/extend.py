@@ -12,8 +12,9 @@ from evenly.controls.choice import MAXMIN, Choice, saved_choice
 from evenly.controls.control import used
 from evenly.errors import InputError
 from evenly.folder.manifest import Manifest
+from evenly.folder.place import selection_folder
 from evenly.folder.selection import SelectionFolder
-from evenly.request import SavedRequest
+from evenly.request import SavedPoolRequest
 from evenly.selecting.request import SelectRequest
 from evenly.selecting.run import Recorded, run_selection
 from evenly.types import Progress, silent
@@ -55,7 +56,13 @@ class Extension:
 
 
 def extend_selection(
-    saved: SavedRequest, new_sources: Sequence[str], keep: str, out: str, *, progress: Progress = silent
+    saved: SavedPoolRequest,
+    new_sources: Sequence[str],
+    keep: str,
+    out: str,
+    *,
+    overwrite: bool = False,
+    progress: Progress = silent,
 ) -> Extension:
     """Goes on from a saved selection: its rows stay kept, further ones are picked from old and new rows.
 
@@ -68,6 +75,7 @@ def extend_selection(
         new_sources: files with further rows.
         keep: how much to keep in all, the old rows among it: as for select, over old and new rows.
         out: where all kept rows go.
+        overwrite: whether the saved selection itself, or a file that evenly did not write, may be replaced.
         progress: called as each stage goes on.
 
     Raises:
@@ -76,9 +84,16 @@ def extend_selection(
     folder = SelectionFolder.open(saved.folder)
     choice = _carried(saved_choice(folder.manifest, keep=keep))
     _check_extendable(folder.manifest)
+    if selection_folder(out).resolve() == folder.path.resolve() and not overwrite:
+        raise InputError(
+            f"{out} has its record in {folder.path}, the selection that is extended; name another file, or add "
+            "`overwrite` to replace it"
+        )
     pool = folder.pool_request(saved.source, **saved.working)
     pool = replace(pool, sources=[*pool.sources, *new_sources])
-    outcome = run_selection(SelectRequest(pool, choice, out), saved=folder, progress=progress)
+    outcome = run_selection(
+        SelectRequest(pool, choice, out, overwrite=overwrite), saved=folder, progress=progress
+    )
     return _extension(folder, outcome)
 
 

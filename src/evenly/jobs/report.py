@@ -10,14 +10,14 @@ from evenly.folder.selection import SelectionFolder
 from evenly.opened import open_pool
 from evenly.report.page import write_report
 from evenly.report.points import LIMIT_POINTS
-from evenly.request import SavedRequest
+from evenly.request import SavedPoolRequest
 from evenly.types import Float32Array, Progress, silent
 
 UMAP_SEED = 0
 
 
 def report_folder(
-    saved: SavedRequest,
+    saved: SavedPoolRequest,
     *,
     map: Literal["pca", "umap"] = "pca",
     limit_points: int | None = None,

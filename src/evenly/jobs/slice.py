@@ -18,13 +18,13 @@ from evenly.engine.knee import knee
 from evenly.engine.orders import selection_of
 from evenly.errors import InputError
 from evenly.folder.manifest import Manifest
-from evenly.folder.place import check_folder, selection_folder
+from evenly.folder.place import selection_folder
 from evenly.folder.selection import SelectionFolder
 from evenly.opened import check_request, open_pool, read_pool
 from evenly.records import OutputRecord
-from evenly.request import SavedRequest
+from evenly.request import SavedPoolRequest
 from evenly.rows.rows import Rows
-from evenly.rows.writing import check_output
+from evenly.selecting.record import check_writing
 from evenly.selecting.request import SelectRequest, Stopwatch
 from evenly.selecting.run import record
 from evenly.types import Progress, silent
@@ -53,11 +53,12 @@ class Slice:
 
 
 def slice_selection(
-    saved: SavedRequest,
+    saved: SavedPoolRequest,
     keep: str,
     out: str,
     *,
     tokenizer: str | None = None,
+    overwrite: bool = False,
     progress: Progress = silent,
 ) -> Slice:
     """Writes the first rows of a saved order, and their record as select writes it.
@@ -67,6 +68,7 @@ def slice_selection(
         keep: a count, a share of the pool, a budget of tokens or characters, a distance, or knee.
         out: where the rows go, as for select.
         tokenizer: for a budget of tokens; None takes the encoder's.
+        overwrite: whether a file that evenly did not write may be replaced.
         progress: called as each stage goes on.
 
     Raises:
@@ -80,18 +82,18 @@ def slice_selection(
     _check_nested(choice)
     if selection_folder(out).resolve() == folder.path.resolve():
         raise InputError(f"{out} has its record in {folder.path}, the order that is cut; name another file")
-    check_folder(selection_folder(out))
     watch = Stopwatch()
     pool = folder.pool_request(saved.source, **saved.working)
     check_request(pool)
     with watch.time("read"):
         rows = read_pool(pool, progress=progress)
     folder.check_sources(rows)
-    check_output(rows, out)
+    request = SelectRequest(pool, choice, out, overwrite=overwrite)
+    check_writing(request, rows, folder)
     count = _prefix(folder, asked, rows)
     if count < max(1, folder.manifest.options.given):
         raise InputError(f"`keep` {keep} is fewer rows than the order must begin with; raise it")
-    written = _record(SelectRequest(pool, choice, out), folder, count, rows, watch, progress)
+    written = _record(request, folder, count, rows, watch, progress)
     return Slice(count, len(folder.picks), written.h_min, written.outputs)
 
 

@@ -13,12 +13,12 @@ from evenly.checks import check_int, check_keep
 from evenly.engine.orders import nearest_of
 from evenly.engine.splits import covering_test, duplex, folds, near_parts
 from evenly.errors import InputError
-from evenly.files import one_line_errors, write_atomically
+from evenly.files import new_files
 from evenly.opened import check_request, open_pool, read_pool
 from evenly.records import OutputRecord
 from evenly.request import PoolRequest
-from evenly.rows.parts import part_place
-from evenly.rows.writing import check_output, write_rows
+from evenly.rows.parts import part_places
+from evenly.rows.writing import write_rows
 from evenly.types import Int64Array, Metric, Progress, silent
 
 RECORD_FILE = "split.json"
@@ -34,6 +34,7 @@ class SplitRequest:
     folds: int | None = None
     both: bool = False
     gap: float | None = None
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,27 +76,21 @@ def split_sources(request: SplitRequest, progress: Progress = silent) -> SplitOu
     check_request(request.pool)
     _check(request)
     rows = read_pool(request.pool, progress=progress)
-    places = {name: part_place(request.out, name, rows) for name in _names(request)}
-    with one_line_errors(Path(request.out)):
-        Path(request.out).mkdir(parents=True, exist_ok=True)
-    for place in places.values():
-        check_output(rows, place)
+    places = part_places(request.out, _names(request), rows, RECORD_FILE, overwrite=request.overwrite)
     with open_pool(request.pool, rows, progress=progress) as pool:
         vectors, metric = pool.points.tensor, pool.metric
         parts = _parts(request, vectors, metric, progress)
         fill = {name: _fill(vectors, part, metric) for name, part in parts.items()}
         gap = None if request.test is None else _gap(vectors, parts, metric)
     left = np.setdiff1d(np.arange(len(rows)), np.concatenate(list(parts.values())))
-    outputs = [record for name, part in parts.items() for record in write_rows(rows, part, places[name])]
-    outcome = SplitOutcome(
-        {name: len(part) for name, part in parts.items()},
-        len(left),
-        fill,
-        gap,
-        outputs,
-    )
-    record = {**outcome.to_dict(), "left_out_ids": [rows.ids[row] for row in left.tolist()]}
-    write_atomically(Path(request.out) / RECORD_FILE, json.dumps(record, indent=1) + "\n")
+    place = Path(request.out) / RECORD_FILE
+    # The record takes its place first: no part is there that nothing tells of.
+    with new_files(make_folders=True) as new, new.open(place) as stream:
+        outputs = [record for name in parts for record in write_rows(rows, parts[name], places[name], new)]
+        counts = {name: len(part) for name, part in parts.items()}
+        outcome = SplitOutcome(counts, len(left), fill, gap, outputs)
+        record = {**outcome.to_dict(), "left_out_ids": [rows.ids[row] for row in left.tolist()]}
+        stream.write(f"{json.dumps(record, indent=1)}\n".encode())
     return outcome
 
 

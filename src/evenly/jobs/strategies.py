@@ -14,12 +14,12 @@ import torch
 from evenly.controls.choice import ALL_STRATEGIES
 from evenly.controls.prepared import prepare
 from evenly.errors import InputError, MissingExtraError
-from evenly.files import one_line_errors, write_atomically
+from evenly.files import new_files
 from evenly.measures.diversity import vendi_score
 from evenly.opened import OpenedPool, open_pool, read_pool
 from evenly.records import OutputRecord
-from evenly.rows.parts import part_place
-from evenly.rows.writing import check_output, write_rows
+from evenly.rows.parts import part_places
+from evenly.rows.writing import write_rows
 from evenly.selecting.picking import pick
 from evenly.selecting.request import SelectRequest
 from evenly.strategies import STRATEGIES
@@ -82,15 +82,10 @@ def select_all(request: SelectRequest, progress: Progress = silent) -> AllStrate
     if not request.out.endswith("/") and not Path(request.out).is_dir():
         raise InputError("`strategy=all` writes one arm per strategy: give `out` a folder, e.g. arms/")
     rows = read_pool(request.pool, progress=progress)
-    places = {name: part_place(request.out, name, rows) for name in STRATEGIES}
-    with one_line_errors(Path(request.out)):
-        Path(request.out).mkdir(parents=True, exist_ok=True)
-    for place in places.values():
-        check_output(rows, place)
+    places = part_places(request.out, STRATEGIES, rows, RECORD_FILE, overwrite=request.overwrite)
     picks: dict[str, Int64Array] = {}
     measured: dict[str, dict[str, Any]] = {}
     missing: dict[str, str] = {}
-    outputs: list[OutputRecord] = []
     with open_pool(request.pool, rows, progress=progress) as pool:
         prepared = prepare(request.choice, pool)
         for name in STRATEGIES:
@@ -103,15 +98,16 @@ def select_all(request: SelectRequest, progress: Progress = silent) -> AllStrate
                 continue
             seconds = time.perf_counter() - started
             picks[name] = selection.rows
-            outputs += write_rows(rows, selection.sorted_rows(), places[name])
             measured[name] = _measured(selection, pool, seconds)
     arms = [
         ArmMeasures(strategy=name, overlap=_overlap(name, picks), **values)
         for name, values in measured.items()
     ]
-    result = AllStrategies(arms, missing, outputs)
-    text = json.dumps(result.to_dict(), indent=1, allow_nan=False) + "\n"
-    write_atomically(Path(request.out) / RECORD_FILE, text)
+    # The record takes its place first: no arm is there that nothing tells of.
+    with new_files(make_folders=True) as new, new.open(Path(request.out) / RECORD_FILE) as stream:
+        outputs = [one for name in picks for one in write_rows(rows, np.sort(picks[name]), places[name], new)]
+        result = AllStrategies(arms, missing, outputs)
+        stream.write(f"{json.dumps(result.to_dict(), indent=1, allow_nan=False)}\n".encode())
     return result
 
 

@@ -18,7 +18,7 @@ from evenly.folder.place import output_places
 from evenly.folder.selection import SelectionFolder
 from evenly.measures.verify import Check, verify_bound, verify_order
 from evenly.opened import OpenedPool, open_pool, read_pool
-from evenly.request import SavedRequest
+from evenly.request import SavedPoolRequest
 from evenly.rows.rows import Rows
 from evenly.types import Float32Array, Progress, silent
 
@@ -57,7 +57,7 @@ class Verification:
 
 
 def verify_folder(
-    saved: SavedRequest, *, encoder: str | None = None, progress: Progress = silent
+    saved: SavedPoolRequest, *, encoder: str | None = None, progress: Progress = silent
 ) -> Verification:
     """Checks files against their hashes, and the order against its definition on vectors made anew.
 
@@ -135,7 +135,7 @@ def _share_check(manifest: Manifest, proved: dict[str, Any]) -> Check:
 
 
 def _pool_checks(
-    folder: SelectionFolder, saved: SavedRequest, encoder: str | None, progress: Progress
+    folder: SelectionFolder, saved: SavedPoolRequest, encoder: str | None, progress: Progress
 ) -> tuple[list[Check], bool]:
     """Sources, vectors, every pick and the certificate; and whether the vectors are the same bit for bit."""
     asked = folder.pool_request(saved.source, **saved.working)

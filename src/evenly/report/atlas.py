@@ -17,18 +17,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evenly.errors import InputError
-from evenly.files import OWN_MARK, write_table
+from evenly.files import OWN_MARK, check_place, refuse_inputs, write_table
 from evenly.folder.selection import SelectionFolder
 
 NEIGHBOURS = pa.struct([("ids", pa.list_(pa.int64())), ("distances", pa.list_(pa.float64()))])
 
 
-def write_atlas(folder: Path, out: Path) -> Path:
+def write_atlas(selection: Path, out: Path, *, overwrite: bool = False) -> Path:
     """Writes one line per pool row: text, place on the map, whether and when it was kept, and its keeper.
 
     Args:
-        folder: the selection folder that select wrote.
+        selection: the folder that select wrote, or the kept rows beside it.
         out: the file to write, ending in .parquet.
+        overwrite: whether a file that evenly did not write may be replaced.
 
     Returns:
         ``out``, written whole or not at all. Columns: row, id, text, x, y, kept, rank, radius, keeper,
@@ -36,11 +37,14 @@ def write_atlas(folder: Path, out: Path) -> Path:
         called ``field_NAME``.
 
     Raises:
-        InputError: the folder is no selection folder, or out cannot be written.
+        InputError: no selection there, or out is one of its files or sources, or cannot be written.
     """
     if out.suffix != ".parquet":
         raise InputError(f"{out} must end in .parquet, the form that Embedding Atlas reads")
-    table = atlas_table(SelectionFolder.open(folder)).replace_schema_metadata({OWN_MARK: b"atlas"})
+    folder = SelectionFolder.open(selection)
+    refuse_inputs(out, folder.inputs())
+    check_place(out, overwrite=overwrite)
+    table = atlas_table(folder).replace_schema_metadata({OWN_MARK: b"atlas"})
     write_table(out, table)
     return out
 

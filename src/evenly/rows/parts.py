@@ -1,11 +1,14 @@
-"""Where the parts of a pool go that are written one file each."""
+"""Where the parts of a pool go that are written one file each, beside a record that names them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from evenly.files import check_place, is_record, one_line_errors
 from evenly.rows.formats import ending_of
 from evenly.rows.rows import Rows
+from evenly.rows.writing import check_output
 
 
 def part_place(out: str, name: str, rows: Rows) -> str:
@@ -13,3 +16,29 @@ def part_place(out: str, name: str, rows: Rows) -> str:
     if len(rows.opened) == 1 and rows.opened[0].path is not None and rows.opened[0].path.is_file():
         return str(Path(out) / f"{name}{ending_of(rows.opened[0].path.name)}")
     return str(Path(out) / name) + "/"
+
+
+def part_places(
+    out: str, names: Iterable[str], rows: Rows, record: str, *, overwrite: bool
+) -> dict[str, str]:
+    """The place of each part in a folder, which is made, and checked before long work is done for it.
+
+    Args:
+        out: the folder.
+        names: of the parts.
+        rows: the pool.
+        record: the file in the folder that names what was written.
+        overwrite: whether files may be replaced that no such record names.
+
+    Raises:
+        InputError: a part cannot be written, or something is in its way.
+    """
+    places = {name: part_place(out, name, rows) for name in names}
+    with one_line_errors(Path(out)):
+        Path(out).mkdir(parents=True, exist_ok=True)
+    own = Path(out, record)
+    for place in places.values():
+        for target in check_output(rows, place):
+            check_place(target, overwrite=overwrite, records=[own])
+    check_place(own, overwrite=overwrite or is_record(own))
+    return places

@@ -43,18 +43,21 @@ class _Target:
     sources: tuple[int, ...]
 
 
-def check_output(rows: Rows, out: str | Path) -> None:
+def check_output(rows: Rows, out: str | Path) -> list[Path]:
     """Refuses an output that `write_rows` could not write, before long work is done for it.
 
     Args:
         rows: the pool.
         out: a file, or a folder (it exists, or ends in "/") that gets one file per source.
 
+    Returns:
+        The files that it would write.
+
     Raises:
         InputError: the ending does not fit a source, sources do not fit into one file, two sources would get
             the same file, a source would be overwritten, or the folder is not there or not writable.
     """
-    _targets(rows, out)
+    return [target.path for target in _targets(rows, out)]
 
 
 def write_rows(

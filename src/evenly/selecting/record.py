@@ -19,14 +19,34 @@ from evenly.folder.excluded import EXCLUDED_FILE, write_excluded
 from evenly.folder.manifest import Manifest, Options, write_manifest
 from evenly.folder.measures import MEASURES_FILE, write_measures
 from evenly.folder.order import ORDER_FILE, write_order
-from evenly.folder.place import check_folder, selection_folder
+from evenly.folder.place import check_out, inputs_among, selection_folder
+from evenly.folder.selection import SelectionFolder
 from evenly.folder.view import VIEW_FILE, write_view
 from evenly.report.page import write_report
-from evenly.rows.writing import write_rows
-from evenly.selecting.request import Stopwatch
+from evenly.rows.rows import Rows
+from evenly.rows.writing import check_output, write_rows
+from evenly.selecting.request import SelectRequest, Stopwatch
 from evenly.types import Int64Array, Selection
 
 LIBRARIES = ("numpy", "torch", "transformers", "datasets", "pyarrow")
+
+
+def check_writing(request: SelectRequest, rows: Rows, goes_on_from: SelectionFolder | None = None) -> None:
+    """Refuses to write where a source or something else lies, before long work is done.
+
+    Args:
+        request: what is asked for.
+        rows: the pool.
+        goes_on_from: a selection that must stay as it is.
+
+    Raises:
+        InputError: says what is in the way, or why the rows cannot be written there.
+    """
+    values = [request.pool.encoder, *request.choice.options.values()]
+    values += [str(source.path) for source in rows.opened if source.path is not None]
+    values += [] if goes_on_from is None else [str(goes_on_from.path)]
+    targets = check_output(rows, request.out)
+    check_out(request.out, targets, inputs_among(values), overwrite=request.overwrite)
 
 
 def write_record(
@@ -43,7 +63,6 @@ def write_record(
     """
     started = time.perf_counter()
     rows, points = prepared.pool.rows, prepared.pool.points
-    check_folder(selection_folder(out))
     with new_files(make_folders=True) as new:
         folder = new.folder(selection_folder(out))
         order_sha256 = write_order(selection, rows.ids, parts, folder / ORDER_FILE)

@@ -21,6 +21,7 @@ class SelectRequest:
     choice: Choice
     out: str
     random_draws: int = RANDOM_DRAWS
+    overwrite: bool = False
 
     def check(self) -> None:
         """Refuses what makes no sense, before anything is read.

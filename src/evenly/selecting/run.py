@@ -14,15 +14,14 @@ from evenly.controls.findings import finding_lines, findings
 from evenly.controls.prepared import Prepared, prepare
 from evenly.engine.orders import selection_of
 from evenly.folder.manifest import Manifest
-from evenly.folder.place import check_folder, selection_folder
+from evenly.folder.place import selection_folder
 from evenly.folder.selection import SelectionFolder
 from evenly.measures.evenness import measured
 from evenly.measures.result import plain
 from evenly.opened import OpenedPool, open_pool, read_pool
 from evenly.rows.rows import Rows
-from evenly.rows.writing import check_output
 from evenly.selecting.picking import pick, refined
-from evenly.selecting.record import write_record
+from evenly.selecting.record import check_writing, write_record
 from evenly.selecting.request import SelectRequest, Stopwatch
 from evenly.types import Int64Array, Progress, Selection, silent
 
@@ -111,8 +110,7 @@ def run_selection(
         rows = read_pool(request.pool, fields=request.choice.fields, stdin=stdin, progress=progress)
         if saved:
             saved.check_sources(rows)
-        check_output(rows, request.out)
-        check_folder(selection_folder(request.out))
+        check_writing(request, rows, None if request.overwrite else saved)
         request.choice.budget.count(len(rows))
     before_long_work(rows)
     with ExitStack() as opened:

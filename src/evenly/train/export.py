@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from evenly.errors import InputError
-from evenly.files import new_files
+from evenly.files import new_files, refuse_inputs
 from evenly.folder.selection import SelectionFolder
 from evenly.rows.rows import Rows
 from evenly.rows.sources import read_rows
@@ -68,7 +68,9 @@ class Exported:
     notes: list[str]
 
 
-def export(kept: Path, target: str, out: Path, *, sources: Sequence[str] = ()) -> Exported:
+def export(
+    kept: Path, target: str, out: Path, *, sources: Sequence[str] = (), overwrite: bool = False
+) -> Exported:
     """Writes the rows of a selection and the few lines of configuration that a training tool wants.
 
     Args:
@@ -76,6 +78,7 @@ def export(kept: Path, target: str, out: Path, *, sources: Sequence[str] = ()) -
         target: one of `TRAINERS`.
         out: a new or empty folder.
         sources: where the sources are now, should the kept rows be gone; none looks for them.
+        overwrite: whether the folder may hold files, of which those of the same names are replaced.
 
     Raises:
         InputError: no selection there, its rows are nowhere to be found, a target that is not known, no row that
@@ -84,8 +87,8 @@ def export(kept: Path, target: str, out: Path, *, sources: Sequence[str] = ()) -
     trainer = TRAINERS.get(target)
     if trainer is None:
         raise InputError(f"--to {target} is not known; use one of {', '.join(TRAINERS)}")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} holds files; name a new folder with --out")
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not overwrite)):
+        raise InputError(f"{out} holds files; name a new folder with `out`, or add `overwrite`")
     rows, numbers = kept_rows(kept, sources)
     whole = {number: read_whole(rows, row) for number, row in enumerate(numbers, start=1)}
     found = Counter(row.kind for row in whole.values())
@@ -121,6 +124,9 @@ def export(kept: Path, target: str, out: Path, *, sources: Sequence[str] = ()) -
     texts = {DATA_FILE: _json_lines(lines), **trainer.files(kind, tokens, columns)}
     if gone:
         texts[LEFT_OUT_FILE] = _json_lines(rows.record(numbers[number - 1]) for number in gone)
+    inputs = SelectionFolder.open(kept).inputs()
+    for name in texts:
+        refuse_inputs(out / name, inputs)
     with new_files(make_folders=True) as files:
         for name, text in texts.items():
             with files.open(out / name) as stream:
