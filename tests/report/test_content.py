@@ -293,10 +293,10 @@ def test_pairs_and_picks_show_the_rows_they_name(saved: SelectionFolder) -> None
 
 def test_noise_among_the_first_picks_is_said(tmp_path: Path) -> None:
     folder = small_folder(tmp_path / "noisy", rows=40, keep=20)
-    picks = SelectionFolder.open(folder).picks
-    texts = [("Name a colour.", "Blue is a colour.")] * 40
-    texts[picks[3]] = ("\ufffd\ufffd\ufffd word", "word")
-    folder = small_folder(tmp_path / "noisy", rows=40, keep=20, texts=texts)
+    saved = SelectionFolder.open(folder)
+    [name] = saved.ids.take(saved.picks[3:4])
+    noise = {"first_picks": 20, "noisy": {name: "3 replacement characters (a broken encoding)"}}
+    (folder / "measures.json").write_text(json.dumps({"controls": {"noise": noise}}))
     reasons = {
         pick.place: pick.noise for pick in content.first_picks(SelectionFolder.open(folder)) if pick.noise
     }

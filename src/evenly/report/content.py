@@ -12,7 +12,6 @@ from evenly.folder.manifest import Manifest
 from evenly.folder.selection import SelectionFolder
 from evenly.folder.view import VIEW_CHARACTERS
 from evenly.report.points import excerpt, visible
-from evenly.rows.noise import noise_reasons, usual_rows
 from evenly.types import Int64Array
 from evenly.words import duration, percent, quantity
 
@@ -177,19 +176,11 @@ def closest_pairs(saved: SelectionFolder, of: str) -> list[Pair]:
 def first_picks(saved: SelectionFolder) -> list[Pick]:
     """The first `FIRST_PICKS` picks; max-min takes outliers first, so noise shows here."""
     numbers = saved.picks[:FIRST_PICKS]
-    texts, answers = _texts(saved, numbers)
-    usual, usual_answers = _texts(saved, usual_rows(len(saved)))
-    reasons = noise_reasons(texts, answers=answers if any(usual_answers) else None, usual=usual)
+    noisy = saved.measures.get("controls", {}).get("noise", {}).get("noisy", {})
     return [
-        Pick(place + 1, quantity(saved.radius[number]), row(saved, number), reason)
-        for place, (number, reason) in enumerate(zip(numbers.tolist(), reasons, strict=True))
+        Pick(place + 1, quantity(saved.radius[number]), row(saved, number), noisy.get(name))
+        for place, (number, name) in enumerate(zip(numbers.tolist(), saved.ids.take(numbers), strict=True))
     ]
-
-
-def _texts(saved: SelectionFolder, numbers: Int64Array) -> tuple[list[str], list[str]]:
-    """The excerpts of some rows: prompt and response together, and the response alone."""
-    prompts, responses = saved.prompt.take(numbers), saved.response.take(numbers)
-    return [f"{prompt}\n{response}" for prompt, response in zip(prompts, responses, strict=True)], responses
 
 
 def loneliest(saved: SelectionFolder) -> list[Pair]:

@@ -11,10 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-import numpy as np
-
 from evenly.rows.forms import Texts
-from evenly.types import Int64Array
 from evenly.words import counted
 
 USUAL_SAMPLE = 2000  # texts of the pool that are read to learn what is usual
@@ -71,11 +68,6 @@ class SpreadSample:
             self._step *= 2
 
 
-def usual_rows(count: int) -> Int64Array:
-    """At most `USUAL_SAMPLE` of so many rows, evenly spaced: enough to tell what is usual among them."""
-    return np.unique(np.linspace(0, count - 1, min(count, USUAL_SAMPLE)).astype(np.int64))
-
-
 def noise_reasons(
     texts: Sequence[str], *, answers: Sequence[str] | None = None, usual: Sequence[str] | None = None
 ) -> list[str | None]:
@@ -84,7 +76,7 @@ def noise_reasons(
     Args:
         texts: the whole texts to judge, prompt and answer together.
         answers: the answer part of each, where rows have one; an empty answer is then a reason.
-        usual: texts of the pool, as of `usual_rows`, to tell what is usual there; without them a text is not held
+        usual: texts of the pool, as of `SpreadSample`, to tell what is usual there; without them a text is not held
             against others.
 
     Returns:
