@@ -31,7 +31,7 @@ BLOCK_BYTES = 1 << 20
 """Bytes of a file that are read at a time: enough that the calls cost nothing beside the hashing."""
 
 ELSEWHERE = "make room or name another place"
-ANOTHER_CACHE = "make room there, set EVENLY_CACHE to another folder, or use --no-cache"
+ANOTHER_CACHE = "make room there, set EVENLY_CACHE to another folder, or use `use_cache=False`"
 _TEMPORARY_NAME = re.compile(r"\.([^/\\]+)\.\d+\.[0-9a-f]{8}\.tmp\b")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

@@ -127,7 +127,7 @@ def backend_of(request: PoolRequest) -> Backend:
         InputError: a size that is none, a cluster address without the engine for it, or no such device.
     """
     if request.ray_address and request.engine != "ray":
-        raise InputError("--ray-address is for --engine ray; add it, or leave the address out")
+        raise InputError("`ray_address` is for `engine=ray`; add it, or leave the address out")
     memory = read_memory(request.memory) if request.memory else None
     device = choose_device(request.device)
     products = device if device.type == "cuda" else PROCESSOR  # others lack the float64 of exact distances

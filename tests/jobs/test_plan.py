@@ -77,7 +77,7 @@ def test_a_pool_on_disk_is_measured_on_disk(source: Path, monkeypatch: pytest.Mo
 
 
 def test_a_cluster_address_needs_its_engine(source: Path) -> None:
-    with pytest.raises(InputError, match="--ray-address is for --engine ray"):
+    with pytest.raises(InputError, match="`ray_address` is for `engine=ray`"):
         plan_sources(request(source, ray_address="auto"), "50%")
 
 

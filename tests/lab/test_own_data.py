@@ -113,10 +113,10 @@ def test_last_blocks_that_do_not_fit(
     model_folder: Path, training_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = (str(model_folder), [str(training_file)])
-    with pytest.raises(InputError, match=r"--last-blocks is a number from 1 to 2, .*; got 3"):
+    with pytest.raises(InputError, match=r"`last_blocks` is a number from 1 to 2, .*; got 3"):
         language_model.spectrum_of_model(*arguments, 32, 3, Setup())
     monkeypatch.setattr(language_model, "WHOLE_BYTES", 1000)
-    with pytest.raises(InputError, match=r"4 exact gradients of .* lower --last-blocks or --rows"):
+    with pytest.raises(InputError, match=r"4 exact gradients of .* lower `last_blocks` or `rows`"):
         language_model.spectrum_of_model(*arguments, 4, 1, Setup())
 
 

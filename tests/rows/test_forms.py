@@ -100,7 +100,7 @@ def test_parts_choose_what_is_embedded() -> None:
         InputError, match=r"1 of 2 rows of standard input have an empty response, the first is row 2"
     ):
         pool(record, {"prompt": "p", "completion": " "}, part="response")
-    with pytest.raises(InputError, match=r"has no response; use --part all"):
+    with pytest.raises(InputError, match=r"has no response; use `part=all`"):
         pool({"text": "t"}, part="response")
     with pytest.raises(InputError, match=r"use all, prompt or response"):
         pool(record, part="both")  # type: ignore[arg-type]
@@ -118,7 +118,7 @@ def test_fields_named_by_the_user() -> None:
     ):
         pool({"n": 1}, {"title": 2}, text="n")
     for wrong in ("", "a,,b", "a,a"):
-        with pytest.raises(InputError, match=r"--text must be field names"):
+        with pytest.raises(InputError, match=r"`text` must be field names"):
             pool(record, text=wrong)
 
 
@@ -132,7 +132,7 @@ def test_templates() -> None:
     ] == ["x", "none"]
     with pytest.raises(InputError, match=r"row 2 .*'a' is undefined; found: b"):
         pool({"a": "x"}, {"b": "y"}, text="{{ a }}")
-    with pytest.raises(InputError, match=r"line 1 of the template of --text does not parse"):
+    with pytest.raises(InputError, match=r"line 1 of the template of `text` does not parse"):
         pool(record, text="{{ title")
 
 
@@ -179,7 +179,7 @@ MALFORMED = [
     ({"prompt": {"a": 1}, "completion": "x"}, "holds dict in the field prompt"),
     ({"text": "\ud83d"}, r"row 1 of standard input holds \\ud83d, half of a character"),
     ({"messages": []}, "row 1 of standard input has no text"),
-    ({"id": 3, "score": 1}, "no form that is known; found: id, score. Name the field with --text"),
+    ({"id": 3, "score": 1}, "no form that is known; found: id, score. Name the field as `text`"),
     ({}, "found: no field"),
 ]
 

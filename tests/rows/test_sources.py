@@ -262,7 +262,7 @@ def test_saved_datasets(saved: Path, tmp_path: Path) -> None:
     train = read_rows([str(saved / "double")], split="train")
     assert len(train) == 3
     assert train.sources[0].sha256 != read_rows([str(saved / "double")], split="test").sources[0].sha256
-    with pytest.raises(InputError, match=r"double has the splits train, test; name one with --split"):
+    with pytest.raises(InputError, match=r"double has the splits train, test; name one as `split`"):
         read_rows([str(saved / "double")])
     with pytest.raises(InputError, match=r"has no split dev; it has train, test"):
         read_rows([str(saved / "double")], split="dev")

@@ -157,9 +157,9 @@ def test_runs_that_fail_say_why_and_the_others_go_on(
     outcomes = run_all(plan_runs(request, prepared, arms, tests, 1e-3), prepared)
     status = {each.record.arm: each.record.status for each in outcomes}
     assert status == {
-        "full": "failed: out of memory; lower --micro-batch (now 6) or --window (now 64), or use "
-        "--gradient-checkpointing or --lora",
-        "random": "diverged: the loss became nan at step 7; lower the rate (--lr) or clip harder",
+        "full": "failed: out of memory; lower `micro_batch` (now 6) or `window` (now 64), or use "
+        "`gradient_checkpointing` or `lora`",
+        "random": "diverged: the loss became nan at step 7; lower the `rate` or clip harder",
         "clumped": "failed: the disk is full",
         "uniform": "done",
     }

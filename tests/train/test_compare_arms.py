@@ -124,7 +124,7 @@ def test_clumped_arm_is_less_even_than_a_random_one(maker: ArmMaker) -> None:
 def test_what_cannot_be_made_is_one_line(maker: ArmMaker, vectors: np.ndarray) -> None:
     with pytest.raises(InputError, match="arm 'lucky' is not known"):
         maker.make(("lucky",), 1)
-    with pytest.raises(InputError, match="too small for tests of 200 rows; use --test 60 or fewer"):
+    with pytest.raises(InputError, match="too small for tests of 200 rows; `test` may be 60 at most"):
         set_tests_aside(vectors, 200, 0.01)
-    with pytest.raises(InputError, match="lower --near-copy"):
+    with pytest.raises(InputError, match="lower `near_copy`"):
         set_tests_aside(vectors, 20, 3.0)

@@ -187,7 +187,7 @@ def test_a_cache_that_cannot_be_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file; set EVENLY_CACHE"):
         Cache.open(tmp_path / "file")
-    with pytest.raises(InputError, match=r"cannot be written: .*--no-cache"):
+    with pytest.raises(InputError, match=r"cannot be written: .*`use_cache=False`"):
         embed_texts(TEXTS, hashing(), cache=Cache.open(tmp_path / "file" / "below"))
 
 

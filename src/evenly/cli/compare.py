@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from evenly.cli.options import takes
+from evenly.cli.options import as_typed, takes
 from evenly.cli.training import COMPARE_OPTIONS, COMPARED_TRAINING, named, names
 
 
@@ -156,4 +156,4 @@ def print_result(result: Any) -> None:
                 table.add_row(*row)
             console.print(table)
     for paragraph in result.verdict:
-        console.print(paragraph + "\n")
+        console.print(as_typed(paragraph) + "\n")

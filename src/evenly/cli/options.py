@@ -56,13 +56,15 @@ def as_typed(text: str) -> str:
     return _NAMED.sub(_typed, text)
 
 
-_NAMED = re.compile(r"`([a-z][a-z_]*)(?:=([^`]*))?`")
+FLAGS = {"rate": "--lr", **{one.name: one.metadata["option"].flag for one in fields(PoolRequest)}}
+"""How arguments are typed that are not typed as they are called."""
+
+_NAMED = re.compile(r"(?<!`)`([a-z][a-z_]*)(?:=([^`]*))?`(?!`)")
 
 
 def _typed(named: re.Match[str]) -> str:
     name, value = named.groups()
-    own = {field.name: option.flag for field, option in _options(PoolRequest)}
-    flag = own.get(name) or f"--{name.replace('_', '-')}"
+    flag = FLAGS.get(name) or f"--{name.replace('_', '-')}"
     return flag if value in (None, "True", "False") else f"{flag} {value}"
 
 

@@ -74,7 +74,7 @@ def _select_all(request: Any, json_output: bool) -> None:
         console.width = console.measure(table, options=unbound).maximum
     console.print(table)
     for message in found.missing.values():
-        console.print(message)
+        console.print(as_typed(message))
     console.print(f"one file per arm, and all overlaps in strategies.json, in {request.out}")
 
 

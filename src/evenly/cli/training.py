@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import make_dataclass
 from typing import Any
 
+from evenly.cli.options import FLAGS
 from evenly.records import Frozen
 from evenly.request import option
 from evenly.train.settings import Request, Training
 
-FLAGS = {"rate": "--lr"}
 SEVERAL = ("batch", "schedule")
 """Options of a comparison that take several values with commas between them: an axis of it."""
 

@@ -63,7 +63,7 @@ def set_tests_aside(vectors: Float32Array, test_rows: int, near_copy: float, see
     if drawn > LARGEST_TEST_SHARE * rows:
         most = int(LARGEST_TEST_SHARE * rows / (1 + TEST_POOL))
         raise InputError(
-            f"a pool of {rows} rows is too small for tests of {test_rows} rows; use --test {most} or fewer"
+            f"a pool of {rows} rows is too small for tests of {test_rows} rows; `test` may be {most} at most"
         )
     order = np.random.default_rng([seed, 2]).permutation(rows)
     random_test, test_pool = np.sort(order[:test_rows]), np.sort(order[test_rows:drawn])
@@ -72,7 +72,7 @@ def set_tests_aside(vectors: Float32Array, test_rows: int, near_copy: float, see
     others = np.setdiff1d(np.arange(rows), tests)
     near = nearest_cosine_distance(vectors[others], vectors[tests]) <= near_copy
     if near.all():
-        raise InputError(f"every row lies within {near_copy} of a test row; lower --near-copy")
+        raise InputError(f"every row lies within {near_copy} of a test row; lower `near_copy`")
     return TestParts({RANDOM_TEST: random_test, EVEN_TEST: even_test}, others[near], others[~near])
 
 
@@ -92,7 +92,9 @@ def check_kinds(kinds: tuple[str, ...]) -> None:
     """Raises InputError for a kind of arm that is not known."""
     for kind in kinds:
         if kind not in KINDS:
-            raise InputError(f"arm {kind!r} is not known; use {', '.join(KINDS)}, or --saved NAME=FOLDER")
+            raise InputError(
+                f"arm {kind!r} is not known; use {', '.join(KINDS)}, or name a folder as `saved`"
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -86,7 +86,7 @@ def draw_pool(request: Request, progress: Progress = silent) -> DrawnPool:
     rows = read_pool(asked, progress=progress)
     count = len(rows) if request.pool is None else request.pool
     if not 1 <= count <= len(rows):
-        raise InputError(f"--pool {count} must lie between 1 and the {len(rows)} rows of the sources")
+        raise InputError(f"`pool` {count} must lie between 1 and the {len(rows)} rows of the sources")
     order = np.random.default_rng([0, 7]).permutation(len(rows))
     return DrawnPool(asked, rows, np.sort(order[:count]), order[count : count + WARM_UP_ROWS])
 
@@ -122,7 +122,7 @@ def compare(
 
     launched = processes()
     if launched.num_processes > 1 and request.model is None:
-        raise InputError("the default proxy needs no launcher; name a --model for several processes")
+        raise InputError("the default proxy needs no launcher; name a `model` for several processes")
     # What the first process has written to the folder the others read from it.
     with launched.main_process_first():
         check_folder(folder, request)
@@ -169,7 +169,7 @@ def _make_arms(
     usable = ~prepared.examples.dropped
     parts = {name: rows[usable[rows]] for name, rows in tests.parts.items()}
     if not all(len(rows) for rows in parts.values()):
-        raise InputError("no test row has a response inside the window; widen --window")
+        raise InputError("no test row has a response inside the window; widen `window`")
     candidates = tests.candidates[usable[tests.candidates]]
     initial = prepared.initial
     place = np.searchsorted(initial.rows, candidates)
@@ -227,11 +227,11 @@ def saved_selections(request: Request) -> list[SavedSelection]:
     for named in request.saved:
         name, separator, place = named.partition("=")
         if not separator or not place:
-            raise InputError(f"--saved {named} must read NAME=FOLDER, e.g. knn=kept.evenly/")
+            raise InputError(f"`saved` {named} must read NAME=FOLDER, e.g. knn=kept.evenly/")
         if not NAME.fullmatch(name):
-            raise InputError(f"--saved {named}: the name must be small letters, digits and dashes")
+            raise InputError(f"`saved` {named}: the name must be small letters, digits and dashes")
         if request.names.count(name) > 1:
-            raise InputError(f"--saved {named}: another arm is called {name}; name it differently")
+            raise InputError(f"`saved` {named}: another arm is called {name}; name it differently")
         found.append(SavedSelection(name, SelectionFolder.open(place)))
     return found
 

@@ -101,7 +101,7 @@ def _check_extendable(manifest: Manifest) -> None:
     if not encoder_named(manifest.encoder.name).any_rows:
         raise InputError(
             f"{manifest.encoder.name} gave vectors of the saved rows alone, so new rows have none; select over old and "
-            "new rows with --anchors kept.npy, the vectors of the rows kept so far"
+            "new rows with `anchors=kept.npy`, the vectors of the rows kept so far"
         )
 
 

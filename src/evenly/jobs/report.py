@@ -48,7 +48,7 @@ def _umap(vectors: Float32Array) -> Float32Array:
     try:
         import umap
     except ImportError:
-        raise MissingExtraError("--map umap", "report") from None
+        raise MissingExtraError("the map umap", "report") from None
     neighbours = min(15, len(vectors) - 1)
     made: Float32Array = umap.UMAP(n_neighbors=neighbours, random_state=UMAP_SEED).fit_transform(vectors)
     return made

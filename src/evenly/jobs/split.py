@@ -96,15 +96,15 @@ def split_sources(request: SplitRequest, progress: Progress = silent) -> SplitOu
 
 def _check(request: SplitRequest) -> None:
     if (request.test is None) == (request.folds is None):
-        raise InputError("say either --test 10% (a share or a count) or --folds 5")
+        raise InputError("say either `test` (a share, 10%, or a count) or `folds`")
     if request.folds is not None:
-        check_int(request.folds, "--folds", at_least=2)
+        check_int(request.folds, "`folds`", at_least=2)
         if request.gap is not None or request.both:
-            raise InputError("--gap and --both are for --test; folds are dealt from one order")
+            raise InputError("`gap` and `both` are for `test`; folds are dealt from one order")
     if request.gap is not None and not 0 < request.gap < float("inf"):
-        raise InputError(f"--gap must be a distance above 0; got {request.gap}")
+        raise InputError(f"`gap` must be a distance above 0; got {request.gap}")
     if not request.out.endswith("/") and not Path(request.out).is_dir():
-        raise InputError(f"--out must be a folder for the parts, e.g. {Path(request.out).stem}/")
+        raise InputError(f"`out` must be a folder for the parts, e.g. {Path(request.out).stem}/")
 
 
 def _names(request: SplitRequest) -> list[str]:
@@ -117,13 +117,13 @@ def _parts(request: SplitRequest, vectors: Any, metric: Metric, progress: Progre
     everything = np.arange(len(vectors))
     if request.folds is not None:
         if request.folds > len(vectors):
-            raise InputError(f"--folds {request.folds} is more than the {len(vectors)} rows of the pool")
+            raise InputError(f"`folds` {request.folds} is more than the {len(vectors)} rows of the pool")
         fold = folds(vectors, request.folds, metric, progress)
         return {f"fold{number + 1}": np.flatnonzero(fold == number) for number in range(request.folds)}
     count = check_keep(request.test, len(vectors))
     most = len(vectors) // 2 if request.both else len(vectors) - 1
     if count > most:
-        raise InputError(f"--test {request.test} leaves too few train rows; at most {most} of {len(vectors)}")
+        raise InputError(f"`test` {request.test} leaves too few train rows; at most {most} of {len(vectors)}")
     test = (
         duplex(vectors, count, progress)[0]
         if request.both
@@ -132,7 +132,7 @@ def _parts(request: SplitRequest, vectors: Any, metric: Metric, progress: Progre
     near = near_parts(vectors, test, request.gap, metric) if request.gap else everything[:0]
     train = np.setdiff1d(everything, np.concatenate([test, near]))
     if not len(train):
-        raise InputError(f"every row lies within --gap {request.gap} of a test row; lower it")
+        raise InputError(f"every row lies within `gap` {request.gap} of a test row; lower it")
     return {"train": train, "test": np.sort(test)}
 
 

@@ -69,7 +69,7 @@ def spectrum_of_model(
     if last_blocks is not None and not _fit(len(examples), size):
         raise InputError(
             f"{len(examples)} exact gradients of {size:,} parameters need {words.size(len(examples) * size * 8)}, "
-            f"more than {words.size(WHOLE_BYTES)}; lower --last-blocks or --rows, or leave --last-blocks out for a "
+            f"more than {words.size(WHOLE_BYTES)}; lower `last_blocks` or `rows`, or leave `last_blocks` out for a "
             "random projection"
         )
     note = f"{len(examples)} of {len(read):,} rows drawn with seed 0; {long} drawn rows above {LONGEST} tokens left out"
@@ -90,10 +90,10 @@ def train_last_blocks(network: Any, count: int) -> None:
     lists = (module for module in network.modules() if isinstance(module, torch.nn.ModuleList))
     blocks = next((each for each in lists if len(each) == depth), None)
     if blocks is None:
-        raise InputError(f"this model keeps its {depth} blocks in no list; leave --last-blocks out")
+        raise InputError(f"this model keeps its {depth} blocks in no list; leave `last_blocks` out")
     if not 1 <= count <= depth:
         raise InputError(
-            f"--last-blocks is a number from 1 to {depth}, the blocks of this model; got {count}"
+            f"`last_blocks` is a number from 1 to {depth}, the blocks of this model; got {count}"
         )
     network.requires_grad_(False)
     blocks[-count:].requires_grad_(True)

@@ -127,7 +127,7 @@ class FieldForm:
             if field in self.optional:
                 return ""
             found = ", ".join(map(str, record)) or "no field"
-            raise RecordError(f"has no field {field}; found: {found}. Name the field with --text") from None
+            raise RecordError(f"has no field {field}; found: {found}. Name the field as `text`") from None
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def value_text(value: Any, field: str) -> str:
         return _joined(turn["content"] for turn in _turns(value, field))
     if isinstance(value, dict | bytes):
         raise RecordError(
-            f"holds {type(value).__name__} in the field {field}, which is no text; name another with --text"
+            f"holds {type(value).__name__} in the field {field}, which is no text; name another as `text`"
         )
     return str(value)
 

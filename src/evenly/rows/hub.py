@@ -52,7 +52,7 @@ def open_dataset(name: str, split: str | None, known: str) -> tuple[Table, str]:
 def _one_split(name: str, loaded: datasets.DatasetDict, split: str | None) -> datasets.Dataset:
     splits = ", ".join(loaded)
     if split is None:
-        raise InputError(f"{name} has the splits {splits}; name one with --split")
+        raise InputError(f"{name} has the splits {splits}; name one as `split`")
     if split not in loaded:
         raise InputError(f"{name} has no split {split}; it has {splits}")
     return loaded[split]

@@ -287,7 +287,7 @@ def form_of_record(record: dict[str, Any], name: str) -> Form:
     if form is None:
         raise InputError(
             f"row 1 of {name} has no form that is known; found: {', '.join(map(str, record)) or 'no field'}. "
-            "Name the field with --text"
+            "Name the field as `text`"
         )
     return form
 

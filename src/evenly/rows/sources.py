@@ -176,7 +176,7 @@ def _check(
     texts_of(form, first, 1, records.name)
     if part == "response" and not form.has_response:
         raise InputError(
-            f"{records.name} has the form {form.description}, which has no response; use --part all"
+            f"{records.name} has the form {form.description}, which has no response; use `part=all`"
         )
     wanted = index.begin_source(first, form.fields or ())
     empty: list[int] = []
@@ -206,7 +206,7 @@ def _mixed(name: str, number: int, record: dict[str, object], form: Form) -> Inp
     )
     return InputError(
         f"record forms mixed within a file: row {number} of {name} has {found} where row 1 has "
-        f"{form.description}; split the file, or name the text with --text"
+        f"{form.description}; split the file, or name the text as `text`"
     )
 
 
@@ -217,11 +217,11 @@ def _without_text(records: Records, empty: list[int], form: Form, part: Part) ->
         found = ", ".join(map(str, records.record(empty[0] - 1)))
         return InputError(
             f"{where}{others} has no text in {form.description}; found: {found}. "
-            "Remove the row, or name the field with --text"
+            "Remove the row, or name the field as `text`"
         )
     return InputError(
         f"{len(empty)} of {len(records)} rows of {records.name} have an empty {part}, the first is row "
-        f"{empty[0]}; remove them, or use --part all"
+        f"{empty[0]}; remove them, or use `part=all`"
     )
 
 

@@ -26,7 +26,7 @@ def form_of_text(text: str) -> Form:
     fields = tuple(name.strip() for name in text.split(","))
     if not all(fields) or len(set(fields)) < len(fields):
         raise InputError(
-            f"--text must be field names, each once, with commas between them, or a template; got {text!r}"
+            f"`text` must be field names, each once, with commas between them, or a template; got {text!r}"
         )
     return FieldForm("fields", fields) if len(fields) == 1 else FieldForm("fields", fields[:-1], fields[-1])
 
@@ -49,7 +49,7 @@ class TemplateForm:
             prompt = self._template.render(record)
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
             found = ", ".join(map(str, record))
-            raise RecordError(f"does not fit the template of --text: {error}; found: {found}") from None
+            raise RecordError(f"does not fit the template of `text`: {error}; found: {found}") from None
         return Texts(prompt, "", prompt)
 
     def messages(self, record: Record) -> list[dict[str, str]]:
@@ -67,5 +67,5 @@ def _compiled(source: str) -> Template:
         return environment.from_string(source)
     except TemplateSyntaxError as error:
         raise InputError(
-            f"line {error.lineno} of the template of --text does not parse: {error.message}"
+            f"line {error.lineno} of the template of `text` does not parse: {error.message}"
         ) from None

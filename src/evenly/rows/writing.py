@@ -169,10 +169,10 @@ def _check_one_file(sources: Sequence[Source], target: _Target) -> None:
             raise InputError(
                 f"one file takes rows of one form: {first.name} has {first.own_form.description}, "
                 f"{source.name} has {source.own_form.description}; "
-                "name a folder (--out kept/) to get one file per source"
+                "name a folder (`out=kept/`) to get one file per source"
             )
         if source.records.columns != first.records.columns:
             raise InputError(
                 f"one file takes rows with the same columns and types: those of {source.name} differ from "
-                f"{first.name}; name a folder (--out kept/) to get one file per source"
+                f"{first.name}; name a folder (`out=kept/`) to get one file per source"
             )

@@ -81,9 +81,7 @@ def load_arms(path: Path) -> list[Arm]:
         seeds = table["seed"].to_numpy()
         rows = table["row"].to_numpy()
     except (OSError, KeyError, pa.ArrowInvalid) as error:
-        raise InputError(
-            f"{path} holds no arms ({error}); make them with: evenly compare SOURCE --out FOLDER"
-        ) from None
+        raise InputError(f"{path} holds no arms ({error}); make them with evenly compare") from None
     costs = {
         key.decode(): float(value)
         for key, value in (table.schema.metadata or {}).items()

@@ -53,10 +53,10 @@ def check_folder(folder: Path, request: Request) -> None:
     if path.exists():
         if Request.model_validate_json(path.read_text(encoding="utf-8")) != request:
             raise InputError(
-                f"{folder} holds a comparison with other options; name another folder with --out, or remove it"
+                f"{folder} holds a comparison with other options; name another folder as `out`, or remove it"
             )
     elif folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder} holds other files; name an empty or new folder with --out")
+        raise InputError(f"{folder} holds other files; name an empty or new folder as `out`")
 
 
 def open_folder(folder: Path, request: Request) -> None:
@@ -128,7 +128,7 @@ def run_all(
             try:
                 future.result()
             except BrokenProcessPool:
-                reason = "the process was ended from outside, most often for memory; use fewer --workers"
+                reason = "the process was ended from outside, most often for memory; use fewer `workers`"
                 _write_record(futures[future], f"failed: {reason}")
             progress("runs", done + number + 1, total)
     return read_outcomes(prepared.folder)

@@ -112,7 +112,7 @@ def encode(rows: Sequence[Messages], tokenizer: Any, window: int, *, progress: P
     if examples.dropped.all():
         raise InputError(
             f"none of {len(rows)} rows has a response within {window} tokens; "
-            "name the response field or widen --window"
+            "name the response field or widen `window`"
         )
     return examples
 
@@ -203,7 +203,7 @@ def _template_segments(messages: Messages, tokenizer: Any, template: Any) -> Seg
         if not before.startswith(done) or not after.startswith(before):
             raise RewrittenError(
                 "the model's chat template rewrites earlier turns, so responses cannot be told from prompts; "
-                "use --plain-template, or single-turn rows"
+                "use `plain_template`, or single-turn rows"
             )
         segments += [(before[len(done) :], False), (after[len(before) :], _is_trained(turn))]
         done = after
@@ -225,7 +225,7 @@ def _check_written(messages: Messages, text: str) -> None:
         if missing:
             raise InputError(
                 f"the model's chat template leaves out {missing} of turn {number}, by {turn['role']}; use another "
-                "template, or --plain-template"
+                "template, or `plain_template`"
             )
 
 
@@ -244,4 +244,4 @@ def _render(turns: list[Turn], tokenizer: Any, template: Any, tools: Any, genera
             )
         )
     except Exception as error:  # jinja2 raises whatever the template of the model says
-        raise InputError(f"the model's chat template refuses a row: {error}; use --plain-template") from None
+        raise InputError(f"the model's chat template refuses a row: {error}; use `plain_template`") from None

@@ -86,7 +86,7 @@ def export(
     """
     trainer = TRAINERS.get(target)
     if trainer is None:
-        raise InputError(f"--to {target} is not known; use one of {', '.join(TRAINERS)}")
+        raise InputError(f"`to` {target} is not known; use one of {', '.join(TRAINERS)}")
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not overwrite)):
         raise InputError(f"{out} holds files; name a new folder with `out`, or add `overwrite`")
     rows, numbers = kept_rows(kept, sources)
@@ -97,7 +97,7 @@ def export(
         held = ", ".join(_NOT_TRAINED[kind] for kind in found)
         wanted = ", ".join(_NOT_TRAINED[kind] for kind in trainer.kinds)
         raise InputError(
-            f"{target} trains on {wanted}; the kept rows hold {held}: name another trainer with --to"
+            f"{target} trains on {wanted}; the kept rows hold {held}: name another trainer as `to`"
         )
     kind = kinds[0]
     lines: list[Line] = []

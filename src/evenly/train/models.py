@@ -145,8 +145,8 @@ def memory_remedy(error: BaseException, training: Training) -> str | None:
     if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "memory" not in str(error).lower():
         return None
     return (
-        f"out of memory; lower --micro-batch (now {training.micro_batch}) or --window (now {training.window}), "
-        "or use --gradient-checkpointing or --lora"
+        f"out of memory; lower `micro_batch` (now {training.micro_batch}) or `window` (now {training.window}), "
+        "or use `gradient_checkpointing` or `lora`"
     )
 
 

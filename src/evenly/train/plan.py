@@ -123,7 +123,7 @@ def _plan_run(prepared: Prepared, arm: Arm, training: Training, steps: int, mean
     epoch_step = min(steps, math.ceil(training.epochs * len(rows) / batch))
     measured = {round(steps * (k / MEASURES) ** EARLY) for k in range(MEASURES + 1)} | {epoch_step}
     key = f"{arm.key}-b{training.batch}-{training.schedule}"
-    empty = "empty: none of its rows has a response inside the window; widen --window"
+    empty = "empty: none of its rows has a response inside the window; widen the window"
     record = RunRecord(
         arm=arm.name,
         seed=arm.seed,

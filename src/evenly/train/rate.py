@@ -69,7 +69,7 @@ def find_rate(
         wanted = [edge[best]] if best in edge else []
     if not math.isfinite(losses[best]):
         raise InputError(
-            "the loss diverges at every learning rate tried; look at the data, or name a rate with --lr"
+            "the loss diverges at every learning rate tried; look at the data, or name a rate as `rate`"
         )
     rate = float(f"{middle * FACTOR**best:.3g}")
     sweep_table = {f"{middle * FACTOR**power:.3g}": losses[power] for power in sorted(losses)}

@@ -67,7 +67,7 @@ def train_rows(
     from evenly.train.trainer import DivergedError, train_run
 
     if training.rate == "auto":
-        raise InputError("evenly train needs a rate (--lr); evenly compare can find one")
+        raise InputError("evenly train needs a `rate`; evenly compare can find one")
     tokenizer = load_tokenizer(model, plain_template=training.plain_template)
     examples = encode(rows, tokenizer, training.window, progress=progress)
     usable = np.flatnonzero(~examples.dropped)

@@ -35,7 +35,7 @@ class DivergedError(RuntimeError):
     """The loss of a step is not finite."""
 
     def __init__(self, step: int, loss: float) -> None:
-        super().__init__(f"the loss became {loss} at step {step}; lower the rate (--lr) or clip harder")
+        super().__init__(f"the loss became {loss} at step {step}; lower the `rate` or clip harder")
         self.step = step
 
 
@@ -52,7 +52,7 @@ def train_run(run: Run, examples: Examples, tokenizer: Any, *, progress: Progres
     """
     if run.batch < processes().num_processes:
         raise InputError(
-            f"a step of {run.batch} rows cannot be shared by {processes().num_processes} processes; raise --batch"
+            f"a step of {run.batch} rows cannot be shared by {processes().num_processes} processes; raise `batch`"
         )
     run.folder.mkdir(parents=True, exist_ok=True)
     checkpoint = last_checkpoint(run.folder)

@@ -37,7 +37,7 @@ def left_out_paragraph(pool_rows: int, near_test: int, beyond_window: int, windo
     if beyond_window:
         parts.append(
             f"{beyond_window:,} have no response within the first {window} tokens and are in no arm and no test "
-            "(--window takes longer rows)"
+            "(a wider window takes longer rows)"
         )
     return f"Of the {pool_rows:,} rows of the pool, {' and '.join(parts)}." if parts else ""
 
@@ -47,7 +47,7 @@ def _pair_paragraph(pair: Pair, variant: VariantResult) -> str:
     sentences += [_test_words(pair, question) for question in (COMMON, RARE)]
     sentences += [_fewer_rows(pair, variant), _easier_rows(pair, variant), _traded(pair), _cost(pair)]
     if len(variant.arms[0].seeds) < 2:
-        sentences.append("One seed tells nothing about noise: use --seeds 3 or more.")
+        sentences.append("One seed tells nothing about noise: use 3 seeds or more.")
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -158,5 +158,5 @@ def _caution(proxy: bool, parameters: int, model: str) -> str:
         f"Measured with the default proxy of {size} parameters. Such a model can show the data's side: how "
         "hard, how long and how varied the rows of each arm are, and which regions they cover. The size of a "
         "speed-up, and whether a large pretrained model that knows most rows already shows it at all, do not "
-        "transfer: repeat with --model before relying on it."
+        "transfer: repeat with a pretrained model before relying on it."
     )

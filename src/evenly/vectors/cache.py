@@ -95,7 +95,9 @@ class Cache:
             )
         path = Path(folder).expanduser()
         if path.exists() and not path.is_dir():
-            raise InputError(f"the cache {path} is a file; set EVENLY_CACHE to a folder or use --no-cache")
+            raise InputError(
+                f"the cache {path} is a file; set EVENLY_CACHE to a folder or use `use_cache=False`"
+            )
         return cls(path)
 
     @classmethod

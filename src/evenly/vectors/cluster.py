@@ -56,8 +56,8 @@ def _encode(
     if (encoder.identity, encoder.runtime) != (identity, runtime):
         raise InputError(
             f"a worker's {kind.name} is not this machine's, or it computes otherwise ({encoder.runtime}; here "
-            f"{runtime}): vectors would differ; use machines of one kind with the same files, or embed with --engine "
-            "local first"
+            f"{runtime}): vectors would differ; use machines of one kind with the same files, or embed with "
+            "`engine=local` first"
         )
     # A dict in place of a sequence: texts are only looked up by number.
     done = list(encoder.encode(cast(Sequence[str], texts), np.fromiter(texts, dtype=np.int64)))
