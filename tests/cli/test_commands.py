@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,21 @@ def test_select(kept: Path, run: Run) -> None:
     assert len(lines("kept.jsonl")) == ROWS // 2
     assert set(lines("kept.jsonl")) <= set(lines("pool.jsonl"))
     assert (kept / "report.html").read_text().startswith("<!")
+
+
+def test_terminal_and_page_say_the_same_of_noise(place: Path, run: Run) -> None:
+    """Broken rows whose excerpts look sound: the verdict is on whole texts, made once."""
+    rows = records(0, ROWS)
+    for row in rows[:30]:
+        row["output"] = "sound words " * 100 + "\ufffd" * 3
+    write_lines(place / "pool.jsonl", rows)
+    said = succeed(run("select", "pool.jsonl", "--keep", "25", "--out", "kept.jsonl", *GIVEN))
+    found = re.search(r"warning: (\d+ of the first 20 picks) look like noise", said)
+    assert found
+    succeed(run("report", "kept.evenly"))
+    page = Path("kept.evenly/report.html").read_text()
+    assert f"{found[1]} look like noise" in page
+    assert page.count("Looks like noise:") == int(found[1].split()[0])
 
 
 def test_slice(kept: Path, run: Run) -> None:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -332,3 +333,28 @@ def test_a_selection_is_extended_in_place_only_where_that_is_said(kept: Path, ru
     succeed(run(*command, "--overwrite"))
     assert first < set(kept.read_text().splitlines())
     succeed(run("verify", "kept.evenly"))
+
+
+def test_an_export_leaves_the_kept_rows_alone(kept: Path, run: Run) -> None:
+    before = tree(kept.parent)
+    check_refused(run("export", "kept.evenly", "--to", "trl", "--out", ".", "--overwrite"), "kept.jsonl")
+    assert tree(kept.parent) == before
+
+
+@pytest.mark.parametrize("command", ["verify", "slice"])
+def test_vectors_beside_the_folder_are_found(
+    command: str,
+    place: Path,
+    run: Run,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    np.save("vectors.npy", np.random.default_rng(0).standard_normal((30, 4)))
+    said = run(
+        "select", "pool.jsonl", "--keep", "12", "--out", "kept.jsonl", "--encoder", "vectors:vectors.npy"
+    )
+    succeed(said)
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "OUT").mkdir()
+    monkeypatch.chdir(elsewhere)
+    succeed(call(run, command, place / "kept.evenly"))

@@ -291,17 +291,21 @@ def test_pairs_and_picks_show_the_rows_they_name(saved: SelectionFolder) -> None
     assert saved.keeper_distance[dropped[0].number] == saved.keeper_distance.max()
 
 
-def test_noise_among_the_first_picks_is_said(tmp_path: Path) -> None:
-    folder = small_folder(tmp_path / "noisy", rows=40, keep=20)
-    saved = SelectionFolder.open(folder)
-    [name] = saved.ids.take(saved.picks[3:4])
-    noise = {"first_picks": 20, "noisy": {name: "3 replacement characters (a broken encoding)"}}
-    (folder / "measures.json").write_text(json.dumps({"controls": {"noise": noise}}))
-    reasons = {
-        pick.place: pick.noise for pick in content.first_picks(SelectionFolder.open(folder)) if pick.noise
-    }
-    assert list(reasons) == [4]
-    assert "replacement characters" in reasons[4]
+def test_noise_among_the_first_picks_is_said(saved: SelectionFolder, tmp_path: Path) -> None:
+    """As the run judged it: given rows were not chosen, and what was not judged is not called clean."""
+    given, fourth = 3, int(saved.picks[6])
+    noise = {"first_picks": 20, "noisy": {saved.ids[fourth]: "empty <b>"}}
+    measures = {**saved.measures, "controls": {"lengths": {}, "noise": noise}}
+    options = Options(given=given)
+    judged = with_measures(saved, measures, tmp_path / "judged.evenly", options=options)
+    picks = content.first_picks(judged)
+    assert [pick.row.number for pick in picks] == saved.picks[given : given + 20].tolist()
+    assert {pick.place: pick.noise for pick in picks if pick.noise} == {7: "empty <b>"}
+    page = "".join(page_module.render(judged, 1000, "pca", judged.coordinates))
+    assert "1 of the first 20 picks looks like noise." in page
+    assert "Looks like noise: empty &lt;b&gt;" in page
+    page = "".join(page_module.render(saved, 1000, "pca", saved.coordinates))
+    assert "They were not looked through for noise." in page
 
 
 def test_provenance_names_every_source_and_hash(saved: SelectionFolder) -> None:

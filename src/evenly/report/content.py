@@ -174,13 +174,31 @@ def closest_pairs(saved: SelectionFolder, of: str) -> list[Pair]:
 
 
 def first_picks(saved: SelectionFolder) -> list[Pick]:
-    """The first `FIRST_PICKS` picks; max-min takes outliers first, so noise shows here."""
-    numbers = saved.picks[:FIRST_PICKS]
-    noisy = saved.measures.get("controls", {}).get("noise", {}).get("noisy", {})
+    """The first `FIRST_PICKS` that were chosen and not given; max-min takes outliers first, so noise shows here.
+
+    The verdict on each is that of the run that picked, which had the whole texts.
+    """
+    noisy = (noise_verdict(saved) or {}).get("noisy", {})
     return [
-        Pick(place + 1, quantity(saved.radius[number]), row(saved, number), noisy.get(name))
-        for place, (number, name) in enumerate(zip(numbers.tolist(), saved.ids.take(numbers), strict=True))
+        Pick(
+            int(saved.rank[number]) + 1,
+            quantity(saved.radius[number]),
+            row(saved, number),
+            noisy.get(saved.ids[number]),
+        )
+        for number in _chosen_first(saved).tolist()
     ]
+
+
+def noise_verdict(saved: SelectionFolder) -> dict[str, Any] | None:
+    """How many first picks were judged, and why some look like noise, by id; None where nothing was judged."""
+    found: dict[str, Any] | None = saved.measures.get("controls", {}).get("noise")
+    return found
+
+
+def _chosen_first(saved: SelectionFolder) -> Int64Array:
+    given = saved.manifest.options.given
+    return saved.picks[given : given + FIRST_PICKS]
 
 
 def loneliest(saved: SelectionFolder) -> list[Pair]:
@@ -230,7 +248,7 @@ def named_rows(saved: SelectionFolder) -> Int64Array:
     pairs = [*closest_pairs(saved, "pool"), *closest_pairs(saved, "kept"), *loneliest(saved)]
     numbers = {one.number for pair in pairs for one in pair.rows}
     numbers |= {one.number for group in excluded(saved) for one, _ in group.rows}
-    return np.array(sorted(numbers | set(saved.picks[:FIRST_PICKS].tolist())), dtype=np.int64)
+    return np.array(sorted(numbers | set(_chosen_first(saved).tolist())), dtype=np.int64)
 
 
 def provenance(manifest: Manifest) -> list[tuple[str, str]]:

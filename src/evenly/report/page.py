@@ -97,6 +97,7 @@ def render(
         pool_pairs=content.closest_pairs(saved, "pool"),
         loneliest=content.loneliest(saved),
         picks=content.first_picks(saved),
+        judged=content.noise_verdict(saved) is not None,
         controls=content.controls(saved),
         excluded=content.excluded(saved),
         excluded_file=excluded_path(saved.path).name,

@@ -87,8 +87,7 @@ def export(
     trainer = TRAINERS.get(target)
     if trainer is None:
         raise InputError(f"`to` {target} is not known; use one of {', '.join(TRAINERS)}")
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not overwrite)):
-        raise InputError(f"{out} holds files; name a new folder with `out`, or add `overwrite`")
+    _check_out(kept, out, overwrite)
     rows, numbers = kept_rows(kept, sources)
     whole = {number: read_whole(rows, row) for number, row in enumerate(numbers, start=1)}
     found = Counter(row.kind for row in whole.values())
@@ -124,15 +123,19 @@ def export(
     texts = {DATA_FILE: _json_lines(lines), **trainer.files(kind, tokens, columns)}
     if gone:
         texts[LEFT_OUT_FILE] = _json_lines(rows.record(numbers[number - 1]) for number in gone)
-    inputs = SelectionFolder.open(kept).inputs()
-    for name in texts:
-        refuse_inputs(out / name, inputs)
     with new_files(make_folders=True) as files:
         for name, text in texts.items():
             with files.open(out / name) as stream:
                 stream.write(text.encode())
     notes = [*_left_out_notes(left_out), *_notes(target, kind, taken, len(lines), dropped)]
     return Exported([out / name for name in texts], len(taken), len(lines), tokens, notes)
+
+
+def _check_out(kept: Path, out: Path, overwrite: bool) -> None:
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not overwrite)):
+        raise InputError(f"{out} holds files; name a new folder with `out`, or add `overwrite`")
+    for name in (DATA_FILE, LEFT_OUT_FILE):
+        refuse_inputs(out / name, SelectionFolder.open(kept).inputs())
 
 
 def kept_rows(kept: Path, sources: Sequence[str] = ()) -> tuple[Rows, list[int]]:
