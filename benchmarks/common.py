@@ -115,7 +115,7 @@ def textbook_per_pick(vectors: Vectors, start: int, picks: int) -> tuple[float, 
 
 def training_vectors(source: str) -> Vectors:
     """Unit vectors of a training file, from the cache where they are; an .npy file holds vectors itself."""
-    from evenly.engine.greedy import pool_tensor
+    from evenly.engine.points import Points
     from evenly.rows.sources import read_rows
     from evenly.vectors.cache import Cache
     from evenly.vectors.embedding import embed_texts
@@ -125,8 +125,7 @@ def training_vectors(source: str) -> Vectors:
         vectors = np.load(source)
     else:
         vectors = embed_texts(read_rows([source]).texts(), load_encoder(), cache=Cache.open()).vectors
-    unit: Vectors = pool_tensor(vectors, "cosine").numpy()
-    return unit
+    return Points.of(vectors).vectors
 
 
 def command_seconds(source: str, *flags: str) -> float:

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from common import (
     CLOCKS,
     Vectors,
@@ -29,10 +28,12 @@ from common import (
 )
 
 from evenly.engine.greedy import select_prepared
+from evenly.engine.points import Points
 from evenly.engine.tiles import steady_torch
 from evenly.measures.evenness import evenness
 from evenly.measures.exact import exact_measures
-from evenly.measures.measure import COSINE_THRESHOLDS, check_thresholds, row_set
+from evenly.measures.measure import COSINE_THRESHOLDS, check_thresholds
+from evenly.measures.sets import RowSet
 from evenly.types import Int64Array
 
 REPEATS = 5
@@ -58,14 +59,18 @@ def main() -> None:
 def measured(vectors: Vectors) -> list[dict[str, Any]]:
     """Each work and its bare products in turn, several times; medians, and their ratio by each clock."""
     rows = len(vectors)
-    half = select_prepared(torch.from_numpy(vectors), rows // 2, "cosine")
+    half = select_prepared(Points(vectors, "cosine"), rows // 2)
     own_pairs = len(half) ** 2 / (
         2 * rows
     )  # in columns of a product with all rows, as `bare_products` counts
     works: list[tuple[str, float, Callable[[], object]]] = [
         ("exact measures of the pool", rows / 2, lambda: exact(vectors, None)),
         ("exact measures of half of it, greedy", len(half) - own_pairs, lambda: exact(vectors, half.rows)),
-        ("what `evenly select` measures of it", rows / 2 + own_pairs, lambda: evenness(vectors, half)),
+        (
+            "what `evenly select` measures of it",
+            rows / 2 + own_pairs,
+            lambda: evenness(Points.of(vectors), half),
+        ),
     ]
     figures = []
     for name, columns, work in works:
@@ -89,7 +94,7 @@ def measured(vectors: Vectors) -> list[dict[str, Any]]:
 def exact(vectors: Vectors, rows: Int64Array | None) -> object:
     """What `measure` does without estimates, diversity scores and random sets."""
     thresholds = check_thresholds(COSINE_THRESHOLDS, "cosine")
-    return exact_measures(row_set(vectors, rows, "cosine"), thresholds, seed=0)
+    return exact_measures(RowSet.of_vectors(vectors, "cosine", rows), thresholds, seed=0)
 
 
 if __name__ == "__main__":

@@ -19,21 +19,24 @@ import numpy as np
 
 from evenly.engine.compiled import compiled_loops
 from evenly.engine.disk import DiskPool, share_out
-from evenly.engine.greedy import pool_tensor, select_prepared
+from evenly.engine.greedy import Greedy, select_prepared
+from evenly.engine.points import Points
 
 
 def main() -> None:
     path, picks, memory = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     compiled_loops()
-    warm = pool_tensor(np.random.default_rng(0).standard_normal((20_000, 64)), "cosine")
-    select_prepared(warm, 10_000, "cosine")
+    warm = Points.of(np.random.default_rng(0).standard_normal((20_000, 64)))
+    select_prepared(warm, 10_000)
     del warm
     watch = Watch()
     started = time.perf_counter()
     vectors = np.load(path, mmap_mode="r" if memory else None)
-    pool = DiskPool(vectors, share_out(*vectors.shape, memory), path.parent) if memory else None
-    rows = pool_tensor(vectors[:1] if memory else vectors, "cosine")
-    found = select_prepared(rows, picks, "cosine", pool=pool)
+    if memory:
+        pool = DiskPool(vectors, share_out(*vectors.shape, memory), path.parent)
+        found = Greedy(picks, "cosine").run(pool)
+    else:
+        found = select_prepared(Points.of(vectors), picks)
     taken = time.perf_counter() - started
     order = hashlib.sha256(found.rows.tobytes() + found.radii.tobytes()).hexdigest()
     print(json.dumps({"seconds": taken, "bytes": watch.peak(), "order": order}))

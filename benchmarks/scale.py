@@ -19,8 +19,9 @@ from common import Vectors, bare_products, machine, report, save, seconds, textb
 from pools import clustered_pool
 from probe import probe
 
-from evenly.engine.greedy import pool_tensor, select_prepared
+from evenly.engine.greedy import Greedy, select_prepared
 from evenly.engine.memory import MemoryPool
+from evenly.engine.points import Points
 from evenly.types import Selection
 
 TEXTBOOK_PICKS = 60
@@ -62,9 +63,9 @@ def growth(rows: int) -> list[dict[str, Any]]:
 def one_size(rows: int, picks: int) -> dict[str, Any]:
     """Engine, bare products and textbook on one pool."""
     vectors = clustered_pool(rows)
-    pool = pool_tensor(vectors, "cosine")
+    points = Points.of(vectors)
     selections: list[Selection] = []
-    ours = seconds(lambda: selections.append(select_prepared(pool, picks, "cosine")))
+    ours = seconds(lambda: selections.append(select_prepared(points, picks)))
     bare = bare_products(vectors, picks, share=BARE_SHARE if picks > 5000 else 1.0)
     per_pick, order = textbook_per_pick(vectors, int(selections[0].rows[0]), TEXTBOOK_PICKS)
     return {
@@ -82,7 +83,7 @@ def on_disk(rows: int, picks: int) -> list[dict[str, Any]]:
     memory = int(4 * rows * DIMENSION * 0.65)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "vectors.npy"
-        np.save(path, pool_tensor(clustered_pool(rows), "cosine").numpy())
+        np.save(path, Points.of(clustered_pool(rows)).vectors)
         resident, disk = (probe(path, picks, most) for most in (0, memory))
     return [
         {
@@ -100,7 +101,7 @@ def on_disk(rows: int, picks: int) -> list[dict[str, Any]]:
 def on_card(rows: int, picks: int) -> list[dict[str, Any]]:
     """All on the card, and vectors in main memory with the products alone on the card, against the processor."""
     card = torch.device("cuda")
-    vectors = pool_tensor(clustered_pool(rows), "cosine")
+    vectors = Points.of(clustered_pool(rows)).tensor
     pools = {
         "processor": lambda: MemoryPool(vectors),
         "card": lambda: MemoryPool(vectors.to(card)),
@@ -109,7 +110,7 @@ def on_card(rows: int, picks: int) -> list[dict[str, Any]]:
     orders: dict[str, Selection] = {}
 
     def run(name: str) -> None:
-        orders[name] = select_prepared(vectors, picks, "cosine", pool=pools[name]())
+        orders[name] = Greedy(picks, "cosine").run(pools[name]())
 
     taken = {}
     for name in pools:
@@ -132,14 +133,14 @@ def on_ray(rows: int, picks: int) -> dict[str, Any]:
     """Two workers of a local cluster, a core each, against one process with both cores."""
     from evenly.engine.ray_pool import RayPool, cluster
 
-    vectors = pool_tensor(clustered_pool(rows), "cosine")
+    points = Points.of(clustered_pool(rows))
     found: list[Selection] = []
-    select_prepared(vectors, picks // 10, "cosine")
-    resident = seconds(lambda: found.append(select_prepared(vectors, picks, "cosine")))
+    select_prepared(points, picks // 10)
+    resident = seconds(lambda: found.append(select_prepared(points, picks)))
     with cluster():
-        pool = RayPool(vectors.numpy(), "euclidean", workers=2)
-        pool.nearest(vectors[0])  # the workers have loaded
-        shared = seconds(lambda: found.append(select_prepared(vectors, picks, "cosine", pool=pool)))
+        pool = RayPool(points.vectors, workers=2)
+        pool.nearest(points.tensor[0])  # the workers have loaded
+        shared = seconds(lambda: found.append(Greedy(picks, "cosine").run(pool)))
         pool.close()
     return {
         "pool": "Ray, 2 workers",
@@ -154,9 +155,9 @@ def on_ray(rows: int, picks: int) -> dict[str, Any]:
 def peers() -> list[dict[str, Any]]:
     """Other packages' farthest point sampling on 20,000 rows, 2,000 picks, where they are installed."""
     vectors = clustered_pool(20_000)
-    pool = pool_tensor(vectors, "cosine")
+    points = Points.of(vectors)
     selections: list[Selection] = []
-    ours = min(seconds(lambda: selections.append(select_prepared(pool, 2000, "cosine"))) for _ in range(3))
+    ours = min(seconds(lambda: selections.append(select_prepared(points, 2000))) for _ in range(3))
     first = int(selections[0].rows[0])
     chosen = set(selections[0].rows.tolist())
     found = [{"package": "evenly", "times ours": 1.0, "same set": 1.0}]

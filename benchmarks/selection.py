@@ -30,7 +30,8 @@ from common import (
 )
 from probe import probe
 
-from evenly.engine.greedy import pool_tensor, select_prepared
+from evenly.engine.greedy import select_prepared
+from evenly.engine.points import Points
 from evenly.measures import verify_order
 
 TEXTBOOK_PICKS = 300
@@ -70,12 +71,12 @@ def main() -> None:
 
 def time_selection(vectors: Vectors, picks: int) -> dict[str, Any]:
     """Engine, bare products and textbook in turn, several times; medians of their ratios."""
-    pool = pool_tensor(vectors, "cosine")
-    selection = select_prepared(pool, picks, "cosine")
+    points = Points.of(vectors)
+    selection = select_prepared(points, picks)
     start = int(selection.rows[0])
     taken = in_turns(
         {
-            "engine": lambda: seconds(lambda: select_prepared(pool, picks, "cosine")),
+            "engine": lambda: seconds(lambda: select_prepared(points, picks)),
             "bare": lambda: bare_products(vectors, picks),
             "textbook, extrapolated": lambda: textbook_per_pick(vectors, start, TEXTBOOK_PICKS)[0] * picks,
         },

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from evenly.checks import check_metric
+from evenly.engine.loneliest import neighbour_radius
 from evenly.engine.placing import PROCESSOR, Backend, read_memory
 from evenly.engine.points import Points
 from evenly.errors import InputError
 from evenly.folder.selection import SelectionFolder
-from evenly.measures.loneliest import neighbour_radius
 from evenly.records import EncoderRecord
 from evenly.request import PoolRequest
 from evenly.rows.rows import Rows
@@ -63,7 +63,7 @@ class OpenedPool:
     @cached_property
     def neighbour_radius(self) -> Float64Array:
         """(N,) float64 Euclidean distance of every row to its 10th nearest distinct row."""
-        return neighbour_radius(self.points.tensor)
+        return neighbour_radius(self.points)
 
     def outside(self, name: str, what: str, progress: Progress = silent) -> Points:
         """Rows from outside the pool, embedded and prepared as the pool's rows are.
@@ -158,10 +158,9 @@ def embedded_rows(
     request: PoolRequest, rows: Rows, *, backend: Backend | None = None, progress: Progress = silent
 ) -> PoolVectors:
     """The vectors of rows as the encoder gives them, where the backend has room for them."""
-    metric = check_metric(request.metric)
 
     def room(dimension: int) -> Float32Array | None:
-        return backend.room(len(rows), dimension, metric) if backend else None
+        return backend.room(len(rows), dimension) if backend else None
 
     return encoder_named(request.encoder).vectors(rows, request, room, progress)
 

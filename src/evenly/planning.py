@@ -17,13 +17,13 @@ import torch
 
 from evenly.checks import check_metric
 from evenly.engine.compiled import forget_pairs, loops_worth_loading
-from evenly.engine.disk import Budget, DiskPool, scratch_rows, share_out, unit_copy
-from evenly.engine.distance import unit_rows
+from evenly.engine.disk import DiskPool, DiskShares, scratch_rows, share_out
 from evenly.engine.filter import product_dtype
-from evenly.engine.greedy import select_prepared
-from evenly.engine.mapped import tensor_of
+from evenly.engine.greedy import Greedy
 from evenly.engine.memory import PAIRS_PER_ROW
 from evenly.engine.placing import PROCESSOR, Backend, memory_pool
+from evenly.engine.points import Points
+from evenly.engine.pool import Pool
 from evenly.engine.tiles import default_tiles, steady_torch
 from evenly.opened import backend_of, embedded_rows
 from evenly.request import PoolRequest
@@ -111,7 +111,7 @@ def plan_rows(request: PoolRequest, picks: int, rows: Rows) -> Plan:
     if isinstance(kind, EmbeddingKind):
         encoder, (texts, keys) = kind.load(request), kind.texts(rows)
         dimension = encoder.dimension
-        engine.place(len(rows), dimension, metric)  # refuses before anything is measured
+        engine.place(len(rows), dimension)  # refuses before anything is measured
         embedding = _measure_embedding(texts, keys, encoder, cache)
         known = _cached_rows(keys, encoder, cache)
         sample = curved_rows(min(len(rows), MOST_ROWS), dimension) if known is None else known
@@ -120,7 +120,7 @@ def plan_rows(request: PoolRequest, picks: int, rows: Rows) -> Plan:
         embedding = _Embedding(0, 0, 0.0, 0)
         dimension = vectors.shape[1]
         sample = vectors[_spread(len(vectors))]
-    placement = engine.place(len(rows), dimension, metric)
+    placement = engine.place(len(rows), dimension)
     on_disk = share_out(len(rows), dimension, placement.memory) if placement.where == "disk" else None
     seconds, measured = _measure_selection(sample, len(rows), picks, metric, on_disk, engine)
     return Plan(
@@ -172,7 +172,7 @@ def _measure_embedding(
 
 
 def _measure_selection(
-    sample: Float32Array, rows: int, keep: int, metric: Metric, on_disk: Budget | None, engine: Backend
+    sample: Float32Array, rows: int, keep: int, metric: Metric, on_disk: DiskShares | None, engine: Backend
 ) -> tuple[float, int]:
     """Predicted seconds for a pool of so many rows, and the rows measured on.
 
@@ -195,7 +195,7 @@ def _measure_selection(
         return best
 
     def once(size: int) -> float:
-        part, count = np.ascontiguousarray(sample[:size]), max(1, keep * size // rows)
+        part, count = np.array(sample[:size]), max(1, keep * size // rows)
         forget_pairs()  # the run to come is another process
         if on_disk is not None:
             mapped = scratch_rows(size, part.shape[1], engine.scratch)
@@ -203,13 +203,13 @@ def _measure_selection(
         started = time.perf_counter()
         if engine.device.type == "cpu":
             loops_worth_loading(PAIRS_PER_ROW * rows)  # as that run does at once, where its pool is large
+        points = Points.prepared(part if on_disk is None else mapped, metric, engine)
+        pool: Pool
         if on_disk is None:
-            unit = unit_rows(torch.from_numpy(part)) if metric == "cosine" else torch.from_numpy(part)
-            select_prepared(unit, count, metric, pool=memory_pool(unit, engine.device))
+            pool = memory_pool(points.tensor, engine.device)
         else:
-            prepared = unit_copy(mapped, engine.scratch) if metric == "cosine" else mapped
-            pool = DiskPool(prepared, on_disk.scaled(size / rows), engine.scratch, engine.device)
-            select_prepared(tensor_of(prepared), count, metric, pool=pool)
+            pool = DiskPool(points.vectors, on_disk.scaled(size / rows), engine.scratch, engine.device)
+        Greedy(count, metric).run(pool)
         return time.perf_counter() - started
 
     timed(min(FIRST_ROWS // 8, len(sample)))

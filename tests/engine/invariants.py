@@ -96,6 +96,33 @@ class PoolInvariants:
         squared = squared_distances_to(rows, mean.astype(np.float32))
         assert central_row(self.make(rows)) == int(squared.argmin())
 
+    @relaxed
+    @given(rows=hard_pools(), seed=st.integers(0, 99))
+    def test_the_start_among_some_rows(self, rows: np.ndarray, seed: int) -> None:
+        among = np.random.default_rng(seed).random(len(rows)) < 0.3
+        among[seed % len(rows)] = True
+        pool = self.make(rows)
+        squared = squared_distances_to(rows, rows.mean(axis=0))
+        expected = int(np.where(among, squared, np.inf).argmin())
+        assert pool.nearest(torch.from_numpy(rows.mean(axis=0)), among) == (squared[expected], expected)
+
+    @relaxed
+    @given(rows=hard_pools(most_rows=60), data=st.data())
+    def test_a_pool_that_forgot_its_picks_is_as_new(self, rows: np.ndarray, data: st.DataObject) -> None:
+        count = data.draw(st.integers(1, len(rows)))
+        expected, pool = self.run(rows, count, 0)
+        cover = pool.cover_result()
+        before = [each.copy() for each in cover]
+        pool.forget()
+        assert np.isinf(pool.cover_result()[1]).all()
+        order = Order([0], [np.inf])
+        pool.cover(torch.from_numpy(rows[:1]), np.array([0]))
+        extend_order(pool, order, count)
+        assert (order.rows, order.squared_radii) == (expected.rows, expected.squared_radii)
+        for handed_out, again, first in zip(cover, pool.cover_result(), before, strict=True):
+            np.testing.assert_array_equal(handed_out, first)  # what was given out stays as it is
+            np.testing.assert_array_equal(again, first)
+
     def test_thousands_of_rows_with_copies(self) -> None:
         rng = np.random.default_rng(5)
         rows = rng.standard_normal((5, 48))[rng.integers(0, 5, 3000)] + 0.3 * rng.standard_normal((3000, 48))

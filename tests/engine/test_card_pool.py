@@ -12,10 +12,11 @@ from hypothesis import given
 
 from evenly.engine import disk, distance, sharded
 from evenly.engine.disk import DiskPool, least_memory, share_out
-from evenly.engine.greedy import select, select_prepared
+from evenly.engine.greedy import Greedy, select, select_prepared
 from evenly.engine.loop import central_row
 from evenly.engine.memory import MemoryPool
 from evenly.engine.placing import Backend
+from evenly.engine.points import Points
 from evenly.engine.pool import Pool
 from evenly.engine.tiles import Tiles
 from evenly.errors import InputError
@@ -69,12 +70,12 @@ class TestDiskPoolWithCard(PoolInvariants):
 @pytest.mark.parametrize("room", [0, 3_000_000, 1 << 40])
 def test_the_engine_takes_of_the_card_what_it_has_room_for(tmp_path: Path, room: int) -> None:
     rows = np.random.default_rng(0).standard_normal((2000, 384)).astype(np.float32)
-    plain = select_prepared(torch.from_numpy(rows), 700, "euclidean")
+    plain = select_prepared(Points(rows, "euclidean"), 700)
     engine = Backend(tmp_path, device=CARD)
-    assert engine.place(2000, 384, "euclidean").why.endswith("fit into memory, products on cuda:0")
-    with pretend_card(room), engine.open(rows, "euclidean") as pool:
+    assert engine.place(2000, 384).why.endswith("fit into memory, products on cuda:0")
+    with pretend_card(room), engine.open(rows) as pool:
         assert isinstance(pool, MemoryPool)
-        found = select_prepared(torch.from_numpy(rows), 700, "euclidean", pool=pool)
+        found = Greedy(700, "euclidean").run(pool)
         assert isinstance(pool.vectors, OnCard) == (room == 1 << 40)
         assert pool._codes is not None
         assert isinstance(pool._codes.rows, OnCard) == (room > 0)

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from evenly.controls.quota import quotas_for
 from evenly.engine.budgets import affordable
-from evenly.engine.constraints import Controls, priority_of
+from evenly.engine.constraints import Constraints, priority_of
 from evenly.engine.greedy import select_prepared
 from evenly.engine.memory import MemoryPool
 from evenly.engine.orders import cover_in_order
+from evenly.engine.points import Points
 from evenly.engine.quotas import OpenGroups, Quotas
 from evenly.errors import InputError
 from evenly.types import metric_distance
@@ -25,7 +26,7 @@ relaxed = settings(invariant_settings, max_examples=12)
 
 
 def textbook(
-    rows: np.ndarray, count: int, controls: Controls, start: int | None
+    rows: np.ndarray, count: int, controls: Constraints, start: int | None
 ) -> tuple[list[int], list[float]]:
     """One pick at a time, each control as its definition reads."""
     squared = np.full(len(rows), np.inf)
@@ -51,7 +52,7 @@ def textbook(
         squared[row] = 0.0
         return True
 
-    for anchor in controls.anchors.numpy() if controls.anchors is not None else []:
+    for anchor in controls.anchors.vectors if controls.anchors is not None else []:
         cover(anchor)
     for row in controls.given.tolist():
         take(row)
@@ -80,15 +81,15 @@ def textbook(
 
 
 @st.composite
-def controls_of(draw: st.DrawFn, rows: np.ndarray) -> Controls:
+def controls_of(draw: st.DrawFn, rows: np.ndarray) -> Constraints:
     number = len(rows)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     scale = float(np.median(np.sqrt(squared_distances_to(rows, rows[0])))) or 1.0
     kind = draw(st.sampled_from(["distance", "weights", "within"]))
     costs = rng.integers(1, 20, number) if draw(st.booleans()) else None
-    return Controls(
+    return Constraints(
         eligible=rng.random(number) < 0.8 if draw(st.booleans()) else None,
-        anchors=torch.from_numpy(rows[rng.integers(0, number, 2)]) if draw(st.booleans()) else None,
+        anchors=Points(rows[rng.integers(0, number, 2)], "euclidean") if draw(st.booleans()) else None,
         weights=rng.uniform(0.2, 1.0, number) if kind == "weights" else None,
         quality=rng.integers(0, 4, number).astype(float) if kind == "within" else None,
         within=scale * draw(st.sampled_from([0.05, 0.5, 5.0])) if kind == "within" else 0.0,
@@ -111,9 +112,9 @@ class TestAgainstTheTextbook:
         expected = textbook(rows, count, controls, start)
         if not expected[0]:
             with pytest.raises(InputError):
-                select_prepared(torch.from_numpy(rows), count, "euclidean", controls, start=start)
+                select_prepared(Points(rows, "euclidean"), count, controls, start=start)
             return
-        found = select_prepared(torch.from_numpy(rows), count, "euclidean", controls, start=start)
+        found = select_prepared(Points(rows, "euclidean"), count, controls, start=start)
         assert found.rows.tolist() == expected[0]
         np.testing.assert_array_equal(found.radii, np.sqrt(expected[1]))
 
@@ -129,14 +130,14 @@ class TestAgainstTheTextbook:
         if not count:
             return
         start = next((row for row in range(len(rows)) if OpenGroups(quotas, count).open[group[row]]), None)
-        controls = Controls(quotas=quotas)
+        controls = Constraints(quotas=quotas)
         picks, _ = textbook(rows, count, controls, start) if start is not None else ([], [])
         given_by = np.bincount(group[picks], minlength=groups) if picks else np.zeros(groups)
         if (given_by < least).any():
             with pytest.raises(InputError):
-                select_prepared(torch.from_numpy(rows), count, "euclidean", controls, start=start)
+                select_prepared(Points(rows, "euclidean"), count, controls, start=start)
             return
-        found = select_prepared(torch.from_numpy(rows), count, "euclidean", controls, start=start)
+        found = select_prepared(Points(rows, "euclidean"), count, controls, start=start)
         assert found.rows.tolist() == picks
         assert (np.bincount(group[found.rows], minlength=groups) <= quotas.most).all()
 
@@ -145,8 +146,8 @@ class TestAgainstTheTextbook:
     def test_given_rows_come_first_and_count_as_kept(self, rows: np.ndarray, data: st.DataObject) -> None:
         rng = np.random.default_rng(data.draw(st.integers(0, 99)))
         given_rows = rng.permutation(len(rows))[: data.draw(st.integers(1, len(rows)))]
-        controls = Controls(given=given_rows)
-        found = select_prepared(torch.from_numpy(rows), len(rows), "euclidean", controls)
+        controls = Constraints(given=given_rows)
+        found = select_prepared(Points(rows, "euclidean"), len(rows), controls)
         picks, radii = textbook(rows, len(rows), controls, None)
         assert found.rows.tolist() == picks
         np.testing.assert_array_equal(found.radii, np.sqrt(radii))
@@ -156,10 +157,10 @@ class TestPlain:
     @relaxed
     @given(rows=hard_pools())
     def test_controls_that_ask_nothing_give_the_plain_order(self, rows: np.ndarray) -> None:
-        tensor = torch.from_numpy(rows)
-        plain = select_prepared(tensor, len(rows), "euclidean", allow_copies=True)
-        everyone = Controls(eligible=np.ones(len(rows), dtype=bool))
-        found = select_prepared(tensor, len(rows), "euclidean", everyone, allow_copies=True)
+        points = Points(rows, "euclidean")
+        plain = select_prepared(points, len(rows), allow_copies=True)
+        everyone = Constraints(eligible=np.ones(len(rows), dtype=bool))
+        found = select_prepared(points, len(rows), everyone, allow_copies=True)
         for name in ("rows", "radii", "keeper", "keeper_distance"):
             np.testing.assert_array_equal(getattr(found, name), getattr(plain, name), err_msg=name)
 
@@ -178,8 +179,8 @@ class TestPlain:
         rng = np.random.default_rng(3)
         rows = rng.standard_normal((1200, 16)).astype(np.float32)
         rows[1000:] = rows[:200]
-        controls = Controls(weights=rng.uniform(0.5, 1, 1200), eligible=rng.random(1200) < 0.9)
-        found = select_prepared(torch.from_numpy(rows), 800, "euclidean", controls, start=None)
+        controls = Constraints(weights=rng.uniform(0.5, 1, 1200), eligible=rng.random(1200) < 0.9)
+        found = select_prepared(Points(rows, "euclidean"), 800, controls, start=None)
         picks, radii = textbook(rows, 800, controls, int(found.rows[0]))
         assert found.rows.tolist() == picks
         picks = rng.permutation(1200)

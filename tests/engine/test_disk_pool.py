@@ -13,12 +13,14 @@ import torch
 from hypothesis import given
 
 from evenly.engine import disk, distance, sharded
-from evenly.engine.disk import DiskPool, code_bytes, least_memory, share_out, unit_copy
+from evenly.engine.disk import DiskPool, code_bytes, least_memory, share_out
 from evenly.engine.distance import unit_rows
 from evenly.engine.filter import fit_map
 from evenly.engine.loop import central_row
 from evenly.engine.mapped import mapped_rows
 from evenly.engine.memory import MemoryPool
+from evenly.engine.placing import Backend
+from evenly.engine.points import Points
 from evenly.engine.pool import Pool
 from evenly.engine.tiles import Tiles
 from evenly.errors import InputError
@@ -69,29 +71,36 @@ def test_less_memory_than_the_least_is_refused() -> None:
         share_out(10**7, 384, 512 << 20)
 
 
-def test_unit_copy_is_what_normalising_gives(tmp_path: Path) -> None:
+def prepared(rows: np.ndarray, scratch: Path) -> np.ndarray:
+    """Mapped rows under cosine, where they do not fit into memory."""
+    backend = Backend(scratch, memory=least_memory(*rows.shape))
+    assert backend.place(*rows.shape).where == "disk"
+    return Points.prepared(rows, "cosine", backend).vectors
+
+
+def test_mapped_rows_are_normalised_in_a_scratch_file(tmp_path: Path) -> None:
     rows = np.random.default_rng(3).standard_normal((40_000, 6)).astype(np.float32)
     expected = unit_rows(torch.from_numpy(rows)).numpy()
     mapped = on_disk(rows, tmp_path)
     before = sorted(tmp_path.iterdir())
-    np.testing.assert_array_equal(unit_copy(mapped, tmp_path), expected)
+    np.testing.assert_array_equal(prepared(mapped, tmp_path), expected)
     assert sorted(tmp_path.iterdir()) == before
     already = on_disk(np.sign(rows[:, :4]) / 2, tmp_path)
-    assert unit_copy(already, tmp_path) is already
+    assert prepared(already, tmp_path) is already
 
 
 def test_a_zero_row_is_named(tmp_path: Path) -> None:
     rows = np.ones((30_000, 2), dtype=np.float32)
     rows[20_000] = 0
     with pytest.raises(InputError, match="row 20000 of the vectors is zero"):
-        unit_copy(on_disk(rows, tmp_path), tmp_path)
+        prepared(on_disk(rows, tmp_path), tmp_path)
 
 
 def test_a_scratch_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
-    rows = on_disk(np.full((10, 2), 2.0, dtype=np.float32), tmp_path)
+    rows = on_disk(np.full((30_000, 64), 2.0, dtype=np.float32), tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"scratch files in .* cannot be written"):
-        unit_copy(rows, tmp_path / "file" / "scratch")
+        prepared(rows, tmp_path / "file" / "scratch")
 
 
 def test_mapped_rows_are_found_through_views(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from evenly.engine.disk import DiskPool, least_memory
 from evenly.engine.distance import unit_rows
 from evenly.engine.memory import MemoryPool
 from evenly.engine.placing import Backend, read_memory
+from evenly.engine.points import Points
 from evenly.errors import InputError
 
 
@@ -39,25 +40,25 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 def test_the_budget_decides(tmp_path: Path) -> None:
     least = least_memory(100_000, 384)
     small, large = Backend(tmp_path, memory=least), Backend(tmp_path, memory=1 << 40)
-    assert small.place(100_000, 384, "cosine").where == "disk"
-    assert small.place(100_000, 384, "cosine").scratch > 100_000 * 384 * 4
-    assert large.place(100_000, 384, "cosine").where == "memory"
-    assert Backend(tmp_path, ray=True).place(100_000, 384, "cosine").where == "ray"
+    assert small.place(100_000, 384).where == "disk"
+    assert small.place(100_000, 384).scratch > 100_000 * 384 * 4
+    assert large.place(100_000, 384).where == "memory"
+    assert Backend(tmp_path, ray=True).place(100_000, 384).where == "ray"
 
 
 def test_without_a_budget_the_free_memory_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placing, "free_memory", lambda: 10**9)
     engine = Backend(tmp_path)
-    assert engine.place(10_000, 384, "cosine").where == "memory"
-    assert engine.place(500_000, 384, "cosine").where == "disk"
+    assert engine.place(10_000, 384).where == "memory"
+    assert engine.place(500_000, 384).where == "disk"
     with pytest.raises(InputError, match="raise --memory, or spread"):
-        engine.place(50_000_000, 384, "cosine")
+        engine.place(50_000_000, 384)
 
 
 def test_a_disk_without_room_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placing.shutil, "disk_usage", lambda folder: type("", (), {"free": 10**6}))
     with pytest.raises(InputError, match=r"needs .* of scratch files in .* where 1 MB are free"):
-        Backend(tmp_path / "new", memory=least_memory(100_000, 384)).place(100_000, 384, "cosine")
+        Backend(tmp_path / "new", memory=least_memory(100_000, 384)).place(100_000, 384)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
@@ -66,15 +67,15 @@ def test_prepared_rows_are_the_same_on_disk(
 ) -> None:
     vectors = np.random.default_rng(2).standard_normal((30_000, 64)).astype(np.float32)
     engine = Backend(tmp_path, memory=least_memory(30_000, 64))
-    room = engine.room(30_000, 64, metric)
+    room = engine.room(30_000, 64)
     assert room is not None
     room[:] = vectors
-    rows = engine.prepare(room, metric)
+    points = Points.prepared(room, metric, engine)  # type: ignore[arg-type]
     expected = unit_rows(torch.from_numpy(vectors)) if metric == "cosine" else torch.from_numpy(vectors)
-    np.testing.assert_array_equal(rows, expected)
-    with engine.open(rows, metric) as pool:
+    np.testing.assert_array_equal(points.vectors, expected)
+    with points.open() as pool:
         assert isinstance(pool, DiskPool)
         assert torch.equal(pool.take(np.arange(30_000)), expected)
-    with Backend(tmp_path).open(rows, metric) as pool:
+    with Backend(tmp_path).open(points.vectors) as pool:
         assert isinstance(pool, MemoryPool)
     assert list(tmp_path.iterdir()) == []

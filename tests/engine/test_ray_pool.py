@@ -77,26 +77,25 @@ class TestOnTwoWorkers:
         from evenly.engine.ray_pool import RayPool
 
         vectors = clustered(rows)
-        pool = RayPool(vectors, "euclidean", workers=2)
+        pool = RayPool(vectors, workers=2)
         assert outcome(pool, rows // 2) == outcome(MemoryPool(torch.from_numpy(vectors)), rows // 2)
         pool.close()
 
-    def test_workers_read_a_mapped_file_and_normalise_it(self, tmp_path: Path) -> None:
-        from evenly.engine.distance import unit_rows
+    def test_workers_read_a_mapped_file(self, tmp_path: Path) -> None:
         from evenly.engine.ray_pool import RayPool
 
         vectors = clustered(3000)
         np.save(tmp_path / "vectors.npy", vectors)
         mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
-        pool = RayPool(mapped, "cosine", workers=2)
-        assert outcome(pool, 900) == outcome(MemoryPool(unit_rows(torch.from_numpy(vectors))), 900)
+        pool = RayPool(mapped, workers=2)
+        assert outcome(pool, 900) == outcome(MemoryPool(torch.from_numpy(vectors)), 900)
         pool.close()
 
     def test_a_worker_killed_in_each_of_ten_rounds_changes_nothing(self) -> None:
         from evenly.engine.ray_pool import RayPool
 
         vectors = clustered(8192)
-        pool = RayPool(vectors, "euclidean", workers=2)
+        pool = RayPool(vectors, workers=2)
         killed = []
 
         def kill_one(order: Order) -> None:
@@ -110,23 +109,36 @@ class TestOnTwoWorkers:
         assert len(set(killed)) == 10
         pool.close()
 
+    def test_a_pool_that_forgot_its_picks_is_as_new(self) -> None:
+        from evenly.engine.ray_pool import RayPool
+
+        vectors = clustered(3000)
+        pool = RayPool(vectors, workers=2)
+        expected = outcome(pool, 2500)
+        pool.forget()
+        os.kill(pool._ask_one(1, lambda shard: os.getpid()), signal.SIGKILL)
+        assert outcome(pool, 2500) == expected
+        pool.close()
+
     def test_a_worker_that_dies_every_time_is_one_line(self) -> None:
         from evenly.engine.ray_pool import RayPool
 
-        pool = RayPool(clustered(1024), "euclidean", workers=1)
+        pool = RayPool(clustered(1024), workers=1)
         with pytest.raises(InputError, match="worker 0 of 1 died 3 times in a row") as error:
             pool._ask_one(0, lambda shard: os.kill(os.getpid(), signal.SIGKILL))
         assert "\n" not in str(error.value)
         pool.close()
 
-    def test_what_a_worker_cannot_do_is_one_line(self) -> None:
+    def test_what_a_worker_cannot_do_is_one_line(self, tmp_path: Path) -> None:
         from evenly.engine.ray_pool import RayPool
 
         vectors = clustered(2048)
-        vectors[1500] = 0.0
-        with pytest.raises(InputError, match="row 1500 of the vectors is zero"):
-            RayPool(vectors, "cosine", workers=2)
-        pool = RayPool(vectors, "euclidean", workers=1)
+        np.save(tmp_path / "vectors.npy", vectors)
+        mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
+        os.truncate(tmp_path / "vectors.npy", 1000)
+        with pytest.raises(InputError, match=r"vectors\.npy cannot be read"):
+            RayPool(mapped, workers=2)
+        pool = RayPool(vectors, workers=1)
         with pytest.raises(InputError, match="worker 0 ran out of memory"):
             pool._ask_one(0, lambda shard: torch.empty(1 << 46).sum())
         pool.close()

@@ -6,9 +6,9 @@ import itertools
 
 import numpy as np
 import pytest
-import torch
 
 from evenly.engine.greedy import select_prepared
+from evenly.engine.points import Points
 from evenly.engine.refine import independent_set, near_pairs, refine
 from tests.engine.oracle import squared_distances_to
 
@@ -28,8 +28,8 @@ def test_never_worse_than_greedy_never_better_than_the_best(seed: int) -> None:
         min(squared[i, j] for i, j in itertools.combinations(chosen, 2))
         for chosen in itertools.combinations(range(13), count)
     )
-    greedy = select_prepared(torch.from_numpy(rows), count, "euclidean")
-    found = refine(torch.from_numpy(rows), greedy)
+    greedy = select_prepared(Points(rows, "euclidean"), count)
+    found = refine(Points(rows, "euclidean"), greedy)
     assert greedy.h_min <= found.h_min <= np.sqrt(best)
     assert len(set(found.rows.tolist())) == count
     assert found.h_min == np.sqrt(
@@ -38,9 +38,10 @@ def test_never_worse_than_greedy_never_better_than_the_best(seed: int) -> None:
 
 
 def test_it_gains_on_a_plain_cloud() -> None:
-    rows = torch.from_numpy(np.random.default_rng(0).standard_normal((600, 4)).astype(np.float32))
-    greedy = select_prepared(rows, 200, "euclidean")
-    assert refine(rows, greedy).h_min > 1.02 * greedy.h_min
+    rows = np.random.default_rng(0).standard_normal((600, 4)).astype(np.float32)
+    points = Points(rows, "euclidean")
+    greedy = select_prepared(points, 200)
+    assert refine(points, greedy).h_min > 1.02 * greedy.h_min
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -48,7 +49,7 @@ def test_independent_sets_are_independent_and_maximal(seed: int) -> None:
     rows = np.random.default_rng(seed).standard_normal((150, 3)).astype(np.float32)
     squared = all_pairs(rows)
     limit = float(np.quantile(squared, 0.1))
-    pairs = near_pairs(torch.from_numpy(rows), limit * 1.2)
+    pairs = near_pairs(Points(rows, "euclidean"), limit * 1.2)
     assert len(pairs.first) == (np.triu(squared, 1)[np.triu_indices(150, 1)] < limit * 1.2).sum()
     chosen = independent_set(pairs, limit, 150, 150)
     inside = squared[np.ix_(chosen, chosen)] + np.eye(len(chosen)) * limit

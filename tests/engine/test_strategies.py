@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from evenly.engine.greedy import pool_tensor
 from evenly.engine.orders import selection_of
+from evenly.engine.points import Points
 from evenly.errors import InputError
 from evenly.strategies import STRATEGIES, Task, dpp, novelselect, strategy_named
 from evenly.strategies.thinning import thin_until
@@ -30,7 +30,7 @@ def pool(kind: str, count: int = 120) -> np.ndarray:
 
 def task(rows: np.ndarray, count: int, metric: str = "euclidean", seed: int = 0) -> Task:
     lengths = np.random.default_rng(1).integers(1, 500, len(rows))
-    return Task(pool_tensor(rows, metric), count, metric, lengths, seed=seed)  # type: ignore[arg-type]
+    return Task(Points.of(rows, metric), count, lengths, seed=seed)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -56,7 +56,7 @@ class TestEveryStrategy:
 
     def test_the_selection_has_exact_radii_and_keepers(self, name: str) -> None:
         asked = task(pool("clusters"), 25)
-        found = selection_of(asked.vectors, STRATEGIES[name].order(asked), "euclidean")
+        found = selection_of(asked.points, STRATEGIES[name].order(asked))
         rows = asked.vectors.numpy()
         to_kept = np.stack([squared_distances_to(rows, rows[row]) for row in found.rows])
         np.testing.assert_array_equal(found.keeper_distance, np.sqrt(to_kept.min(axis=0)))

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from evenly.controls.choice import Choice
-from evenly.engine.constraints import Controls
-from evenly.engine.greedy import pool_tensor, select_prepared
+from evenly.engine.constraints import Constraints
+from evenly.engine.greedy import select_prepared
+from evenly.engine.points import Points
 from evenly.errors import InputError
 from evenly.jobs.extend import extend_selection
 from evenly.jobs.select import select_sources
@@ -54,7 +55,7 @@ def run(files: Path, out: Path, keep: str | None, **options: Any) -> Recorded:
 
 
 def vectors_of(rows: list[dict[str, Any]]) -> np.ndarray:
-    return pool_tensor(np.array([row["vec"] for row in rows]), "cosine").double().numpy()
+    return Points.of(np.array([row["vec"] for row in rows])).vectors.astype(np.float64)
 
 
 def apart(rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> np.ndarray:
@@ -207,9 +208,9 @@ class TestExtend:
         order = pq.read_table(tmp_path / "kept.evenly" / "order.parquet").to_pylist()
         old = sorted((line["rank"], line["row"]) for line in order if line["rank"] is not None)
         both = [*read_lines(files / "pool.jsonl"), *read_lines(files / "new.jsonl")]
-        rows = pool_tensor(np.array([row["vec"] for row in both]), "cosine")
+        points = Points.of(np.array([row["vec"] for row in both]))
         picks = [row for _, row in old]
-        expected = select_prepared(rows, 15, "cosine", Controls(anchors=rows[picks]))
+        expected = select_prepared(points, 15, Constraints(anchors=points.part(picks)))
         order = pq.read_table(found.outcome.folder / "order.parquet").to_pylist()
         new = sorted((line["rank"], line["row"]) for line in order if line["rank"] is not None)
         assert [row for _, row in new] == picks + expected.rows.tolist()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evenly import planning
-from evenly.engine.disk import Budget, DiskPool, least_memory, share_out
+from evenly.engine.disk import DiskPool, DiskShares, least_memory, share_out
 from evenly.errors import InputError
 from evenly.jobs.plan import plan_sources
 from evenly.opened import embedded_rows, read_pool
@@ -65,7 +65,7 @@ def test_a_pool_on_disk_is_measured_on_disk(source: Path, monkeypatch: pytest.Mo
     np.save(source.with_name("vectors.npy"), np.random.default_rng(0).random((count, dimension), np.float32))
     source.write_text("".join(json.dumps({"text": f"row {row}"}) + "\n" for row in range(count)))
     monkeypatch.setattr(planning, "MOST_ROWS", 3000)
-    opened: list[Budget] = []
+    opened: list[DiskShares] = []
     monkeypatch.setattr(planning, "DiskPool", lambda *given: opened.append(given[1]) or DiskPool(*given))
     plan = plan_sources(request(source, memory=str(least_memory(count, dimension))), "50%")
     assert (plan.where, plan.rows) == ("disk", count)

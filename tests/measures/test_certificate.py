@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import math
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 
 from evenly import select
+from evenly.engine.points import Points
 from evenly.errors import InputError
-from evenly.measures import Certificate, certificate, verify_bound
-from evenly.types import Metric
+from evenly.measures import Certificate, verify_bound
+from evenly.measures.certificate import certificate as certified
+from evenly.types import Metric, VectorsLike
 from tests.measures.oracle import all_distances, best_h_min, greedy, hard_pools, prepared
 
 POOLS = hard_pools()
+
+
+def certificate(vectors: VectorsLike, rows: object, *, metric: str = "cosine", **options: Any) -> Certificate:
+    return certified(Points.of(vectors, metric), rows, **options)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])

@@ -11,11 +11,12 @@ import pytest
 
 from evenly.engine.copies import first_equal_rows
 from evenly.engine.greedy import select
+from evenly.engine.points import Points
 from evenly.measures import certificate, verify_bound
 from evenly.measures.evenness import evenness, measured
-from evenly.measures.exact import RowSet, nearest_within
-from evenly.measures.measure import row_set
+from evenly.measures.exact import nearest_within
 from evenly.measures.random_sets import Draws, random_subsets, sample_of
+from evenly.measures.sets import RowSet
 from tests.measures.oracle import all_distances, hard_pools
 
 POOLS = hard_pools()
@@ -33,10 +34,10 @@ def small_sample(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["plain", "copies", "grid with ties", "tight clusters"])
 def test_some_rows_have_the_neighbours_they_have_among_all(name: str) -> None:
     vectors = POOLS[name]
-    of = row_set(vectors, np.arange(0, len(vectors), 2), "euclidean")
-    other, squared = nearest_within(of)
-    at = np.array([0, 3, 4, 50, 99, len(of.rows) - 1])
-    some_other, some_squared = nearest_within(of, at=at)
+    chosen = RowSet.of_vectors(vectors, "euclidean", np.arange(0, len(vectors), 2))
+    other, squared = nearest_within(chosen)
+    at = np.array([0, 3, 4, 50, 99, len(chosen.rows) - 1])
+    some_other, some_squared = nearest_within(chosen, at=at)
     np.testing.assert_array_equal(some_other, other[at])
     np.testing.assert_array_equal(some_squared, squared[at])
 
@@ -44,24 +45,25 @@ def test_some_rows_have_the_neighbours_they_have_among_all(name: str) -> None:
 @pytest.mark.parametrize("name", ["plain", "copies", "two dimensions"])
 def test_sampled_draws_are_exact_for_the_rows_sampled(name: str, small_sample: None) -> None:
     distance = all_distances(POOLS[name], "euclidean")
-    of = row_set(POOLS[name], np.arange(len(distance) // 2), "euclidean")
-    subsets = Draws(of, 0.5, lambda *_: None, seed=3)
-    (drawn,) = random_subsets(of, 1, 3)
+    chosen = RowSet.of_vectors(POOLS[name], "euclidean", np.arange(len(distance) // 2))
+    subsets = Draws(chosen, 0.5, lambda *_: None, seed=3)
+    (drawn,) = random_subsets(chosen, 1, 3)
     within, fill = subsets.nearest(drawn)
     of_drawn = distance[np.ix_(drawn, drawn)]
     np.fill_diagonal(of_drawn, np.inf)
-    chosen = sample_of(len(drawn), 3, 2)
-    assert len(chosen) == SAMPLED
-    np.testing.assert_allclose(within, of_drawn.min(axis=1)[chosen], rtol=1e-11)
-    everyone = of.distinct[sample_of(len(of.distinct), 3, 3)]
+    sample = sample_of(len(drawn), 3, 2)
+    assert len(sample) == SAMPLED
+    np.testing.assert_allclose(within, of_drawn.min(axis=1)[sample], rtol=1e-11)
+    everyone = chosen.points.distinct[sample_of(len(chosen.points.distinct), 3, 3)]
     np.testing.assert_allclose(fill, distance[np.ix_(everyone, drawn)].min(axis=1).max(), rtol=1e-11)
 
 
 def test_a_large_pool_is_sampled_and_says_so(small_sample: None, monkeypatch: pytest.MonkeyPatch) -> None:
     selection = select(POOLS["plain"], 100, metric="euclidean")
-    sampled = evenness(POOLS["plain"], selection)
+    points = Points.of(POOLS["plain"], "euclidean")
+    sampled = evenness(points, selection)
     monkeypatch.undo()
-    every = evenness(POOLS["plain"], selection)
+    every = evenness(points, selection)
     assert sampled["sampled_rows"] == SAMPLED
     assert "sampled_rows" not in every
     for exact in ("h_min", "fill", "mesh_ratio", "copies", "rows"):
@@ -83,19 +85,21 @@ def test_mapped_vectors_give_what_arrays_give(metric: str, tmp_path: Path) -> No
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     np.save(tmp_path / "vectors.npy", vectors)
     selection = select(vectors, 90, metric=metric)
-    found, proof = measured(np.load(tmp_path / "vectors.npy", mmap_mode="r"), selection)
-    in_memory, same_proof = measured(vectors, selection)
+    mapped = Points.of(np.load(tmp_path / "vectors.npy", mmap_mode="r"), metric)
+    found, proof = measured(mapped, selection)
+    in_memory, same_proof = measured(Points.of(vectors, metric), selection)
     assert found == in_memory
     np.testing.assert_array_equal(proof.parts, same_proof.parts)
 
 
 def test_parts_too_large_to_measure_keep_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = POOLS["plain"]
+    points = Points.of(vectors, "euclidean")
     selection = select(vectors, 12, metric="euclidean")
-    exact = certificate(vectors, selection.rows, metric="euclidean", rounds=0)
+    exact = certificate(points, selection.rows, rounds=0)
     for most_pairs in (1, 3000):
         monkeypatch.setattr(sys.modules[certificate.__module__], "MOST_PAIRS", most_pairs)
-        found = certificate(vectors, selection.rows, metric="euclidean", rounds=0)
+        found = certificate(points, selection.rows, rounds=0)
         assert exact.upper_bound <= found.upper_bound <= found.radius_bound
         checks = verify_bound(vectors, found.parts, 12, found.upper_bound, metric="euclidean")
         assert [check.passed for check in checks] == [True, True]
@@ -111,10 +115,9 @@ def test_rows_with_equal_sums_are_compared(monkeypatch: pytest.MonkeyPatch) -> N
     assert first_equal_rows(rows).tolist() == [0, 1, 2, 1, 0, 2, 6]
 
 
-def test_images_of_a_row_set_are_views() -> None:
-    of = row_set(POOLS["plain"].astype(np.float32), [1, 2, 5], "euclidean")
-    assert isinstance(of, RowSet)
-    assert of.images_of(of.rows).rows is of.images.rows
+def test_coded_rows_are_views() -> None:
+    points = Points.of(POOLS["plain"].astype(np.float32), "euclidean")
+    assert points.coded_of(np.array([1, 2, 5])).rows is points.coded.rows
 
 
 def test_a_table_that_goes_to_a_file_is_whole(

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evenly.engine import loneliest as module
 from evenly.engine import within
-from evenly.measures import loneliest as module
-from evenly.measures.loneliest import loneliest, neighbour_radius
+from evenly.engine.loneliest import loneliest, neighbour_radius
+from evenly.engine.points import Points
 from tests.measures.oracle import as_rows, hard_pools
 from tests.measures.test_neighbours import exact_squares
 
@@ -28,14 +29,14 @@ def radius_by_definition(vectors: np.ndarray, neighbours: int) -> np.ndarray:
 def check_loneliest(vectors: np.ndarray, share: float, neighbours: int) -> None:
     radius = radius_by_definition(vectors, neighbours)
     order = np.lexsort((np.arange(len(radius)), -radius))[: int(share * len(radius) + 1e-9)]
-    rows, found = loneliest(as_rows(vectors), share, neighbours)
+    rows, found = loneliest(Points.of(vectors, "euclidean"), share, neighbours)
     np.testing.assert_array_equal(rows, order)
     np.testing.assert_array_equal(found, radius[order])
 
 
 @pytest.mark.parametrize("name", POOLS)
 def test_neighbour_radius_is_the_definition(name: str) -> None:
-    found = neighbour_radius(as_rows(POOLS[name]), 3)
+    found = neighbour_radius(Points.of(POOLS[name], "euclidean"), 3)
     np.testing.assert_array_equal(found, radius_by_definition(POOLS[name], 3))
 
 

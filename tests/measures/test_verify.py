@@ -9,7 +9,7 @@ import pytest
 
 from evenly.engine.greedy import select
 from evenly.errors import InputError
-from evenly.measures import Check, Rule, verify_bound, verify_order
+from evenly.measures import Check, Departures, verify_bound, verify_order
 from evenly.types import Metric, Selection
 
 
@@ -155,7 +155,7 @@ def test_anchors_and_rows_set_aside() -> None:
     random = np.random.default_rng(1)
     pool, anchors = random.normal(size=(120, 3)), random.normal(size=(5, 3))
     eligible = np.abs(pool).max(axis=1) < 2
-    rule = Rule(until=np.where(eligible, len(pool), 0))
+    rule = Departures(until=np.where(eligible, len(pool), 0))
     centres = list(anchors.astype(np.float32).astype(float))
     wide = pool.astype(np.float32).astype(float)
     rows, radii = [], []

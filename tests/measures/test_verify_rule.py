@@ -1,4 +1,4 @@
-"""`Rule` says how an order may depart from plain max-min: orders that follow one pass, those that do not are named."""
+"""Departures from plain max-min: orders that follow them pass, those that do not are named."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evenly.measures import Rule, verify_order
+from evenly.measures import Departures, verify_order
 
 ROWS, PICKS = 150, 30
 RANDOM = np.random.default_rng(3)
@@ -17,11 +17,11 @@ WEIGHTS = RANDOM.uniform(0.2, 1.0, ROWS)
 SCORES = RANDOM.integers(1, 6, ROWS)
 UNTIL = np.where(np.arange(ROWS) % 5 == 0, 0, np.where(np.arange(ROWS) % 5 == 1, 12, ROWS))
 GIVEN = [5, 9, 3]
-PLAIN = Rule()
+PLAIN = Departures()
 
 
 def textbook(
-    rule: Rule, worth: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    rule: Departures, worth: Callable[[np.ndarray, np.ndarray], np.ndarray]
 ) -> tuple[list[int], list[float]]:
     """Greedy by the definition: of the rows a rule lets be picked, the one worth most at its distance."""
     picks, radii = [], []
@@ -58,16 +58,16 @@ def by_steps(distance: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 RULES = {
-    "given": (Rule(given=3), plain),
-    "until": (Rule(until=UNTIL), plain),
-    "weights": (Rule(weights=WEIGHTS), weighted),
-    "least distance": (Rule(least_distance=1.2), plain),
-    "steps": (Rule(step=0.3), by_steps),
-    "all at once": (Rule(given=3, until=UNTIL, weights=WEIGHTS, least_distance=0.4), weighted),
+    "given": (Departures(given=3), plain),
+    "until": (Departures(until=UNTIL), plain),
+    "weights": (Departures(weights=WEIGHTS), weighted),
+    "least distance": (Departures(least_distance=1.2), plain),
+    "steps": (Departures(step=0.3), by_steps),
+    "all at once": (Departures(given=3, until=UNTIL, weights=WEIGHTS, least_distance=0.4), weighted),
 }
 
 
-def failed(picks: list[int], radii: list[float], rule: Rule) -> list[str]:
+def failed(picks: list[int], radii: list[float], rule: Departures) -> list[str]:
     rule_start = "nearest-mean" if not rule.given else "given"
     checks = verify_order(POOL, picks, radii, start_rule=rule_start, metric="euclidean", rule=rule)
     return [check.name for check in checks if not check.passed]
@@ -107,14 +107,14 @@ def test_a_row_set_aside_or_of_a_full_group_may_not_be_picked() -> None:
     aside, full = np.full(ROWS, ROWS), np.full(ROWS, ROWS)
     aside[picks[4]], full[picks[8]] = 0, 8
     for until, row, reason in ((aside, picks[4], "it was set aside"), (full, picks[8], "its group was full")):
-        checks = verify_order(POOL, picks, radii, metric="euclidean", rule=Rule(until=until))
+        checks = verify_order(POOL, picks, radii, metric="euclidean", rule=Departures(until=until))
         assert [check.passed for check in checks] == [False]
         assert f"row {row} was picked" in checks[0].detail
         assert reason in checks[0].detail
 
 
 def test_given_rows_may_be_set_aside_and_near() -> None:
-    rule = Rule(given=3, until=np.where(np.isin(np.arange(ROWS), GIVEN), 0, ROWS), least_distance=0.5)
+    rule = Departures(given=3, until=np.where(np.isin(np.arange(ROWS), GIVEN), 0, ROWS), least_distance=0.5)
     picks, radii = textbook(replace(rule, least_distance=0.5), plain)
     assert picks[:3] == GIVEN
     assert failed(picks, radii, rule) == []
@@ -126,7 +126,7 @@ def test_another_strategy_needs_true_radii_and_no_more() -> None:
         float(np.linalg.norm(POOL[picks[:rank]] - POOL[picks[rank]], axis=1).min())
         for rank in range(1, PICKS)
     ]
-    rule = Rule(farthest=False)
+    rule = Departures(farthest=False)
     assert failed(picks, radii, rule) in ([], ["start"])
     radii[7] *= 1.1
     assert "radius of each pick" in failed(picks, radii, rule)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from evenly.engine import within
-from evenly.engine.images import Images
+from evenly.engine.codes import Coded
 from evenly.engine.within import rows_beyond
 from tests.measures.oracle import as_rows, hard_pools
 from tests.measures.test_neighbours import DTYPES, exact_squares
@@ -22,12 +22,12 @@ def test_no_row_is_lost(name: str, dtype: torch.dtype, sides: int, monkeypatch: 
     """Every row that has fewer keys strictly nearer than the limit is left, whatever the limit."""
     monkeypatch.setattr(within, "SIDE_ROWS", sides)
     rows = as_rows(POOLS[name])
-    images = Images.of(rows.numpy(), dtype)
+    coded = Coded.of(rows.numpy(), dtype)
     at = np.arange(0, len(rows), 3)
     squared = exact_squares(rows, rows[at])
     for limit in np.sqrt(np.quantile(squared, [0, 0.01, 0.5, 1.0], method="lower")):
         for enough in (1, 4):
-            left = rows_beyond(images, images.take(torch.from_numpy(at)), float(limit), enough)
+            left = rows_beyond(coded, coded.take(torch.from_numpy(at)), float(limit), enough)
             lacking = np.flatnonzero((squared < limit**2).sum(axis=1) < enough)
             assert (np.diff(left) > 0).all()
             assert set(lacking.tolist()) <= set(left.tolist())
@@ -36,5 +36,5 @@ def test_no_row_is_lost(name: str, dtype: torch.dtype, sides: int, monkeypatch: 
 def test_most_rows_are_proven() -> None:
     random = np.random.default_rng(4)
     crowd, lonely = random.normal(size=(1800, 40)) * 0.1, random.normal(size=(200, 40)) * 3
-    images = Images.of(as_rows(np.vstack([crowd, lonely])).numpy())
-    assert rows_beyond(images, images, 2.0, 6).tolist() == list(range(1800, 2000))
+    coded = Coded.of(as_rows(np.vstack([crowd, lonely])).numpy())
+    assert rows_beyond(coded, coded, 2.0, 6).tolist() == list(range(1800, 2000))

@@ -35,7 +35,7 @@ class Anchors(Control):
         )
 
     def exclude(self, prepared: Prepared) -> None:
-        prepared.anchors = prepared.pool.outside(str(self.anchors), "anchors").tensor
+        prepared.anchors = prepared.pool.outside(str(self.anchors), "anchors")
 
     def found(self, prepared: Prepared, selection: Selection) -> dict[str, Any]:
         count = 0 if prepared.anchors is None else len(prepared.anchors)

@@ -49,7 +49,7 @@ class Avoid(Control):
 
         name, limit, pool = str(self.avoid), self.distance or 0.0, prepared.pool
         others = pool.outside(name, "rows to avoid")
-        index, distance = nearest_of(pool.points.tensor, others.tensor, pool.metric)
+        index, distance = nearest_of(pool.points, others)
         near = np.flatnonzero(distance <= limit)
         blocked = np.intersect1d(near, prepared.given)
         if len(blocked):

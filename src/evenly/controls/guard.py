@@ -36,7 +36,7 @@ class Guard(Control):
         self._share()
 
     def exclude(self, prepared: Prepared) -> None:
-        from evenly.measures.loneliest import NEIGHBOURS, loneliest, lonely_rows
+        from evenly.engine.loneliest import NEIGHBOURS, loneliest, lonely_rows
 
         points, share = prepared.pool.points, self._share()
         if prepared.choice.options.get("density"):  # which needs the distances of all rows
@@ -44,7 +44,7 @@ class Guard(Control):
             lonely = lonely_rows(radius, share)
             far = radius[lonely]
         else:
-            lonely, far = loneliest(points.tensor, share)
+            lonely, far = loneliest(points, share)
         spared = np.isin(lonely, prepared.given)
         shown = metric_distance(np.square(far[~spared]), points.metric)
         prepared.exclude(

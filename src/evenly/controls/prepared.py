@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from torch import Tensor
 
 from evenly.controls.choice import Choice
-from evenly.engine.constraints import Controls
+from evenly.engine.constraints import Constraints
+from evenly.engine.points import Points
 from evenly.engine.quotas import Quotas
 from evenly.errors import InputError
 from evenly.opened import OpenedPool
@@ -25,7 +25,7 @@ class Prepared:
         given: (m,) int64 rows that are kept first, in this order.
         count: picks at most, the given rows among them.
         excluded: rows that may not be picked, each with the first reason and what was found.
-        anchors: (A, d) float32 rows that count as kept before the first pick.
+        anchors: rows that count as kept before the first pick.
         quality: (N,) float64 scores.
         within: distances in the same step of this width count as equal, and quality decides.
         weights: (N,) float64 above 0, by which distances are multiplied.
@@ -40,7 +40,7 @@ class Prepared:
     given: Int64Array = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     count: int = 0
     excluded: dict[int, tuple[str, str]] = field(default_factory=dict)
-    anchors: Tensor | None = None
+    anchors: Points | None = None
     quality: Float64Array | None = None
     within: float = 0.0
     weights: Float64Array | None = None
@@ -78,9 +78,9 @@ class Prepared:
         names = [reason for reason, _ in self.excluded.values()]
         return {name: names.count(name) for name in dict.fromkeys(names)}
 
-    def constraints(self) -> Controls:
+    def constraints(self) -> Constraints:
         """What the loop takes."""
-        return Controls(
+        return Constraints(
             eligible=self.eligible() if self.excluded else None,
             anchors=self.anchors,
             given=self.given,

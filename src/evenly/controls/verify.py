@@ -7,11 +7,11 @@ import numpy as np
 from evenly.controls.findings import excluded_rows
 from evenly.controls.prepared import Prepared
 from evenly.folder.selection import SelectionFolder
-from evenly.measures.verify import Check, Rule
+from evenly.measures.verify import Check, Departures
 from evenly.types import Int64Array
 
 
-def rule_of(prepared: Prepared, picks: Int64Array) -> Rule:
+def rule_of(prepared: Prepared, picks: Int64Array) -> Departures:
     """The rule that an order must follow."""
     count, given, choice = len(prepared.pool), len(prepared.given), prepared.choice
     until = None
@@ -20,7 +20,7 @@ def rule_of(prepared: Prepared, picks: Int64Array) -> Rule:
     if prepared.excluded:
         always = np.full(count, np.iinfo(np.int64).max) if until is None else until
         until = np.where(prepared.eligible(), always, 0)
-    return Rule(
+    return Departures(
         given=given,
         until=until,
         weights=prepared.weights,

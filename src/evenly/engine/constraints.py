@@ -1,6 +1,6 @@
-"""The greedy order under controls: anchors, rows set aside, quotas, budgets, weights and tie-breaks.
+"""The greedy order under constraints: anchors, excluded rows, quotas, budgets, weights and tie-breaks.
 
-Anchors and given rows are covered before the first pick and bend nothing. The other controls are a rule for the
+Anchors and given rows are covered before the first pick and need no rule. The other constraints are one for the
 rounds of `evenly.engine.loop`, which stay valid because none lets a row gain: distances only fall, priorities
 never rise with a falling distance, and groups that close stay closed.
 """
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from evenly.engine.loop import Rule
+from evenly.engine.points import Points
 from evenly.engine.pool import Candidates, Pool, largest
 from evenly.engine.quotas import OpenGroups, Quotas
 from evenly.errors import InputError
@@ -23,12 +23,12 @@ from evenly.types import BoolArray, Float64Array, Int64Array, Metric, metric_dis
 
 
 @dataclass(frozen=True, eq=False)
-class Controls:
-    """What bends the order of a pool of N rows. The defaults give the plain greedy max-min order.
+class Constraints:
+    """What changes the order of a pool of N rows. The defaults give the plain greedy max-min order.
 
     Attributes:
         eligible: (N,) bool, rows that may be picked; None for all. The others still have keepers.
-        anchors: (A, d) float32 rows that count as kept before the first pick, prepared as the pool's rows are.
+        anchors: A rows that count as kept before the first pick; None for none.
         given: (m,) int64 rows that are kept first, in this order, whatever their distances.
         weights: (N,) float64 above 0: the pick has the largest weight times distance. None for distance alone.
         quality: (N,) float64: with ``within``, breaks ties.
@@ -40,7 +40,7 @@ class Controls:
     """
 
     eligible: BoolArray | None = None
-    anchors: Tensor | None = None
+    anchors: Points | None = None
     given: Int64Array = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     weights: Float64Array | None = None
     quality: Float64Array | None = None
@@ -51,19 +51,19 @@ class Controls:
     budget: float = np.inf
 
     def rule(self, rows: int, count: int, metric: Metric) -> Rule:
-        """What decides over ``count`` picks from a pool of ``rows``: the plain rule where no control is one."""
+        """What decides over ``count`` picks from a pool of ``rows``: the plain rule where that is the same."""
         steps = self.within > 0 and self.quality is not None
-        bends = steps or self.least_distance > 0 or self.costs is not None
-        if bends or any(part is not None for part in (self.eligible, self.weights, self.quotas)):
-            return ControlledRule(self, rows, count, metric)
+        changed = steps or self.least_distance > 0 or self.costs is not None
+        if changed or any(part is not None for part in (self.eligible, self.weights, self.quotas)):
+            return ConstrainedRule(self, rows, count, metric)
         return Rule()
 
 
-class ControlledRule(Rule):
+class ConstrainedRule(Rule):
     """The rule of an order in the making.
 
     Args:
-        controls: see there.
+        constraints: see there.
         rows: N.
         count: picks asked for, the given ones among them.
         metric: of all distances.
@@ -71,16 +71,18 @@ class ControlledRule(Rule):
 
     distance_decides = False
 
-    def __init__(self, controls: Controls, rows: int, count: int, metric: Metric) -> None:
-        self._controls, self._metric = controls, metric
-        self._eligible = np.ones(rows, dtype=bool) if controls.eligible is None else controls.eligible
-        self._groups = OpenGroups(controls.quotas, count - len(controls.given)) if controls.quotas else None
-        self._priority = priority_of(controls, metric)
+    def __init__(self, constraints: Constraints, rows: int, count: int, metric: Metric) -> None:
+        self._constraints, self._metric = constraints, metric
+        self._eligible = np.ones(rows, dtype=bool) if constraints.eligible is None else constraints.eligible
+        self._groups = (
+            OpenGroups(constraints.quotas, count - len(constraints.given)) if constraints.quotas else None
+        )
+        self._priority = priority_of(constraints, metric)
         self._spent = 0.0
 
     def best(self, pool: Pool, count: int) -> Candidates:
         _, squared = pool.cover_result()
-        far = (squared > 0) & (metric_distance(squared, self._metric) >= self._controls.least_distance)
+        far = (squared > 0) & (metric_distance(squared, self._metric) >= self._constraints.least_distance)
         possible = np.flatnonzero(self.open_rows() & far)
         priority = self._priority(squared[possible], possible)
         top = largest(priority, count + 1)
@@ -90,9 +92,9 @@ class ControlledRule(Rule):
         return Candidates(chosen, squared[chosen], pool.take(chosen), rest)
 
     def priority(self, squared_distance: float, row: int) -> float:
-        controls = self._controls
-        near = controls.least_distance > 0 and (
-            metric_distance(np.asarray(squared_distance), self._metric) < controls.least_distance
+        constraints = self._constraints
+        near = constraints.least_distance > 0 and (
+            metric_distance(np.asarray(squared_distance), self._metric) < constraints.least_distance
         )
         if squared_distance <= 0 or near or not self.is_open(row):
             return -math.inf
@@ -101,30 +103,30 @@ class ControlledRule(Rule):
     def take(self, row: int) -> bool:
         if not self.spend(row):
             return False
-        if self._groups and self._controls.quotas:
-            self._groups.take(int(self._controls.quotas.group[row]))
+        if self._groups and self._constraints.quotas:
+            self._groups.take(int(self._constraints.quotas.group[row]))
         return True
 
     def open_rows(self) -> BoolArray:
-        if self._groups and self._controls.quotas:
-            return np.asarray(self._eligible & self._groups.open[self._controls.quotas.group])
+        if self._groups and self._constraints.quotas:
+            return np.asarray(self._eligible & self._groups.open[self._constraints.quotas.group])
         return self._eligible
 
     def is_open(self, row: int) -> bool:
-        quotas = self._controls.quotas
+        quotas = self._constraints.quotas
         group_open = self._groups is None or quotas is None or self._groups.open[quotas.group[row]]
         return bool(group_open and self._eligible[row])
 
     def spend(self, row: int) -> bool:
-        cost = 0.0 if self._controls.costs is None else float(self._controls.costs[row])
-        self.spent_up = self.spent_up or self._spent + cost > self._controls.budget
+        cost = 0.0 if self._constraints.costs is None else float(self._constraints.costs[row])
+        self.spent_up = self.spent_up or self._spent + cost > self._constraints.budget
         if not self.spent_up:
             self._spent += cost
         return not self.spent_up
 
     def check_met(self) -> None:
         """Raises InputError where a group could not give what it must: its distinct rows ran out."""
-        quotas, groups = self._controls.quotas, self._groups
+        quotas, groups = self._constraints.quotas, self._groups
         if quotas is None or groups is None or not groups.missing.any():
             return
         short = int(np.argmax(groups.missing > 0))
@@ -135,18 +137,18 @@ class ControlledRule(Rule):
         )
 
 
-def priority_of(controls: Controls, metric: Metric) -> Callable[[Any, Any], Any]:
+def priority_of(constraints: Constraints, metric: Metric) -> Callable[[Any, Any], Any]:
     """The priority of rows at squared distances: larger comes first. Never rises as a distance falls.
 
     Takes float64 squared distances and int64 rows, arrays or single numbers, and gives as many float64.
     """
-    if controls.within > 0 and controls.quality is not None:
-        _, rank = np.unique(controls.quality, return_inverse=True)
+    if constraints.within > 0 and constraints.quality is not None:
+        _, rank = np.unique(constraints.quality, return_inverse=True)
         place = rank / (len(rank) + 1.0)  # below 1, so that quality never outweighs a step of distance
         return lambda squared, rows: (
-            np.floor(metric_distance(squared, metric) / controls.within) + place[rows]
+            np.floor(metric_distance(squared, metric) / constraints.within) + place[rows]
         )
-    if controls.weights is not None:
-        squared_weights = np.square(controls.weights)
+    if constraints.weights is not None:
+        squared_weights = np.square(constraints.weights)
         return lambda squared, rows: squared * squared_weights[rows]
     return lambda squared, rows: squared

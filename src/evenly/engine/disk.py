@@ -9,7 +9,7 @@ given back, so that it is never more than one shard's.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evenly.engine.distance import ROWS_PER_SUM, unit_rows
+from evenly.engine.distance import ROWS_PER_SUM
 from evenly.engine.filter import Codes, FilterMap, code_width, fit_map, worthwhile_components
 from evenly.engine.loop import MOST_AT_MOST
 from evenly.engine.mapped import release, tensor_of
@@ -55,7 +55,7 @@ def round_bytes(rows: int, dimension: int) -> int:
 
 
 @dataclass(frozen=True)
-class Budget:
+class DiskShares:
     """How a pool on disk shares out its memory.
 
     Attributes:
@@ -66,7 +66,7 @@ class Budget:
     shard_rows: int
     resident_codes: int
 
-    def scaled(self, share: float) -> Budget:
+    def scaled(self, share: float) -> DiskShares:
         """For a pool of that share of the rows: shards as large, and as many of them with their codes in memory."""
         return replace(self, resident_codes=int(self.resident_codes * share))
 
@@ -76,7 +76,7 @@ def least_memory(rows: int, dimension: int) -> int:
     return round_bytes(rows, dimension) + BYTES_PER_ROW * rows + 4 * ROWS_PER_SUM * _bytes_at_work(dimension)
 
 
-def share_out(rows: int, dimension: int, memory: int) -> Budget:
+def share_out(rows: int, dimension: int, memory: int) -> DiskShares:
     """Shares a budget between the shard at work, a quarter of what is free, and codes that stay.
 
     Raises:
@@ -92,7 +92,7 @@ def share_out(rows: int, dimension: int, memory: int) -> Budget:
     blocks_at_once = free // 4 // (ROWS_PER_SUM * _bytes_at_work(dimension))
     shard_rows = ROWS_PER_SUM * int(min(blocks_at_once, -(-rows // ROWS_PER_SUM)))
     left = free - shard_rows * _bytes_at_work(dimension)
-    return Budget(shard_rows, int(left // code_bytes(dimension)))
+    return DiskShares(shard_rows, int(left // code_bytes(dimension)))
 
 
 def _bytes_at_work(dimension: int) -> int:
@@ -104,19 +104,19 @@ class DiskPool(ShardedPool):
     """Shards over one mapped array of rows, one at work at a time.
 
     Args:
-        vectors: (N, d) float32, memory-mapped; see `unit_copy` for cosine.
-        budget: from `share_out`.
+        vectors: (N, d) float32, memory-mapped.
+        shares: from `share_out`.
         scratch: folder for codes that do not fit.
         device: where products are made; codes are sent to a card a tile at a time.
     """
 
     def __init__(
-        self, vectors: Float32Array, budget: Budget, scratch: Path, device: torch.device | None = None
+        self, vectors: Float32Array, shares: DiskShares, scratch: Path, device: torch.device | None = None
     ) -> None:
         image = _fitted_map(vectors)
         shards = []
-        for part in blocks(len(vectors), budget.shard_rows):
-            shelf = None if part.stop <= budget.resident_codes else scratch
+        for part in blocks(len(vectors), shares.shard_rows):
+            shelf = None if part.stop <= shares.resident_codes else scratch
             shards.append(_ShelvedShard(vectors[part], part.start, image, shelf, device))
         super().__init__(shards)
 
@@ -157,8 +157,13 @@ class _ShelvedShard(MemoryPool):
     def _codes_home(self, image: FilterMap) -> torch.device:
         return self.home
 
-    def _images_at(self, names: Tensor) -> tuple[FilterMap, Codes] | None:
+    def _codes_at(self, names: Tensor) -> tuple[FilterMap, Codes] | None:
         return None  # codes on a shelf are read in row order, once a round; others are made anew
+
+    def forget(self) -> None:
+        super().forget()
+        if self._codes is None:
+            self._shelved = None
 
     def put_away(self) -> None:
         """Gives back the memory of mapped pages, after moving new codes to a scratch file."""
@@ -197,28 +202,6 @@ def _shelved(codes: Tensor, scratch: Path) -> Any:
         return np.memmap(file, bits.dtype, "c", 0, bits.shape)
 
 
-def unit_copy(vectors: Float32Array, scratch: Path) -> Float32Array:
-    """Mapped rows divided by their length, without ever holding them all.
-
-    Args:
-        vectors: (N, d) float32, memory-mapped.
-        scratch: folder for the copy.
-
-    Returns:
-        ``vectors`` where every row is what normalising would give, else a mapped file without a name.
-
-    Raises:
-        InputError: a zero row; a disk that fills.
-    """
-    if all(unit is rows for rows, unit in _unit_blocks(vectors)):
-        return vectors
-    with scratch_stream(scratch, PICKS_KEPT) as file:
-        for _, unit in _unit_blocks(vectors):
-            file.write(unit.numpy().data)
-        file.flush()
-        return np.memmap(file, "<f4", "r", 0, vectors.shape)
-
-
 def scratch_rows(rows: int, dimension: int, scratch: Path) -> Float32Array:
     """Room for (N, d) float32 rows in a file without a name, which vanishes with the process.
 
@@ -228,10 +211,3 @@ def scratch_rows(rows: int, dimension: int, scratch: Path) -> Float32Array:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, 4 * rows * dimension)
         return np.memmap(file, "<f4", "r+" if hasattr(os, "posix_fallocate") else "w+", 0, (rows, dimension))
-
-
-def _unit_blocks(vectors: Float32Array) -> Iterator[tuple[Tensor, Tensor]]:
-    for block in blocks(len(vectors), ROWS_AT_ONCE):
-        rows = tensor_of(vectors[block])
-        yield rows, unit_rows(rows, first_row=block.start)
-        release(vectors)

@@ -59,13 +59,13 @@ class Order:
         return len(self.rows)
 
 
-def central_row(pool: Pool) -> int:
-    """The row nearest the mean of the pool, the start unless the user names one."""
-    return pool.nearest(mean_from_block_sums(pool.block_sums(), pool.count))[1]
+def central_row(pool: Pool, among: BoolArray | None = None) -> int:
+    """The row nearest the mean of the pool, the start unless the user names one; of some rows, (N,) bool, alone."""
+    return pool.nearest(mean_from_block_sums(pool.block_sums(), pool.count), among)[1]
 
 
 class Rule:
-    """Which row comes first: the farthest. Controls bend it, see `evenly.engine.constraints`.
+    """Which row comes first: the farthest. Constraints change it, see `evenly.engine.constraints`.
 
     Rounds are valid for every rule under which a row never gains: its priority does not rise as its distance
     falls, and what is closed stays closed.
@@ -265,7 +265,7 @@ def close_pairs(candidates: Candidates) -> tuple[Int64Array, Int64Array, Float64
         i and j, (M,) int64 each, and the squared distances, (M,) float64; a few pairs may be farther.
     """
     vectors = candidates.vectors
-    image, codes = candidates.images or _images_of(vectors)
+    image, codes = candidates.codes or _codes_of(vectors)
     tiles = default_tiles(codes.device)
     if codes.device.type == "cpu":
         tiles = replace(tiles, rows=CANDIDATES_PER_TILE)
@@ -287,7 +287,7 @@ def close_pairs(candidates: Candidates) -> tuple[Int64Array, Int64Array, Float64
     return first, second, squared
 
 
-def _images_of(vectors: Tensor) -> tuple[FilterMap, Codes]:
+def _codes_of(vectors: Tensor) -> tuple[FilterMap, Codes]:
     """A map for some vectors and their codes."""
     dtype = product_dtype(vectors.device, vectors.shape[1])
     image = fit_map(vectors[:64], largest_coordinate(vectors), dtype=dtype)

@@ -28,7 +28,7 @@ from evenly.engine.filter import (
 )
 from evenly.engine.pool import Candidates, largest
 from evenly.engine.tiles import Tiles, card_room, default_tiles, even_chunk
-from evenly.types import Float64Array, Int64Array
+from evenly.types import BoolArray, Float64Array, Int64Array
 
 SAMPLE_ROWS = 4096
 """Rows from which the filter's map is fitted."""
@@ -97,11 +97,14 @@ class MemoryPool:
         tiles = replace(self.home_tiles, rows=SUMS_AT_ONCE * ROWS_PER_SUM)
         return torch.cat(tiles.over(self.count, lambda block: block_sums(self.vectors[block])))
 
-    def nearest(self, point: Tensor) -> tuple[float, int]:
+    def nearest(self, point: Tensor, among: BoolArray | None = None) -> tuple[float, int]:
         here = point.to(self.home)
         squared = torch.cat(
             self.home_tiles.over(self.count, lambda block: squared_distances_to(self.vectors[block], here))
         )
+        if among is not None:
+            own = torch.from_numpy(among[self.first_row : self.first_row + self.count])
+            squared[~own.to(self.home)] = torch.inf
         row = int((squared == squared.min()).nonzero()[0])
         return float(squared[row]), self.first_row + row
 
@@ -118,7 +121,7 @@ class MemoryPool:
         if len(order) > count:
             rest = (float(squared[order[count]]), self.first_row + int(order[count]))
         return Candidates(
-            numbers, squared[rows], self.take(numbers), rest, self._images_at(torch.from_numpy(numbers))
+            numbers, squared[rows], self.take(numbers), rest, self._codes_at(torch.from_numpy(numbers))
         )
 
     def cover(self, vectors: Tensor, labels: Int64Array) -> None:
@@ -127,7 +130,7 @@ class MemoryPool:
         if len(picks) and bool(torch.isinf(self._squared_distance).any()):
             self._cover_exactly(picks[0], names[0])
             picks, names = picks[1:], names[1:]
-        at_hand = self._images_at(names)  # now, for the picks' own rows may leave
+        at_hand = self._codes_at(names)  # now, for the picks' own rows may leave
         own = names[(names >= self.first_row) & (names < self.first_row + self.count)]
         self._squared_distance[own - self.first_row] = 0.0
         self._keeper[own - self.first_row] = own
@@ -143,10 +146,19 @@ class MemoryPool:
         if len(picks):
             self._cover_filtered(image, codes, pick_codes, picks, names)
 
+    def forget(self) -> None:
+        # Anew, for the last cover may still be in somebody's hands.
+        self._squared_distance = torch.full_like(self._squared_distance, torch.inf)
+        self._keeper = torch.full_like(self._keeper, -1)
+        if len(self._active) < self.count:  # codes of the rows that left are gone
+            self._active = torch.arange(self.count, device=self.home)
+            self._place = torch.arange(self.count, device=self.home)
+            self._codes = None
+
     def cover_result(self) -> tuple[Int64Array, Float64Array]:
         return self._keeper.cpu().numpy(), self._squared_distance.cpu().numpy()
 
-    def _images_at(self, names: Tensor) -> tuple[FilterMap, Codes] | None:
+    def _codes_at(self, names: Tensor) -> tuple[FilterMap, Codes] | None:
         """The map and a copy of the codes of some rows, on the device; None where not all of them are active rows.
 
         Args:

@@ -18,21 +18,20 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from evenly.engine.distance import squared_distances
-from evenly.engine.filter import as_integers
-from evenly.engine.images import (
+from evenly.engine.codes import (
     BLOCK,
     FAR,
     ROUNDING,
     SIDE_ROWS,
     Coded,
-    Images,
-    on_all_cores,
+    SearchCodes,
     squared_by_product,
     surely_within,
 )
+from evenly.engine.distance import squared_distances
+from evenly.engine.filter import as_integers
 from evenly.engine.mapped import release
-from evenly.engine.tiles import CHUNK_STEP, available_cores, blocks
+from evenly.engine.tiles import CHUNK_STEP, available_cores, blocks, on_all_cores
 from evenly.types import Float64Array, Int64Array, Progress, silent
 
 _FOUND_AT_ONCE = 64 * BLOCK
@@ -60,8 +59,8 @@ class Neighbours:
 
 
 def nearest(
-    left: Images,
-    right: Images,
+    left: Coded,
+    right: Coded,
     count: int = 1,
     *,
     own: Int64Array | None = None,
@@ -82,7 +81,7 @@ def nearest(
 
     Returns:
         The K nearest, exact in float64. Cost: one low-precision product, A B d (half where right is left),
-        and about K / 50 of it again. Memory: the images of `SIDE_ROWS` rows of each side and the minima of their
+        and about K / 50 of it again. Memory: the codes of `SIDE_ROWS` rows of each side and the minima of their
         tiles, whatever A and B are. Right rows should be distinct: m copies of a row take m^2 exact distances.
     """
     index = np.full((len(left), count), -1, dtype=np.int64)
@@ -90,10 +89,10 @@ def nearest(
     sides = list(blocks(len(right), SIDE_ROWS))
     work = _Work(progress, stage, -(-len(left) // BLOCK) * len(sides))
     for queries in blocks(len(left), SIDE_ROWS):
-        coded = left.coded(queries)
+        codes = left.codes(queries)
         for side in sides:
-            keys = coded if left is right and queries == side else right.coded(side)
-            search = _Search(left, right, coded, keys, queries, side, count, own, watch)
+            keys = codes if left is right and queries == side else right.codes(side)
+            search = _Search(left, right, codes, keys, queries, side, count, own, watch)
             search.run(index[queries], squared[queries], work)
     return Neighbours(index, squared)
 
@@ -113,10 +112,10 @@ class _Search:
 
     def __init__(
         self,
-        left: Images,
-        right: Images,
-        queries: Coded,
-        keys: Coded,
+        left: Coded,
+        right: Coded,
+        queries: SearchCodes,
+        keys: SearchCodes,
         left_part: slice,
         right_part: slice,
         count: int,

@@ -8,67 +8,69 @@ from torch import Tensor
 
 from evenly.engine.distance import squared_distances_to
 from evenly.engine.loop import close_neighbours
-from evenly.engine.memory import MemoryPool
+from evenly.engine.mapped import release
+from evenly.engine.points import Points
 from evenly.engine.pool import Candidates, Pool
-from evenly.engine.tiles import steady_torch
-from evenly.types import Float64Array, Int64Array, Metric, Selection, metric_distance
+from evenly.engine.tiles import blocks, steady_torch
+from evenly.types import Float64Array, Int64Array, Selection, metric_distance
 
 PICKS_AT_ONCE = 2048
 """Picks per block: their own pairs are millions at most."""
 
 
 def selection_of(
-    rows: Tensor,
+    points: Points,
     picks: Int64Array,
-    metric: Metric,
     *,
     asked: int | None = None,
     exhausted: bool = False,
-    anchors: Tensor | None = None,
+    anchors: Points | None = None,
 ) -> Selection:
     """The selection that an order makes, whatever made the order.
 
     Args:
-        rows: (N, d) float32 from `evenly.engine.greedy.pool_tensor`.
+        points: the pool.
         picks: (k,) int64, different rows.
-        metric: of the distances.
         asked: picks asked for; None for as many as there are.
         exhausted: whether rows ran out.
-        anchors: (A, d) float32 rows that count as kept before the first pick.
+        anchors: rows that count as kept before the first pick.
 
     Returns:
         The selection, exact: radii to the nearest earlier pick or anchor, keepers of all rows. Cost: one
         low-precision product of the pool with the picks.
     """
-    with steady_torch():
-        pool = MemoryPool(rows)
-        if anchors is not None and len(anchors):
-            pool.cover(anchors, np.arange(len(anchors)) + len(rows))
+    with steady_torch(), points.open() as pool:
+        if anchors is not None:
+            cover_outside(pool, anchors)
         squared_radii = cover_in_order(pool, picks)
         keeper, squared = pool.cover_result()
     return Selection(
         rows=np.asarray(picks, dtype=np.int64),
-        radii=metric_distance(squared_radii, metric),
+        radii=metric_distance(squared_radii, points.metric),
         keeper=keeper,
-        keeper_distance=metric_distance(squared, metric),
-        metric=metric,
+        keeper_distance=metric_distance(squared, points.metric),
+        metric=points.metric,
         asked=len(picks) if asked is None else asked,
         exhausted=exhausted,
     )
 
 
-def nearest_of(rows: Tensor, others: Tensor, metric: Metric) -> tuple[Int64Array, Float64Array]:
+def nearest_of(points: Points, others: Points) -> tuple[Int64Array, Float64Array]:
     """For every row the nearest of some rows from outside: (N,) int64 their numbers, (N,) float64 distances.
 
     Exact; the lowest number among equals. Cost: one low-precision product of the two.
     """
-    with steady_torch():
-        pool = MemoryPool(rows)
-        for at in range(0, len(others), PICKS_AT_ONCE):
-            part = others[at : at + PICKS_AT_ONCE]
-            pool.cover(part, np.arange(at, at + len(part)) + len(rows))
+    with steady_torch(), points.open() as pool:
+        cover_outside(pool, others)
         keeper, squared = pool.cover_result()
-    return keeper - len(rows), metric_distance(squared, metric)
+    return keeper - len(points), metric_distance(squared, points.metric)
+
+
+def cover_outside(pool: Pool, others: Points) -> None:
+    """Covers a pool with rows from outside, which are numbered from N on."""
+    for part in blocks(len(others), PICKS_AT_ONCE):
+        pool.cover(others.tensor[part], np.arange(part.start, part.stop) + pool.count)
+        release(others.vectors)
 
 
 def cover_in_order(pool: Pool, picks: Int64Array) -> Float64Array:

@@ -7,8 +7,9 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Literal
 
 import torch
@@ -21,15 +22,13 @@ from evenly.engine.disk import (
     round_bytes,
     scratch_rows,
     share_out,
-    unit_copy,
 )
-from evenly.engine.distance import unit_rows
 from evenly.engine.mapped import is_mapped, tensor_of
 from evenly.engine.memory import MemoryPool
 from evenly.engine.pool import Pool
 from evenly.engine.tiles import card_room
 from evenly.errors import InputError
-from evenly.types import Float32Array, Metric
+from evenly.types import Float32Array
 from evenly.words import size
 
 Where = Literal["memory", "disk", "ray"]
@@ -72,19 +71,23 @@ class Backend:
         device: where products are made: a card, or the processor.
     """
 
-    scratch: Path
+    scratch: Path = field(default_factory=lambda: Path(gettempdir()))
     memory: int | None = None
     ray: bool = False
     address: str | None = None
     device: torch.device = PROCESSOR
 
-    def place(self, rows: int, dimension: int, metric: Metric) -> Placement:
+    def most_memory(self) -> int | None:
+        """Bytes that work on vectors may hold: as the user says, else a share of what is free; None where unknown."""
+        free = free_memory()
+        return self.memory or (None if free is None else int(SHARE_OF_FREE * free))
+
+    def place(self, rows: int, dimension: int) -> Placement:
         """Decides where a pool will live.
 
         Args:
             rows: N.
             dimension: d.
-            metric: ``cosine`` needs room for normalised rows.
 
         Raises:
             InputError: it fits nowhere; the message says what would help.
@@ -129,40 +132,26 @@ class Backend:
         with cluster(self.address):
             yield
 
-    def room(self, rows: int, dimension: int, metric: Metric) -> Float32Array | None:
+    def room(self, rows: int, dimension: int) -> Float32Array | None:
         """Where vectors are to be written: a scratch file for a pool on disk, None for an array in memory."""
-        on_disk = self.place(rows, dimension, metric).where == "disk"
+        on_disk = self.place(rows, dimension).where == "disk"
         return scratch_rows(rows, dimension, self.scratch) if on_disk else None
 
-    def prepare(self, vectors: Float32Array, metric: Metric) -> Float32Array:
-        """The rows that distances are taken of: normalised under cosine, in a scratch file for a pool on disk.
-
-        Args:
-            vectors: (N, d) finite float32.
-            metric: of all distances.
-        """
-        if metric == "euclidean":
-            return vectors
-        if is_mapped(vectors) and self.place(len(vectors), vectors.shape[1], metric).where == "disk":
-            return unit_copy(vectors, self.scratch)
-        unit: Float32Array = unit_rows(tensor_of(vectors)).numpy()
-        return unit
-
     @contextmanager
-    def open(self, rows: Float32Array, metric: Metric) -> Iterator[Pool]:
-        """The pool of the rows that `prepare` gave."""
+    def open(self, rows: Float32Array) -> Iterator[Pool]:
+        """A new pool of (N, d) float32 rows, mapped or in memory."""
         if self.ray:
             from evenly.engine.ray_pool import RayPool
 
             with self.joined():
-                pool = RayPool(rows, "euclidean")  # they are normalised already
+                pool = RayPool(rows)
                 try:
                     yield pool
                 finally:
                     pool.close()
             return
         # Rows in memory stay there: they are no longer part of what is free.
-        placement = self.place(len(rows), rows.shape[1], metric) if is_mapped(rows) else None
+        placement = self.place(*rows.shape) if is_mapped(rows) else None
         if placement is not None and placement.where == "disk":
             budget = share_out(len(rows), rows.shape[1], placement.memory)
             yield DiskPool(rows, budget, self.scratch, self.device)

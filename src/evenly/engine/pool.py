@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from evenly.engine.filter import Codes, FilterMap
-from evenly.types import Float64Array, Int64Array
+from evenly.types import BoolArray, Float64Array, Int64Array
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Candidates:
         vectors: (B, d) float32.
         rest: squared distance (or the priority under a rule) and row number of the first row that is not among
             them; None where no other row is open. Larger comes first, then the lower number.
-        images: the filter's map and the rows' codes, on the device that multiplies them, where the pool has them
+        codes: the filter's map and the rows' codes, on the device that multiplies them, where the pool has them
             at hand; None makes them anew.
     """
 
@@ -30,7 +30,7 @@ class Candidates:
     squared_distances: Float64Array
     vectors: Tensor
     rest: tuple[float, int] | None
-    images: tuple[FilterMap, Codes] | None = None
+    codes: tuple[FilterMap, Codes] | None = None
 
 
 class Pool(Protocol):
@@ -46,8 +46,13 @@ class Pool(Protocol):
     def block_sums(self) -> Tensor:
         """(blocks, d) float64, sums of each `evenly.engine.distance.ROWS_PER_SUM` consecutive rows."""
 
-    def nearest(self, point: Tensor) -> tuple[float, int]:
-        """Squared distance and number of the row nearest to a (d,) float32 point, lowest number among equals."""
+    def nearest(self, point: Tensor, among: BoolArray | None = None) -> tuple[float, int]:
+        """Squared distance and number of the row nearest to a (d,) float32 point, lowest number among equals.
+
+        Args:
+            point: (d,) float32.
+            among: (N,) which rows of the whole pool count; None for all. Infinite where none does.
+        """
 
     def take(self, rows: Int64Array) -> Tensor:
         """(R, d) float32 on the processor: the vectors of (R,) int64 row numbers."""
@@ -63,6 +68,9 @@ class Pool(Protocol):
             labels: (P,) int64: the row number of each, or N + i for anchor i. A row that is picked gets distance
                 0 to itself and is never offered again. Among equals the earlier pick stays.
         """
+
+    def forget(self) -> None:
+        """Forgets all picks: the pool is as it was when new, but keeps what it made for all of them."""
 
     def cover_result(self) -> tuple[Int64Array, Float64Array]:
         """Label of the nearest pick and squared distance to it, for every row: (N,) int64, (N,) float64."""

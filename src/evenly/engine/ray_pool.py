@@ -20,20 +20,20 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from evenly.engine.distance import ROWS_PER_SUM, unit_rows
+from evenly.engine.distance import ROWS_PER_SUM
 from evenly.engine.mapped import MappedRows, mapped_rows, tensor_of
 from evenly.engine.memory import MemoryPool
 from evenly.engine.pool import Candidates, Pool
 from evenly.engine.sharded import Answer, ShardedPool, join_candidates
 from evenly.engine.tiles import available_cores, default_tiles, steady_torch
 from evenly.errors import InputError, MissingExtraError
-from evenly.types import Float32Array, Float64Array, Int64Array, Metric
+from evenly.types import Float32Array, Float64Array, Int64Array
 
 try:
     import ray
     from ray.exceptions import GetTimeoutError, RayActorError, RayError, RaySystemError, RayTaskError
 except ImportError:
-    raise MissingExtraError("--engine ray", "ray") from None
+    raise MissingExtraError("`engine` ray", "ray") from None
 
 ATTEMPTS = 3
 """A shard whose worker dies so many times in a row, on one question, cannot be helped by another worker."""
@@ -131,10 +131,8 @@ class _Cover:
 class _Worker:
     """A memory pool over one shard, in a process of its own."""
 
-    def load(self, source: Float32Array | MappedRows, first_row: int, metric: Metric, threads: int) -> None:
+    def load(self, source: Float32Array | MappedRows, first_row: int, threads: int) -> None:
         rows = tensor_of(source.open() if isinstance(source, MappedRows) else source)
-        if metric == "cosine":
-            rows = unit_rows(rows, first_row=first_row)
         tiles = replace(default_tiles(rows.device), threads=threads)
         self._pool = MemoryPool(rows, first_row=first_row, tiles=tiles)
 
@@ -159,17 +157,15 @@ class RayPool(ShardedPool):
     Args:
         vectors: (N, d) float32. Those of a memory-mapped file are read from it by each worker; others travel
             through the object store.
-        metric: ``cosine`` normalises each shard on its worker.
         workers: processes, at most; None starts one for each machine, or two on one machine.
 
     Raises:
-        InputError: the cluster has no room for the workers; a zero row under cosine.
+        InputError: the cluster has no room for the workers, or a worker cannot read its shard.
 
     Memory: each worker holds its shard, as a `MemoryPool` does; the object store holds the picks.
     """
 
-    def __init__(self, vectors: Float32Array, metric: Metric, *, workers: int | None = None) -> None:
-        self._metric = metric
+    def __init__(self, vectors: Float32Array, *, workers: int | None = None) -> None:
         self._covered: list[Any] = []  # references to the `_Cover` of each round
         nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
         wanted = workers or max(2, sum(cpus > 0 for cpus in nodes))
@@ -197,6 +193,10 @@ class RayPool(ShardedPool):
         picks = ray.put(_Cover(vectors.numpy(), labels))
         self._collect(picks)
         self._covered.append(picks)
+
+    def forget(self) -> None:
+        super().forget()
+        self._covered.clear()
 
     def _ask(self, question: Callable[[Pool], Answer]) -> list[Answer]:
         return self._collect(ray.put(question))
@@ -241,7 +241,7 @@ class RayPool(ShardedPool):
         actor = ray.remote(num_cpus=self._threads, max_restarts=0)(_Worker).remote()
         ready = actor.__ray_ready__.remote()
         source, first_row = self._sources[number], self._first_rows[number]
-        return _Started(actor, ready, actor.load.remote(source, first_row, self._metric, self._threads))
+        return _Started(actor, ready, actor.load.remote(source, first_row, self._threads))
 
     def _lost(self, number: int, error: RayActorError) -> InputError:
         lines = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]

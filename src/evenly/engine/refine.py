@@ -9,7 +9,9 @@ bisection over the distances that occur.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import numpy as np
 import torch
@@ -17,17 +19,23 @@ from torch import Tensor
 
 from evenly.engine.distance import squared_distances
 from evenly.engine.greedy import select_prepared
+from evenly.engine.mapped import release
 from evenly.engine.orders import selection_of
-from evenly.engine.tiles import default_tiles
+from evenly.engine.points import Points
+from evenly.engine.tiles import blocks, on_all_cores, over_rows, steady_torch
 from evenly.errors import InputError
-from evenly.types import Float64Array, Int64Array, Metric, Progress, Selection, silent, squared_euclidean
+from evenly.types import Float64Array, Int64Array, Progress, Selection, silent, squared_euclidean
 
 REACH = 1.2
 """How much farther apart than greedy's rows we look, in Euclidean distance. Greedy has at least half the best."""
 MOST_PAIRS = 40_000_000
 STEPS = 12
 _SWAP_PASSES = 3
-_BLOCK = 1024
+
+_BLOCK, _COLUMNS = 1024, 8192
+"""Rows and columns of a product: 32 MB of float32, three of which each core holds."""
+_BLOCKS_BETWEEN_LOOKS = 16
+"""After so many blocks of rows it is asked whether the pairs are too many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +52,11 @@ class NearPairs:
     squared_distance: Float64Array
 
 
-def refine(rows: Tensor, selection: Selection, progress: Progress = silent) -> Selection:
+def refine(points: Points, selection: Selection, progress: Progress = silent) -> Selection:
     """Looks for as many rows with a larger h_min.
 
     Args:
-        rows: (N, d) float32, the rows the selection was made on.
+        points: the pool that the selection was made on.
         selection: a greedy order without anchors.
         progress: called with ("refine", step, steps).
 
@@ -59,11 +67,11 @@ def refine(rows: Tensor, selection: Selection, progress: Progress = silent) -> S
     Raises:
         InputError: too many near pairs to hold.
     """
-    count, metric = len(selection), selection.metric
+    count = len(selection)
     if count < 2 or selection.h_min <= 0:
         return selection
-    lowest = float(squared_euclidean(selection.h_min, metric))
-    pairs = near_pairs(rows, lowest * REACH**2)
+    lowest = float(squared_euclidean(selection.h_min, points.metric))
+    pairs = near_pairs(points, lowest * REACH**2)
     steps = np.unique(pairs.squared_distance[pairs.squared_distance > lowest])
     best: Int64Array | None = None
     low, high = 0, len(steps) - 1
@@ -71,50 +79,63 @@ def refine(rows: Tensor, selection: Selection, progress: Progress = silent) -> S
         if low > high:
             break
         middle = (low + high) // 2
-        found = independent_set(pairs, float(steps[middle]), len(rows), count)
+        found = independent_set(pairs, float(steps[middle]), len(points), count)
         progress("refine", step + 1, STEPS)
         if len(found) >= count:
             best, low = found, middle + 1
         else:
             high = middle - 1
-    return selection if best is None else _better(rows, best, selection, metric)
+    return selection if best is None else _better(points, best, selection)
 
 
-def _better(rows: Tensor, found: Int64Array, selection: Selection, metric: Metric) -> Selection:
+def _better(points: Points, found: Int64Array, selection: Selection) -> Selection:
     """The first k rows of the max-min order among those found, where they beat the selection."""
-    inner = select_prepared(rows[torch.from_numpy(found)], len(selection), metric)
-    refined = selection_of(rows, found[inner.rows], metric)
+    inner = select_prepared(points.part(found), len(selection))
+    refined = selection_of(points, found[inner.rows])
     return refined if refined.h_min > selection.h_min else selection
 
 
-def near_pairs(rows: Tensor, squared_limit: float) -> NearPairs:
-    """All pairs with a squared Euclidean distance below the limit: a float32 product finds, float64 decides."""
-    squares = rows.square().sum(1)
-    slack = float(squares.max()) * rows.shape[1] * 2.0**-20
+@steady_torch()
+def near_pairs(points: Points, squared_limit: float) -> NearPairs:
+    """All pairs with a squared Euclidean distance below the limit: a float32 product finds, float64 decides.
 
-    def work(block: slice) -> tuple[Tensor, Tensor, Tensor]:
-        squared = squares[block, None] + squares[block.start :] - 2.0 * (rows[block] @ rows[block.start :].T)
-        first, second = (squared < squared_limit + slack).nonzero(as_tuple=True)
-        upper = first < second
-        first, second = first[upper] + block.start, second[upper] + block.start
-        exact = squared_distances(rows, first, rows, second)
-        near = exact < squared_limit
-        return first[near], second[near], exact[near]
+    Raises:
+        InputError: more pairs than can be held.
+    """
+    rows = points.tensor
+    squares = torch.cat(over_rows(len(points), lambda block: rows[block].square().sum(1)))
+    slack = float(squares.max()) * points.dimension * 2.0**-20
 
-    tiles = default_tiles(rows.device)
-    parts, total = [], 0
-    for start in range(0, len(rows), _BLOCK * tiles.threads):
-        some = range(start, min(start + _BLOCK * tiles.threads, len(rows)), _BLOCK)
-        parts += [work(slice(at, min(at + _BLOCK, len(rows)))) for at in some]
-        total = sum(len(part[0]) for part in parts)
-        if total > MOST_PAIRS:
+    def work(block: slice) -> list[tuple[Tensor, Tensor, Tensor]]:
+        found = []
+        for columns in blocks(len(points), _COLUMNS, start=block.start):
+            squared = squares[block, None] + squares[columns] - 2.0 * (rows[block] @ rows[columns].T)
+            first, second = (squared < squared_limit + slack).nonzero(as_tuple=True)
+            first, second = first + block.start, second + columns.start
+            first, second = (end[first < second] for end in (first, second))
+            exact = squared_distances(rows, first, rows, second)
+            near = exact < squared_limit
+            found.append((first[near], second[near], exact[near]))
+            release(points.vectors)
+        return found
+
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    for some in _batched(blocks(len(points), _BLOCK)):
+        parts += chain.from_iterable(on_all_cores(work, some))
+        if sum(len(part[0]) for part in parts) > MOST_PAIRS:
             raise InputError(
                 f"more than {MOST_PAIRS:,} pairs of rows are near the selection's h_min; --refine is for larger "
                 "shares of the pool: keep more rows"
             )
     first, second, squared = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
-    order = np.argsort(squared, kind="stable")
+    order = np.lexsort((second, first, squared))
     return NearPairs(first[order], second[order], squared[order])
+
+
+def _batched(slices: Iterator[slice]) -> Iterable[list[slice]]:
+    """Lists of `_BLOCKS_BETWEEN_LOOKS`."""
+    while some := list(islice(slices, _BLOCKS_BETWEEN_LOOKS)):
+        yield some
 
 
 def independent_set(pairs: NearPairs, squared_distance: float, count: int, enough: int) -> Int64Array:

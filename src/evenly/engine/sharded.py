@@ -17,7 +17,7 @@ from torch import Tensor
 from evenly.engine.distance import ROWS_PER_SUM
 from evenly.engine.pool import Candidates, Pool
 from evenly.errors import InputError
-from evenly.types import Float64Array, Int64Array
+from evenly.types import BoolArray, Float64Array, Int64Array
 
 Answer = TypeVar("Answer")
 
@@ -69,8 +69,8 @@ class ShardedPool:
     def block_sums(self) -> Tensor:
         return torch.cat(self._ask(lambda shard: shard.block_sums()))
 
-    def nearest(self, point: Tensor) -> tuple[float, int]:
-        return min(self._ask(lambda shard: shard.nearest(point)))
+    def nearest(self, point: Tensor, among: BoolArray | None = None) -> tuple[float, int]:
+        return min(self._ask(lambda shard: shard.nearest(point, among)))
 
     def take(self, rows: Int64Array) -> Tensor:
         shard_of = np.searchsorted(self._starts, rows, side="right") - 1
@@ -90,6 +90,9 @@ class ShardedPool:
 
     def cover(self, vectors: Tensor, labels: Int64Array) -> None:
         self._ask(lambda shard: shard.cover(vectors, labels))
+
+    def forget(self) -> None:
+        self._ask(lambda shard: shard.forget())
 
     def cover_result(self) -> tuple[Int64Array, Float64Array]:
         keepers, squared = zip(*self._ask(lambda shard: shard.cover_result()), strict=True)

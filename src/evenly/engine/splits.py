@@ -8,33 +8,35 @@ and changes the first picks alone. DUPLEX (Snee 1977, Technometrics 19) gives bo
 from __future__ import annotations
 
 import numpy as np
-from torch import Tensor
 
 from evenly.engine.distance import squared_distances_to
 from evenly.engine.greedy import select_prepared
+from evenly.engine.loop import central_row
+from evenly.engine.mapped import release
 from evenly.engine.orders import nearest_of
-from evenly.engine.tiles import steady_torch
-from evenly.types import Float64Array, Int64Array, Metric, Progress, silent
+from evenly.engine.points import Points
+from evenly.engine.tiles import over_rows, steady_torch
+from evenly.types import Float64Array, Int64Array, Progress, silent
 
 
-def covering_test(rows: Tensor, count: int, metric: Metric, progress: Progress = silent) -> Int64Array:
+def covering_test(points: Points, count: int, progress: Progress = silent) -> Int64Array:
     """The first ``count`` picks of the max-min order: a test part that no row of the pool is far from.
 
     Args:
-        rows: (N, d) float32 from `evenly.engine.greedy.pool_tensor`.
+        points: the pool.
         count: rows of the test part; copies come last.
 
     Returns:
         (count,) int64 in the order of picking. Cost: one low-precision product of the pool with the picks.
     """
-    return select_prepared(rows, count, metric, allow_copies=True, progress=progress).rows
+    return select_prepared(points, count, allow_copies=True, progress=progress).rows
 
 
-def duplex(rows: Tensor, count: int, progress: Progress = silent) -> tuple[Int64Array, Int64Array]:
+def duplex(points: Points, count: int, progress: Progress = silent) -> tuple[Int64Array, Int64Array]:
     """Two parts of ``count`` rows that both cover the pool: by turns, each takes the row farthest from itself.
 
     Args:
-        rows: (N, d) float32; 2 count <= N.
+        points: the pool; 2 count <= N.
         count: rows of each part.
 
     Returns:
@@ -43,18 +45,17 @@ def duplex(rows: Tensor, count: int, progress: Progress = silent) -> tuple[Int64
         which is what turns ask for: no round of picks can be made ahead of the other part's.
     """
     parts: tuple[list[int], list[int]] = ([], [])
-    squared = [np.full(len(rows), np.inf), np.full(len(rows), np.inf)]
-    free = np.ones(len(rows), dtype=bool)
+    squared = [np.full(len(points), np.inf), np.full(len(points), np.inf)]
+    free = np.ones(len(points), dtype=bool)
 
     def take(part: int, row: int) -> None:
         parts[part].append(row)
         free[row] = False
-        np.minimum(squared[part], _to(rows, row), out=squared[part])
+        np.minimum(squared[part], _to(points, row), out=squared[part])
 
     with steady_torch():
-        mean = rows.double().mean(0).float()
-        first = int(np.argmin(squared_distances_to(rows, mean).numpy()))
-        take(0, first)
+        with points.open() as pool:
+            take(0, central_row(pool))
         take(1, int(np.argmax(np.where(free, squared[0], -1.0))))
         for turn in range(2, 2 * count):
             part = turn % 2
@@ -63,22 +64,27 @@ def duplex(rows: Tensor, count: int, progress: Progress = silent) -> tuple[Int64
     return np.asarray(parts[0], dtype=np.int64), np.asarray(parts[1], dtype=np.int64)
 
 
-def _to(rows: Tensor, row: int) -> Float64Array:
-    found: Float64Array = squared_distances_to(rows, rows[row]).numpy()
+def _to(points: Points, row: int) -> Float64Array:
+    """(N,) squared distances to one row."""
+    found = np.empty(len(points))
+
+    def work(block: slice) -> None:
+        found[block] = squared_distances_to(points.tensor[block], points.tensor[row]).numpy()
+        release(points.vectors)
+
+    over_rows(len(points), work)
     return found
 
 
-def near_parts(rows: Tensor, test: Int64Array, gap: float, metric: Metric) -> Int64Array:
+def near_parts(points: Points, test: Int64Array, gap: float) -> Int64Array:
     """Rows outside the test part that lie nearer than ``gap`` to a row of it, ascending."""
-    import torch
-
-    _, distance = nearest_of(rows, rows[torch.from_numpy(test)], metric)
+    _, distance = nearest_of(points, points.part(test))
     near = distance < gap
     near[test] = False
     return np.flatnonzero(near)
 
 
-def folds(rows: Tensor, count: int, metric: Metric, progress: Progress = silent) -> Int64Array:
+def folds(points: Points, count: int, progress: Progress = silent) -> Int64Array:
     """Deals the max-min order of the whole pool out to folds: pick r goes to fold r mod ``count``.
 
     Every run of ``count`` consecutive picks has about the same radius, so the folds cover the pool alike.
@@ -86,7 +92,7 @@ def folds(rows: Tensor, count: int, metric: Metric, progress: Progress = silent)
     Returns:
         (N,) int64, the fold of every row, from 0.
     """
-    order = select_prepared(rows, len(rows), metric, allow_copies=True, progress=progress).rows
-    fold = np.empty(len(rows), dtype=np.int64)
-    fold[order] = np.arange(len(rows)) % count
+    order = select_prepared(points, len(points), allow_copies=True, progress=progress).rows
+    fold = np.empty(len(points), dtype=np.int64)
+    fold[order] = np.arange(len(points)) % count
     return fold

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
 from typing import TypeVar
 
 import torch
 
+from evenly.types import Progress, silent
+
+_Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
 _THREADS = "evenly-tiles"
 
 SHARE_OF_CARD = 0.8
+
+ROWS_AT_ONCE = 2048
+"""Rows of a pass over the pool that a thread has in memory at a time, where they lie in a mapped file."""
 
 CHUNK_STEP = 64
 """See `even_chunk`."""
@@ -58,7 +64,7 @@ class Tiles:
             return [work(block) for block in blocks(count, self.rows)]
         high = max(count // self.rows - self.threads + 1, 0) * self.rows if taper else count
         low = blocks(count, self.low_rows, start=high)
-        return list(_workers(self.threads).map(work, chain(blocks(high, self.rows), low)))
+        return list(_workers(self.threads).map(work, itertools.chain(blocks(high, self.rows), low)))
 
     def product(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """The product of a tile, in memory that this thread's next product takes again.
@@ -106,6 +112,25 @@ def available_cores() -> int:
 def blocks(count: int, size: int, start: int = 0) -> Iterator[slice]:
     """Consecutive slices of at most ``size`` that cover ``count``, but for what lies before ``start``."""
     return (slice(at, min(at + size, count)) for at in range(start, count, size))
+
+
+def on_all_cores(
+    work: Callable[[_Task], _Result], tasks: Sequence[_Task], progress: Progress = silent, stage: str = ""
+) -> list[_Result]:
+    """Results of ``work`` over tasks, in their order, one single-threaded task per core at a time."""
+    done = itertools.count(1)
+
+    def one(part: slice) -> _Result:
+        result = work(tasks[part.start])
+        progress(stage, next(done), len(tasks))
+        return result
+
+    return Tiles(rows=1, threads=available_cores()).over(len(tasks), one)
+
+
+def over_rows(count: int, work: Callable[[slice], _Result]) -> list[_Result]:
+    """Results of ``work`` over consecutive slices of so many rows, `ROWS_AT_ONCE` each, on all cores."""
+    return Tiles(rows=ROWS_AT_ONCE, threads=available_cores()).over(count, work)
 
 
 @contextmanager

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenly.engine.codes import BLOCK, SIDE_ROWS, Coded, SearchCodes
 from evenly.engine.filter import as_integers
-from evenly.engine.images import BLOCK, SIDE_ROWS, Coded, Images
 from evenly.engine.tiles import CHUNK_STEP, Tiles, available_cores, blocks
 from evenly.types import Int64Array, Progress, silent
 
@@ -26,7 +26,7 @@ _TILE = 64
 
 
 def rows_beyond(
-    queries: Images, keys: Images, limit: float, enough: int, progress: Progress = silent, stage: str = ""
+    queries: Coded, keys: Coded, limit: float, enough: int, progress: Progress = silent, stage: str = ""
 ) -> Int64Array:
     """All query rows but those that are proven to have ``enough`` keys nearer than the limit.
 
@@ -48,9 +48,9 @@ def rows_beyond(
     steps = itertools.count(1)
     total = -(-len(rows) // SIDE_ROWS) * -(-len(keys) // SIDE_ROWS)
     for part in blocks(len(keys), SIDE_ROWS) if limit > 0 else ():
-        side, left = _Side(keys, keys.coded(part), reach, enough), queries.take(rows)
+        side, left = _Side(keys, keys.codes(part), reach, enough), queries.take(rows)
         for some in blocks(len(rows), SIDE_ROWS):
-            proven[some] = side.count(left.coded(some), proven[some])
+            proven[some] = side.count(left.codes(some), proven[some])
             progress(stage, min(next(steps), total), total)
         rows, proven = rows[proven < enough], proven[proven < enough]
     return np.asarray(rows.numpy())
@@ -60,18 +60,18 @@ class _Side:
     """Columns that rows are held against.
 
     Args:
-        images: of the pool.
-        keys: images of the columns.
+        coded: the pool.
+        keys: codes of the columns.
         reach: the limit in units of the map.
         enough: neighbours after which no more are counted.
     """
 
-    def __init__(self, images: Images, keys: Coded, reach: float, enough: int) -> None:
-        self.images, self.reach, self.enough = images, reach, enough
+    def __init__(self, coded: Coded, keys: SearchCodes, reach: float, enough: int) -> None:
+        self.coded, self.reach, self.enough = coded, reach, enough
         self.keys = _spread(keys.key)
         self.error, self.norm = float(keys.error.max()), keys.norm.max()
 
-    def count(self, queries: Coded, proven: Tensor) -> Tensor:
+    def count(self, queries: SearchCodes, proven: Tensor) -> Tensor:
         """Adds the neighbours that are proven here to (R,) int64 those so far: all, or until there are enough."""
         found = torch.full((len(queries),), self.enough)  # what pads the rows to whole blocks needs none
         found[: len(proven)] = proven
@@ -94,13 +94,13 @@ class _Side:
             _PRODUCTS.over(len(rows), work, taper=True)
         return found[: len(proven)]
 
-    def _half_square(self, queries: Coded) -> Tensor:
-        """(R,) float64: pairs whose images have at most half this squared distance are within the limit."""
+    def _half_square(self, queries: SearchCodes) -> Tensor:
+        """(R,) float64: pairs whose codes have at most half this squared distance are within the limit."""
         reach = (self.reach - queries.error - self.error).clamp_(min=0.0)
         # No key is farther than this, and with it the threshold adds no more than the other terms together, give or
         # take 2 %: hence twice the error of a product without it, which has a factor of four to spare.
         reach = torch.minimum(reach, 1.01 * (queries.norm + self.norm))
-        return reach.square_() / 2 - 2 * self.images.product_error(queries.norm, self.norm)
+        return reach.square_() / 2 - 2 * self.coded.product_error(queries.norm, self.norm)
 
 
 def _growing(count: int) -> Iterator[slice]:

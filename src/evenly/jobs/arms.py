@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenly.engine.constraints import Controls
-from evenly.engine.greedy import pool_tensor, select, select_prepared
+from evenly.engine.constraints import Constraints
+from evenly.engine.greedy import select, select_prepared
+from evenly.engine.points import Points
 from evenly.engine.quotas import Quotas, proportional
 from evenly.errors import InputError
 from evenly.train.arms import Arm
@@ -169,10 +170,8 @@ class ArmMaker:
     def _uniform(self, seed: int) -> Int64Array:
         if not self.match_length:
             return select(self.vectors, self.keep, start="random", seed=seed, allow_copies=True).rows
-        rows, controls = pool_tensor(self.vectors, "cosine"), Controls(quotas=self._quotas())
-        return select_prepared(
-            rows, self.keep, "cosine", controls, start="random", seed=seed, allow_copies=True
-        ).rows
+        points, quotas = Points.of(self.vectors), Constraints(quotas=self._quotas())
+        return select_prepared(points, self.keep, quotas, start="random", seed=seed, allow_copies=True).rows
 
     def _clumped(self, seed: int) -> Int64Array:
         """Half random rows, half the rows nearest to them: a set as uneven as the paper's control."""

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from evenly.errors import InputError
-from evenly.measures import Measures, measure
+from evenly.measures import Measures
+from evenly.measures.measure import measured_points
 from evenly.opened import check_request, open_pool, read_pool
 from evenly.request import PoolRequest
 from evenly.rows.rows import Rows
@@ -46,10 +47,9 @@ def measure_sources(
         own = replace(request, sources=[subset], part="all", split=None)
         chosen = rows_of_subset(rows, read_pool(own, progress=progress), subset)
     with open_pool(request, rows, progress=progress) as pool:
-        return measure(
-            pool.points.vectors,
+        return measured_points(
+            pool.points,
             chosen,
-            metric=request.metric,
             random_draws=random_draws,
             seed=seed,
             thresholds=thresholds,

@@ -53,14 +53,12 @@ def select_rows(
     check_request(request)
     rows = rows_of(records, text=request.text, part=request.part)
     count = check_keep(keep, len(rows))
-    with open_pool(request, rows, progress=progress) as opened, opened.points.open() as pool:
+    with open_pool(request, rows, progress=progress) as pool:
         return select_prepared(
-            opened.points.tensor,
+            pool.points,
             count,
-            opened.metric,
             start=start,
             seed=seed,
             allow_copies=allow_copies,
-            pool=pool,
             progress=progress,
         )

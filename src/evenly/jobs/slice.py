@@ -110,9 +110,9 @@ def _record(
     with ExitStack() as opened:
         with watch.time("embed"):
             pool = opened.enter_context(open_pool(request.pool, rows, progress=progress))
-        with watch.time("select"):
+        with watch.time("select"), pool.points.reusing():
             prepared = prepare(request.choice, pool, picks[: manifest.options.given])
-            selection = selection_of(pool.points.tensor, picks, pool.metric, anchors=prepared.anchors)
+            selection = selection_of(pool.points, picks, anchors=prepared.anchors)
             found = findings(prepared, selection)
     return record(request, prepared, selection, found, watch, progress).manifest
 

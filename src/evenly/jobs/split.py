@@ -11,6 +11,7 @@ import numpy as np
 
 from evenly.checks import check_int, check_keep
 from evenly.engine.orders import nearest_of
+from evenly.engine.points import Points
 from evenly.engine.splits import covering_test, duplex, folds, near_parts
 from evenly.errors import InputError
 from evenly.files import new_files
@@ -19,7 +20,7 @@ from evenly.records import OutputRecord
 from evenly.request import PoolRequest
 from evenly.rows.parts import part_places
 from evenly.rows.writing import write_rows
-from evenly.types import Int64Array, Metric, Progress, silent
+from evenly.types import Int64Array, Progress, silent
 
 RECORD_FILE = "split.json"
 
@@ -78,10 +79,10 @@ def split_sources(request: SplitRequest, progress: Progress = silent) -> SplitOu
     rows = read_pool(request.pool, progress=progress)
     places = part_places(request.out, _names(request), rows, RECORD_FILE, overwrite=request.overwrite)
     with open_pool(request.pool, rows, progress=progress) as pool:
-        vectors, metric = pool.points.tensor, pool.metric
-        parts = _parts(request, vectors, metric, progress)
-        fill = {name: _fill(vectors, part, metric) for name, part in parts.items()}
-        gap = None if request.test is None else _gap(vectors, parts, metric)
+        with pool.points.reusing():
+            parts = _parts(request, pool.points, progress)
+            fill = {name: _fill(pool.points, part) for name, part in parts.items()}
+        gap = None if request.test is None else _gap(pool.points, parts)
     left = np.setdiff1d(np.arange(len(rows)), np.concatenate(list(parts.values())))
     place = Path(request.out) / RECORD_FILE
     # The record takes its place first: no part is there that nothing tells of.
@@ -113,32 +114,28 @@ def _names(request: SplitRequest) -> list[str]:
     return [f"fold{number}" for number in range(1, request.folds + 1)]
 
 
-def _parts(request: SplitRequest, vectors: Any, metric: Metric, progress: Progress) -> dict[str, Int64Array]:
-    everything = np.arange(len(vectors))
+def _parts(request: SplitRequest, points: Points, progress: Progress) -> dict[str, Int64Array]:
+    everything = np.arange(len(points))
     if request.folds is not None:
-        if request.folds > len(vectors):
-            raise InputError(f"`folds` {request.folds} is more than the {len(vectors)} rows of the pool")
-        fold = folds(vectors, request.folds, metric, progress)
+        if request.folds > len(points):
+            raise InputError(f"`folds` {request.folds} is more than the {len(points)} rows of the pool")
+        fold = folds(points, request.folds, progress)
         return {f"fold{number + 1}": np.flatnonzero(fold == number) for number in range(request.folds)}
-    count = check_keep(request.test, len(vectors))
-    most = len(vectors) // 2 if request.both else len(vectors) - 1
+    count = check_keep(request.test, len(points))
+    most = len(points) // 2 if request.both else len(points) - 1
     if count > most:
-        raise InputError(f"`test` {request.test} leaves too few train rows; at most {most} of {len(vectors)}")
-    test = (
-        duplex(vectors, count, progress)[0]
-        if request.both
-        else covering_test(vectors, count, metric, progress)
-    )
-    near = near_parts(vectors, test, request.gap, metric) if request.gap else everything[:0]
+        raise InputError(f"`test` {request.test} leaves too few train rows; at most {most} of {len(points)}")
+    test = duplex(points, count, progress)[0] if request.both else covering_test(points, count, progress)
+    near = near_parts(points, test, request.gap) if request.gap else everything[:0]
     train = np.setdiff1d(everything, np.concatenate([test, near]))
     if not len(train):
         raise InputError(f"every row lies within `gap` {request.gap} of a test row; lower it")
     return {"train": train, "test": np.sort(test)}
 
 
-def _fill(vectors: Any, part: Int64Array, metric: Metric) -> float:
-    return float(nearest_of(vectors, vectors[part], metric)[1].max())
+def _fill(points: Points, part: Int64Array) -> float:
+    return float(nearest_of(points, points.part(part))[1].max())
 
 
-def _gap(vectors: Any, parts: dict[str, Int64Array], metric: Metric) -> float:
-    return float(nearest_of(vectors[parts["train"]], vectors[parts["test"]], metric)[1].min())
+def _gap(points: Points, parts: dict[str, Int64Array]) -> float:
+    return float(nearest_of(points.part(parts["train"]), points.part(parts["test"]))[1].min())

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from evenly.controls.choice import ALL_STRATEGIES
 from evenly.controls.prepared import prepare
@@ -88,7 +87,10 @@ def select_all(request: SelectRequest, progress: Progress = silent) -> AllStrate
     missing: dict[str, str] = {}
     with open_pool(request.pool, rows, progress=progress) as pool:
         prepared = prepare(request.choice, pool)
-        for name in STRATEGIES:
+        for name, strategy in STRATEGIES.items():
+            if lacking := strategy.lacks_room(pool.points, prepared.count):
+                missing[name] = lacking
+                continue
             started = time.perf_counter()
             try:
                 choice = replace(request.choice, strategy=name, allow_copies=True)
@@ -117,7 +119,7 @@ def _measured(selection: Selection, pool: OpenedPool, seconds: float) -> dict[st
         "h_min": selection.h_min if np.isfinite(selection.h_min) else None,
         "fill": selection.fill,
         "mesh_ratio": selection.mesh_ratio if np.isfinite(selection.mesh_ratio) else None,
-        "vendi": vendi_score(pool.points.tensor[torch.from_numpy(selection.rows)]),
+        "vendi": vendi_score(pool.points.part(selection.rows).tensor),
         "mean_length": float(pool.rows.characters[selection.rows].mean()),
         "seconds": round(seconds, 2),
     }

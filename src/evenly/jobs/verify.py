@@ -189,7 +189,7 @@ def _order_checks(folder: SelectionFolder, pool: OpenedPool, same: bool) -> list
         start=manifest.start,
         start_rule=manifest.start_rule if same else "row",
         metric=manifest.metric,
-        anchors=None if anchors is None else anchors.numpy(),
+        anchors=None if anchors is None else anchors.vectors,
         rule=rule_of(prepared, picks),
         keeper=folder.keeper,
         keeper_distance=folder.keeper_distance,

@@ -3,13 +3,13 @@
 from evenly.measures.certificate import Certificate, certificate
 from evenly.measures.measure import measure
 from evenly.measures.result import Measures
-from evenly.measures.verify import Check, Rule, verify_bound, verify_order
+from evenly.measures.verify import Check, Departures, verify_bound, verify_order
 
 __all__ = [
     "Certificate",
     "Check",
+    "Departures",
     "Measures",
-    "Rule",
     "certificate",
     "measure",
     "verify_bound",

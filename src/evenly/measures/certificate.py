@@ -20,22 +20,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evenly.checks import check_int, check_metric
+from evenly.checks import check_int
+from evenly.engine.codes import BLOCK, ROUNDING, Coded, squared_by_product
 from evenly.engine.distance import squared_distances
 from evenly.engine.filter import as_integers
-from evenly.engine.images import BLOCK, ROUNDING, ROWS_AT_ONCE, Images, on_all_cores, squared_by_product
 from evenly.engine.mapped import release
 from evenly.engine.neighbours import nearest
-from evenly.engine.tiles import blocks, steady_torch
-from evenly.measures.exact import MOST_PAIRS, RowSet, nearest_within
-from evenly.measures.measure import row_set
+from evenly.engine.points import Points
+from evenly.engine.tiles import ROWS_AT_ONCE, blocks, on_all_cores, steady_torch
+from evenly.measures.exact import MOST_PAIRS, nearest_within
 from evenly.measures.result import plain
+from evenly.measures.sets import RowSet
 from evenly.types import (
     Float64Array,
     Int64Array,
     Metric,
     Progress,
-    VectorsLike,
     metric_distance,
     silent,
     squared_euclidean,
@@ -103,10 +103,9 @@ class Certificate:
 
 @steady_torch()
 def certificate(
-    vectors: VectorsLike,
+    points: Points,
     rows: Any,
     *,
-    metric: str = "cosine",
     rounds: int = 20,
     keeper: Int64Array | None = None,
     h_min: float | None = None,
@@ -116,9 +115,8 @@ def certificate(
     """Bounds the best possible h_min of as many rows, and says what share of it a selection has.
 
     Args:
-        vectors: (N, d) numbers, the pool.
+        points: the pool.
         rows: (k,) row numbers in the order of picking. Any set gives a valid bound, a greedy order a good one.
-        metric: ``cosine`` or ``euclidean``.
         rounds: how often to look for rows to move; 0 takes the parts of the first k - 1 picks as they are.
         keeper: (N,) `Selection.keeper`, which saves the search for each row's nearest pick; None where unknown.
         h_min: `Selection.h_min`, exact, which saves another search and counts anchors; None to find that of the rows.
@@ -133,27 +131,27 @@ def certificate(
         InputError: as `evenly.measures.measure`.
     """
     order = np.asarray(rows)
-    of = row_set(vectors, rows, check_metric(metric))
+    chosen = RowSet.of(points, rows)
     rounds = check_int(rounds, "rounds", at_least=0)
-    count = len(of.rows)
+    count = len(chosen.rows)
     if count == 1:
         method = "a single row has no other row near it"
         no_parts = np.zeros(0, dtype=np.int64)
         near = np.inf if h_min is None else h_min  # finite beside anchors, and then nothing is proved
         share = 1.0 if np.isinf(near) else 0.0
-        proved = (of.metric, 1, near, np.inf, share, share, np.inf, method, 0)
+        proved = (chosen.points.metric, 1, near, np.inf, share, share, np.inf, method, 0)
         return Certificate(*proved, tuple(restricted_by), no_parts)
     if h_min is None:
-        squared_h_min = float(nearest_within(of, progress)[1].min())
+        squared_h_min = float(nearest_within(chosen, progress)[1].min())
     else:
-        squared_h_min = float(squared_euclidean(h_min, of.metric))
-    parts = _Parts.of_picks(of, order.astype(np.int64), keeper, progress)
+        squared_h_min = float(squared_euclidean(h_min, chosen.points.metric))
+    parts = _Parts.of_picks(chosen, order.astype(np.int64), keeper, progress)
     squared_radius = parts.squared_radius
     moves = _lower(parts, rounds, progress)
     squared_bound = min(parts.largest(), 4 * squared_radius)
     squared_bound = max(squared_bound, squared_h_min)
     squares = np.array([squared_h_min, squared_bound, 4 * squared_radius])
-    found_h_min, bound, radius_bound = metric_distance(squares, of.metric).tolist()
+    found_h_min, bound, radius_bound = metric_distance(squares, chosen.points.metric).tolist()
     share = 1.0 if squared_bound == 0 else squared_h_min / squared_bound
     method = "largest distance between two rows sharing the nearest of the first k - 1 picks"
     if not parts.measured[parts.squared.argmax()]:
@@ -161,25 +159,25 @@ def certificate(
     if moves:
         method += f", after moving {moves} rows between those parts"
     return Certificate(
-        metric=of.metric,
+        metric=chosen.points.metric,
         rows=count,
         h_min=found_h_min if h_min is None else h_min,
         upper_bound=bound,
-        share_of_best=share if of.metric == "cosine" else share**0.5,
+        share_of_best=share if chosen.points.metric == "cosine" else share**0.5,
         euclidean_share=share**0.5,
         radius_bound=radius_bound,
         method=method,
         moves=moves,
         restricted_by=tuple(restricted_by),
-        parts=parts.label[np.searchsorted(of.distinct, of.first_equal)],
+        parts=parts.label[np.searchsorted(chosen.points.distinct, chosen.points.first_equal)],
     )
 
 
 class _Parts:
     """A pool of distinct rows cut into at most k - 1 parts, and the diameter of each or a bound on it."""
 
-    def __init__(self, images: Images, label: Int64Array, count: int, squared: Float64Array) -> None:
-        self.images, self.label, self.squared_radius = images, label, float(squared.max())
+    def __init__(self, coded: Coded, label: Int64Array, count: int, squared: Float64Array) -> None:
+        self.coded, self.label, self.squared_radius = coded, label, float(squared.max())
         self.order = np.argsort(label, kind="stable")
         self.edges = np.searchsorted(label[self.order], np.arange(count + 1))
         self.changed: dict[int, Int64Array] = {}  # parts that rows were moved from or to
@@ -215,34 +213,34 @@ class _Parts:
         return found
 
     @staticmethod
-    def of_picks(of: RowSet, order: Int64Array, keeper: Int64Array | None, progress: Progress) -> _Parts:
+    def of_picks(chosen: RowSet, order: Int64Array, keeper: Int64Array | None, progress: Progress) -> _Parts:
         """Each distinct row to the nearest of the first k - 1 picks."""
-        distinct = of.distinct
-        images = of.images_of(distinct)
-        picks = np.searchsorted(distinct, of.first_equal[order[:-1]])
+        distinct = chosen.points.distinct
+        coded = chosen.points.coded_of(distinct)
+        picks = np.searchsorted(distinct, chosen.points.first_equal[order[:-1]])
         centres = picks[np.sort(np.unique(picks, return_index=True)[1])]
         label = np.full(len(distinct), -1, dtype=np.int64)
         squared = np.zeros(len(distinct))
         if keeper is not None:
             place = np.full(len(distinct), -1, dtype=np.int64)
             place[centres] = np.arange(len(centres))
-            own = np.flatnonzero(keeper[distinct] < len(of.pool))  # the others have anchors for keepers
-            label[own] = place[np.searchsorted(distinct, of.first_equal[keeper[distinct][own]])]
+            own = np.flatnonzero(keeper[distinct] < len(chosen.points))  # the others have anchors for keepers
+            label[own] = place[np.searchsorted(distinct, chosen.points.first_equal[keeper[distinct][own]])]
             known = np.flatnonzero(label >= 0)
             for block in blocks(len(known), ROWS_AT_ONCE):
                 rows = known[block]
-                squared[rows] = _squared_distances(images, rows, centres[label[rows]])
+                squared[rows] = _squared_distances(coded, rows, centres[label[rows]])
         open_rows = np.flatnonzero(label < 0)
         if len(open_rows):
-            queries, keys = (images.take(torch.from_numpy(some)) for some in (open_rows, centres))
+            queries, keys = (coded.take(torch.from_numpy(some)) for some in (open_rows, centres))
             found = nearest(queries, keys, progress=progress, stage="parts")
             label[open_rows], squared[open_rows] = found.index[:, 0], found.squared_distance[:, 0]
         # Parts beyond the distinct picks (copies) are empty: they wait for rows that are moved out.
-        return _Parts(images, label, len(order) - 1, squared)
+        return _Parts(coded, label, len(order) - 1, squared)
 
     def measure(self, part: int) -> None:
         """Replaces the bound of a part by its diameter."""
-        self.squared[part], self.ends[part] = _diameter(self.images, self.members(part))
+        self.squared[part], self.ends[part] = _diameter(self.coded, self.members(part))
         self.measured[part] = True
 
     def worst(self, count: int) -> Int64Array:
@@ -282,7 +280,7 @@ class _Parts:
     def reach(self, row: int, part: int) -> float:
         """Squared distance from a row to the farthest row of a part."""
         members = self.members(part)
-        return float(_squared_distances(self.images, np.full_like(members, row), members).max())
+        return float(_squared_distances(self.coded, np.full_like(members, row), members).max())
 
     def move(self, row: int, part: int) -> None:
         """Moves a row and measures the two parts anew."""
@@ -316,8 +314,8 @@ class _Parts:
         return np.concatenate([part for part, _ in found]), np.concatenate([far for _, far in found])
 
     def _centred(self, rows: Int64Array) -> Tensor:
-        taken = self.images.rows.index_select(0, self.images.pool_rows(torch.from_numpy(rows)))
-        return taken - self.images.map.centre.float()
+        taken = self.coded.rows.index_select(0, self.coded.pool_rows(torch.from_numpy(rows)))
+        return taken - self.coded.map.centre.float()
 
 
 def _lower(parts: _Parts, rounds: int, progress: Progress) -> int:
@@ -382,31 +380,29 @@ def _free_part(
     return None
 
 
-def _squared_distances(
-    images: Images, rows: Int64Array | Tensor, others: Int64Array | Tensor
-) -> Float64Array:
+def _squared_distances(coded: Coded, rows: Int64Array | Tensor, others: Int64Array | Tensor) -> Float64Array:
     """Exact squared distances of pairs of rows, (M,) int64 both."""
-    left, right = (images.pool_rows(torch.as_tensor(part)) for part in (rows, others))
-    found: Float64Array = squared_distances(images.rows, left, images.rows, right).numpy()
-    release(images.vectors)
+    left, right = (coded.pool_rows(torch.as_tensor(part)) for part in (rows, others))
+    found: Float64Array = squared_distances(coded.rows, left, coded.rows, right).numpy()
+    release(coded.vectors)
     return found
 
 
-def _diameter(images: Images, members: Int64Array) -> tuple[float, Int64Array]:
+def _diameter(coded: Coded, members: Int64Array) -> tuple[float, Int64Array]:
     """Largest squared distance of two rows of a part (just above it for many rows), and those rows."""
     if len(members) < 2:
         return 0.0, np.zeros(2, dtype=np.int64)
     index = torch.from_numpy(members)
     if len(members) > _EXACT_ROWS:
-        return _wide_diameter(images.take(index), members)
+        return _wide_diameter(coded.take(index), members)
     if len(members) <= _FEW_ROWS:
         first, second = torch.triu_indices(len(members), len(members), 1)
-        apart = _squared_distances(images, index[first], index[second])
+        apart = _squared_distances(coded, index[first], index[second])
         top = int(apart.argmax())
         return float(apart[top]), members[[int(first[top]), int(second[top])]]
-    rows = images.rows.index_select(0, images.pool_rows(index))
-    release(images.vectors)
-    squared, error = squared_by_product(rows, rows, images.map.centre)
+    rows = coded.rows.index_select(0, coded.pool_rows(index))
+    release(coded.vectors)
+    squared, error = squared_by_product(rows, rows, coded.map.centre)
     squared.triu_(1)
     near_top = (squared >= squared.max() - 2 * error.max()).triu(1)
     where, which = near_top.nonzero(as_tuple=True)
@@ -415,26 +411,26 @@ def _diameter(images: Images, members: Int64Array) -> tuple[float, Int64Array]:
     return float(exact[top]), members[[int(where[top]), int(which[top])]]
 
 
-def _wide_diameter(images: Images, members: Int64Array) -> tuple[float, Int64Array]:
+def _wide_diameter(coded: Coded, members: Int64Array) -> tuple[float, Int64Array]:
     """Upper bound of the squared diameter by the low-precision product, and a pair about as far apart."""
-    coded = images.coded(slice(0, len(images)))
-    unit = ROUNDING[images.map.dtype]
+    codes = coded.codes(slice(0, len(coded)))
+    unit = ROUNDING[coded.map.dtype]
 
     def work(start: int) -> tuple[float, int, int]:
-        rows = slice(start, min(start + BLOCK, len(images)))
-        query = coded.query(rows)
+        rows = slice(start, min(start + BLOCK, len(coded)))
+        query = codes.query(rows)
         best = (-1.0, 0, 0)
-        for column in range(start, len(images), BLOCK):
-            columns = slice(column, min(column + BLOCK, len(images)))
-            product = torch.mm(query, coded.key[columns].T)
+        for column in range(start, len(coded), BLOCK):
+            columns = slice(column, min(column + BLOCK, len(coded)))
+            product = torch.mm(query, codes.key[columns].T)
             top = int(as_integers(product).argmax())
             row, other = divmod(top, product.shape[1])
-            slack = images.product_error(coded.norm[rows].max(), coded.norm[columns].max())
-            reach = coded.error[rows].max() + coded.error[columns].max()
+            slack = coded.product_error(codes.norm[rows].max(), codes.norm[columns].max())
+            reach = codes.error[rows].max() + codes.error[columns].max()
             half = (float(product[row, other]) + float(slack)) * (1 + 4 * unit)
             bound = (2 * half) ** 0.5 + float(reach)
             best = max(best, (bound, start + row, column + other))
         return best
 
-    bound, row, other = max(on_all_cores(work, list(range(0, len(images), BLOCK))))
-    return (bound / images.map.scale) ** 2, members[[row, other]]
+    bound, row, other = max(on_all_cores(work, list(range(0, len(coded), BLOCK))))
+    return (bound / coded.map.scale) ** 2, members[[row, other]]

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from evenly.engine.distance import squared_distances
-from evenly.engine.images import on_all_cores
 from evenly.engine.neighbours import nearest
-from evenly.measures.exact import RowSet
+from evenly.engine.tiles import on_all_cores
 from evenly.measures.result import Diversity
+from evenly.measures.sets import RowSet
 from evenly.types import Float64Array, Int64Array, Progress, metric_distance, silent
 
 PAIRS = 20_000_000
@@ -138,18 +138,18 @@ def entropy_bits(member: Int64Array) -> float:
     return float(-(shares * np.log2(shares)).sum()) + 0.0
 
 
-def novelsum(of: RowSet, at: Int64Array, progress: Progress = silent) -> Float64Array:
+def novelsum(chosen: RowSet, at: Int64Array, progress: Progress = silent) -> Float64Array:
     """Terms of NovelSum for some rows of the set, (m,) (Yang et al. 2025, with the settings of their code).
 
     Row i's term is sigma_i^(1/2) * sum_r d_(r) / r / sum_r 1 / r: its distances to the set in ascending
     order, itself included as the first, weighted by 1 / rank, times the root of its density sigma_i, one over
     the mean squared distance to its ten nearest distinct pool rows. The score is the mean over the set.
     """
-    rows = of.set_rows
-    distinct = of.distinct
-    own = np.searchsorted(distinct, of.first_equal[of.rows[at]])
+    rows = chosen.set_rows
+    distinct = chosen.points.distinct
+    own = np.searchsorted(distinct, chosen.points.first_equal[chosen.rows[at]])
     neighbours = min(NOVELSUM_NEIGHBOURS, len(distinct) - 1)
-    queries, keys = of.images_of(of.rows[at]), of.images_of(distinct)
+    queries, keys = chosen.points.coded_of(chosen.rows[at]), chosen.points.coded_of(distinct)
     found = nearest(queries, keys, neighbours, own=own, progress=progress, stage="density")
     density = 1.0 / (found.squared_distance.mean(axis=1) + 1e-9)
     weights = 1.0 / np.arange(1, len(rows) + 1)
@@ -157,7 +157,9 @@ def novelsum(of: RowSet, at: Int64Array, progress: Progress = silent) -> Float64
 
     def work(part: Int64Array) -> Float64Array:
         squared = squared_distances_to_all(rows, part).clamp_(min=0.0)
-        novelty: Float64Array = metric_distance(np.sort(squared.numpy(), axis=1), of.metric) @ weights
+        novelty: Float64Array = (
+            metric_distance(np.sort(squared.numpy(), axis=1), chosen.points.metric) @ weights
+        )
         return novelty
 
     parts = on_all_cores(work, np.array_split(at, -(-len(at) // _ROWS)), progress, "NovelSum")
@@ -179,14 +181,16 @@ def cheap_scores(rows: Tensor, clusters: Clusters, pairs: int, seed: int) -> dic
     return scores
 
 
-def diversity_measures(of: RowSet, clusters: Clusters, seed: int, progress: Progress = silent) -> Diversity:
+def diversity_measures(
+    chosen: RowSet, clusters: Clusters, seed: int, progress: Progress = silent
+) -> Diversity:
     """All diversity scores of a set; see `evenly.measures.result.Diversity`."""
-    rows = of.set_rows
+    rows = chosen.set_rows
     scores = cheap_scores(rows, clusters, PAIRS, seed)
     at = pair_rows(len(rows), PAIRS, seed)
     novelty = novelty_error = None
-    if len(rows) > 1 and len(of.distinct) > 1:
-        novelty, novelty_error = mean_and_error(novelsum(of, at, progress), len(rows))
+    if len(rows) > 1 and len(chosen.points.distinct) > 1:
+        novelty, novelty_error = mean_and_error(novelsum(chosen, at, progress), len(rows))
     return Diversity(
         vendi=scores["vendi"],
         riesz_energy=scores.get("riesz_energy"),

@@ -10,13 +10,14 @@ import numpy as np
 
 from evenly.engine.knee import knee
 from evenly.engine.neighbours import Neighbours
+from evenly.engine.points import Points
 from evenly.engine.tiles import steady_torch
 from evenly.measures.certificate import Certificate, certificate
-from evenly.measures.exact import MOST_PAIRS, RowSet, closest_pairs, nearest_within
-from evenly.measures.measure import row_set
+from evenly.measures.exact import MOST_PAIRS, closest_pairs, nearest_within
 from evenly.measures.random_sets import SAMPLED_ROWS, Draws, random_subsets, sample_of
 from evenly.measures.result import plain
-from evenly.types import Float32Array, Float64Array, Int64Array, Progress, Selection, metric_distance, silent
+from evenly.measures.sets import RowSet
+from evenly.types import Float64Array, Int64Array, Progress, Selection, metric_distance, silent
 
 RANDOM_DRAWS = 5
 CLOSEST_PAIRS = 10
@@ -28,7 +29,7 @@ CERTIFICATE_ROWS, CERTIFICATE_ROUNDS = 10_000, 20
 
 
 def measured(
-    vectors: Float32Array,
+    points: Points,
     selection: Selection,
     *,
     draws: int = RANDOM_DRAWS,
@@ -39,14 +40,13 @@ def measured(
     """All that measures.json holds but what the controls did, and the certificate with its proof.
 
     Args:
-        vectors, selection, draws, seed: as for `evenness`.
+        points, selection, draws, seed: as for `evenness`.
         restricted_by: what kept rows from being picked freely.
     """
-    found = evenness(vectors, selection, draws=draws, seed=seed, progress=progress)
+    found = evenness(points, selection, draws=draws, seed=seed, progress=progress)
     proof = certificate(
-        vectors,
+        points,
         selection.rows,
-        metric=selection.metric,
         rounds=CERTIFICATE_ROUNDS if selection.pool_rows <= CERTIFICATE_ROWS else 0,
         keeper=selection.keeper,
         h_min=selection.h_min,
@@ -59,7 +59,7 @@ def measured(
 
 @steady_torch()
 def evenness(
-    vectors: Float32Array,
+    points: Points,
     selection: Selection,
     *,
     draws: int = RANDOM_DRAWS,
@@ -74,7 +74,7 @@ def evenness(
     of the least radius is in the sample.
 
     Args:
-        vectors: (N, d) float32, the rows the order was made on.
+        points: the pool that the order was made on.
         selection: what was kept.
         draws: random sets to compare with.
         seed: of the draws.
@@ -84,20 +84,19 @@ def evenness(
         histogram ``nearest``; ``random`` with draws, h_min and fill (median and values) and ``nearest``;
         ``knee``, the size at which h_min(k) bends; ``sampled_rows``, of each set at most, where they are sampled.
     """
-    of = row_set(vectors, selection.rows, selection.metric)
-    pool = RowSet(of.images, np.arange(len(of.pool)), of.first_equal, of.metric)
-    sampled = len(of.pool) ** 2 > MOST_PAIRS
-    subsets = Draws(of, len(selection) / selection.pool_rows, progress, seed=seed if sampled else None)
+    chosen, pool = RowSet.of(points, selection.rows), RowSet.of(points)
+    sampled = len(points) ** 2 > MOST_PAIRS
+    subsets = Draws(chosen, len(selection) / selection.pool_rows, progress, seed=seed if sampled else None)
     kept_at, pool_at = None, None
     if sampled:
-        kept_at, pool_at = _sample_with_closest(selection, seed), sample_of(len(of.pool), seed, 0)
+        kept_at, pool_at = _sample_with_closest(selection, seed), sample_of(len(points), seed, 0)
     nearest = {
-        "kept": _nearest(of, kept_at, progress),
+        "kept": _nearest(chosen, kept_at, progress),
         "pool": _nearest(pool, pool_at, progress, subsets.lists),
     }
     drawn = []
-    if len(selection) > 1 and not of.is_pool:
-        drawn = [subsets.nearest(rows) for rows in random_subsets(of, draws, seed)]
+    if len(selection) > 1 and not chosen.is_pool:
+        drawn = [subsets.nearest(rows) for rows in random_subsets(chosen, draws, seed)]
     edges = _edges([part.squared for part in nearest.values()], selection)
     fill = {"kept": selection.fill, "pool": 0.0}
     found: dict[str, Any] = {name: _set(part, fill[name], edges) for name, part in nearest.items()}
@@ -124,17 +123,17 @@ def _random(drawn: list[tuple[Float64Array, float]], edges: Float64Array) -> dic
 class _Nearest:
     """Some rows of a set, (m,) int64 pool row numbers, their nearest other row in it and the square to that."""
 
-    of: RowSet
+    within: RowSet
     rows: Int64Array
     other: Int64Array
     squared: Float64Array
 
 
 def _nearest(
-    of: RowSet, at: Int64Array | None, progress: Progress, found: Neighbours | None = None
+    chosen: RowSet, at: Int64Array | None, progress: Progress, found: Neighbours | None = None
 ) -> _Nearest:
-    rows = of.rows if at is None else of.rows[at]
-    return _Nearest(of, rows, *nearest_within(of, progress, at=at, found=found))
+    rows = chosen.rows if at is None else chosen.rows[at]
+    return _Nearest(chosen, rows, *nearest_within(chosen, progress, at=at, found=found))
 
 
 def _sample_with_closest(selection: Selection, seed: int) -> Int64Array:
@@ -158,16 +157,16 @@ def _histogram(distance: Float64Array, edges: Float64Array) -> dict[str, Any]:
 
 
 def _set(nearest: _Nearest, fill: float, edges: Float64Array) -> dict[str, Any]:
-    of = nearest.of
-    distance = metric_distance(nearest.squared, of.metric)
+    chosen = nearest.within
+    distance = metric_distance(nearest.squared, chosen.points.metric)
     h_min = float(distance.min())
-    pairs = closest_pairs(nearest.rows, nearest.other, distance) if len(of.rows) > 1 else ()
+    pairs = closest_pairs(nearest.rows, nearest.other, distance) if len(chosen.rows) > 1 else ()
     return {
-        "rows": len(of.rows),
+        "rows": len(chosen.rows),
         "h_min": plain(h_min),
         "fill": fill,
         "mesh_ratio": plain(fill / h_min if h_min > 0 else float("inf")),
-        "copies": len(of.rows) - len(np.unique(of.first_equal[of.rows])),
+        "copies": len(chosen.rows) - len(np.unique(chosen.points.first_equal[chosen.rows])),
         "closest_pairs": [plain(pair) for pair in pairs[:CLOSEST_PAIRS]],
         "nearest": _histogram(distance, edges),
     }

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evenly.engine.images import BLOCK, on_all_cores
+from evenly.engine.codes import BLOCK
 from evenly.engine.neighbours import nearest
-from evenly.measures.exact import RowSet
+from evenly.engine.tiles import on_all_cores
 from evenly.measures.result import Estimate, Exact, Normalised
+from evenly.measures.sets import RowSet
 from evenly.types import Float64Array, Progress, silent, squared_euclidean
 
 NEIGHBOURS = 10
@@ -117,25 +118,25 @@ class Geometry:
         return self.spread * math.sqrt(1 + 2 / dimension)
 
 
-def pool_geometry(of: RowSet, seed: int, progress: Progress = silent) -> Geometry:
+def pool_geometry(chosen: RowSet, seed: int, progress: Progress = silent) -> Geometry:
     """Spread of a pool; dimension and density of its distinct rows, from 2,000 of them."""
-    blocks = list(of.pool.split(BLOCK))
-    near_mean = of.images.map.centre
+    blocks = list(chosen.points.tensor.split(BLOCK))
+    near_mean = chosen.points.coded.map.centre
 
     def moments(block: Tensor) -> tuple[Tensor, float]:
         centred = block.double() - near_mean
         return centred.sum(0), float(centred.square_().sum())
 
     sums, squares = zip(*on_all_cores(moments, blocks), strict=True)
-    mean = torch.stack(sums).sum(0) / len(of.pool)
-    spread = math.sqrt(max(sum(squares) / len(of.pool) - float(mean.square().sum()), 0.0))
-    distinct = of.distinct
+    mean = torch.stack(sums).sum(0) / len(chosen.points)
+    spread = math.sqrt(max(sum(squares) / len(chosen.points) - float(mean.square().sum()), 0.0))
+    distinct = chosen.points.distinct
     if len(distinct) < NEIGHBOURS + 1:
         return Geometry(None, None, len(distinct), spread, None)
     sample = np.arange(len(distinct))
     if len(distinct) > ROWS_SAMPLED:
         sample = np.sort(np.random.default_rng(seed).choice(len(distinct), ROWS_SAMPLED, replace=False))
-    keys, queries = of.images_of(distinct), of.images_of(distinct[sample])
+    keys, queries = chosen.points.coded_of(distinct), chosen.points.coded_of(distinct[sample])
     found = nearest(queries, keys, NEIGHBOURS, own=sample, progress=progress, stage="dimension")
     distance = np.sqrt(found.squared_distance)
     likelihood = likelihood_dimension(distance)
@@ -143,21 +144,23 @@ def pool_geometry(of: RowSet, seed: int, progress: Progress = silent) -> Geometr
     return Geometry(two_nn(distance), likelihood, len(sample), spread, density)
 
 
-def normalised_measures(of: RowSet, exact: Exact, geometry: Geometry) -> Normalised:
+def normalised_measures(chosen: RowSet, exact: Exact, geometry: Geometry) -> Normalised:
     """The set's distances in units of what the pool's geometry leads one to expect."""
-    count = len(of.rows)
+    count = len(chosen.rows)
     ratios: dict[str, float | None] = dict.fromkeys(
         ("h_min_to_uniform", "h_min_to_density", "clark_evans", "fill_scaled", "fill_to_ball")
     )
     if geometry.likelihood is not None and geometry.log_effective_density is not None:
         dimension, radius = geometry.likelihood.value, geometry.ball_radius
         log_volume = log_unit_ball_volume(dimension) + dimension * math.log(radius)
-        fill = float(np.sqrt(squared_euclidean(exact.fill, of.metric)))
+        fill = float(np.sqrt(squared_euclidean(exact.fill, chosen.points.metric)))
         fill_scaled = fill * count ** (1 / dimension)
         ratios |= {"fill_scaled": fill_scaled, "fill_to_ball": fill_scaled / radius}
         if count > 1:
-            h_min = float(np.sqrt(squared_euclidean(exact.h_min, of.metric)))
-            mean_nearest = float(np.sqrt(squared_euclidean(exact.nearest_distance, of.metric)).mean())
+            h_min = float(np.sqrt(squared_euclidean(exact.h_min, chosen.points.metric)))
+            mean_nearest = float(
+                np.sqrt(squared_euclidean(exact.nearest_distance, chosen.points.metric)).mean()
+            )
             expected_nearest = math.exp(math.lgamma(1 + 1 / dimension)) * radius * count ** (-1 / dimension)
             uniform = log_expected_h_min(count, dimension, -log_volume)
             random = log_expected_h_min(count, dimension, geometry.log_effective_density)

@@ -13,19 +13,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from evenly.engine.distance import squared_distances
-from evenly.engine.images import (
+from evenly.engine.codes import (
     BLOCK,
     FAR,
-    Images,
-    on_all_cores,
+    Coded,
     squared_by_product,
     surely_below,
     surely_within,
 )
-from evenly.engine.tiles import blocks
+from evenly.engine.distance import squared_distances
+from evenly.engine.points import Points
+from evenly.engine.tiles import blocks, on_all_cores
 from evenly.measures.result import PairDistances, Quantiles
-from evenly.types import BoolArray, Float64Array, Int64Array, Metric, metric_distance
+from evenly.types import BoolArray, Float64Array, Int64Array, metric_distance
 
 PAIRS_SAMPLED = 100_000
 LEVELS = np.array([0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99])
@@ -61,15 +61,15 @@ class PairsWithin:
     pair near a limit, and a float64 product of the blocks of 1024 x 1024 pairs where these are many.
 
     Args:
-        images: of the distinct rows of the set.
+        coded: the distinct rows of the set.
         squared_limits: (T,) float64 squared distances, ascending.
         copies: (A,) int64, how many rows of the set each stands for.
     """
 
-    def __init__(self, images: Images, squared_limits: Float64Array, copies: Int64Array) -> None:
-        self.images, self.limits, self.copies = images, squared_limits, copies
-        coded = (images.coded(block) for block in blocks(len(images), BLOCK))
-        largest = [(block.error.max(), block.norm.max()) for block in coded]
+    def __init__(self, coded: Coded, squared_limits: Float64Array, copies: Int64Array) -> None:
+        self.coded, self.limits, self.copies = coded, squared_limits, copies
+        codes = (coded.codes(block) for block in blocks(len(coded), BLOCK))
+        largest = [(block.error.max(), block.norm.max()) for block in codes]
         self.error, self.norm = (torch.stack(of_blocks) for of_blocks in zip(*largest, strict=True))
         self.within, self.possible = self._bounds()
         equal = int((copies * (copies - 1) // 2).sum())
@@ -135,19 +135,19 @@ class PairsWithin:
 
     def _bounds(self) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]:
         """Products of two blocks: (T, blocks, blocks), below the first surely within, above the second not."""
-        dtype = self.images.map.dtype
+        dtype = self.coded.map.dtype
         reach = self.error[:, None] + self.error
-        slack = self.images.product_error(self.norm[:, None], self.norm)
-        distance = torch.from_numpy(np.sqrt(self.limits) * self.images.map.scale)[:, None, None]
+        slack = self.coded.product_error(self.norm[:, None], self.norm)
+        distance = torch.from_numpy(np.sqrt(self.limits) * self.coded.map.scale)[:, None, None]
         within = (distance - reach).clamp(min=0.0).square() / 2 - slack
         possible = ((distance + reach).square() / 2 + slack).clamp(max=FAR / 2)
         return surely_below(within, dtype).numpy(), surely_within(possible, dtype).numpy()
 
     def _within_block(self, start: int, column: int, near: Near, squared_limit: float) -> BoolArray:
         """`_within` for many pairs of one block: a float64 product leaves few to compute."""
-        images = self.images
-        left, right = (images.gather(slice(at, min(at + BLOCK, len(images)))) for at in (start, column))
-        squared, error = squared_by_product(left, right, images.map.centre)
+        coded = self.coded
+        left, right = (coded.gather(slice(at, min(at + BLOCK, len(coded)))) for at in (start, column))
+        squared, error = squared_by_product(left, right, coded.map.centre)
         beyond = squared.numpy()[near.row - start, near.column - column] - squared_limit
         slack = float(error.max())
         close: BoolArray = beyond < -slack
@@ -157,13 +157,13 @@ class PairsWithin:
 
     def _within(self, near: Near, squared_limit: float) -> BoolArray:
         """Which pairs are within the limit, by their exact distances."""
-        rows = self.images.rows
-        row, column = (self.images.pool_rows(torch.from_numpy(end)) for end in (near.row, near.column))
+        rows = self.coded.rows
+        row, column = (self.coded.pool_rows(torch.from_numpy(end)) for end in (near.row, near.column))
         within: BoolArray = (squared_distances(rows, row, rows, column) <= squared_limit).numpy()
         return within
 
 
-def pair_distances(pool: Tensor, rows: Int64Array, metric: Metric, seed: int) -> PairDistances:
+def pair_distances(points: Points, rows: Int64Array, seed: int) -> PairDistances:
     """Mean and quantiles of the distance of two different rows of a set, (k,) row numbers of at least two.
 
     All pairs where there are at most 100,000; beyond, that many pairs drawn with replacement, with the
@@ -181,10 +181,10 @@ def pair_distances(pool: Tensor, rows: Int64Array, metric: Metric, seed: int) ->
 
     def work(part: slice) -> Tensor:
         one, other = torch.from_numpy(rows[left[part]]), torch.from_numpy(rows[right[part]])
-        return squared_distances(pool, one, pool, other)
+        return squared_distances(points.tensor, one, points.tensor, other)
 
     parts = [slice(start, start + 8192) for start in range(0, len(left), 8192)]
-    distance = metric_distance(torch.cat(on_all_cores(work, parts)).numpy(), metric)
+    distance = metric_distance(torch.cat(on_all_cores(work, parts)).numpy(), points.metric)
     error = float(distance.std(ddof=1)) / math.sqrt(len(distance)) if sampled else 0.0
     level_error = math.sqrt(math.log(2 / 0.05) / (2 * len(distance))) if sampled else 0.0
     quantiles = Quantiles.of(distance, LEVELS)

@@ -10,8 +10,9 @@ import torch
 
 from evenly.engine.neighbours import Neighbours, nearest
 from evenly.measures.diversity import Clusters, cheap_scores
-from evenly.measures.exact import NEAREST_LEVELS, RowSet
+from evenly.measures.exact import NEAREST_LEVELS
 from evenly.measures.result import AgainstRandom, Diversity, Exact, Quantiles, Standing
+from evenly.measures.sets import RowSet
 from evenly.types import Float64Array, Int64Array, Progress, metric_distance, silent
 
 LISTED = 8
@@ -30,11 +31,11 @@ HIGHER_IS_MORE_EVEN = {
 }
 
 
-def random_subsets(of: RowSet, draws: int, seed: int) -> Iterator[Int64Array]:
+def random_subsets(chosen: RowSet, draws: int, seed: int) -> Iterator[Int64Array]:
     """Row numbers of random subsets as large as the set, ascending; the same for the same seed."""
     random = np.random.default_rng([seed, 1])
     for _ in range(draws):
-        yield np.sort(random.choice(len(of.pool), len(of.rows), replace=False))
+        yield np.sort(random.choice(len(chosen.points), len(chosen.rows), replace=False))
 
 
 def sample_of(count: int, *seed: int) -> Int64Array:
@@ -51,30 +52,28 @@ class Draws:
     but for a share (1 - p)^8 of rows, and only those are searched anew.
 
     Args:
-        of: pool and set.
+        chosen: pool and set.
         share: of the pool that a subset keeps.
         seed: of the samples of pools whose rows are too many to search for each; None searches for every row.
     """
 
-    def __init__(self, of: RowSet, share: float, progress: Progress, *, seed: int | None = None) -> None:
-        self.of, self.seed = of, seed
-        self.distinct = of.distinct
-        self.images = of.images_of(self.distinct)
+    def __init__(self, chosen: RowSet, share: float, progress: Progress, *, seed: int | None = None) -> None:
+        self.points, self.seed = chosen.points, seed
+        self.distinct = self.points.distinct
+        self.coded = self.points.coded_of(self.distinct)
         # Below this share most rows would be searched anew anyway.
         self.listed = min(LISTED, len(self.distinct) - 1) if share >= 0.15 and seed is None else 0
         self.lists: Neighbours | None = None
         if self.listed:
             own, stage = np.arange(len(self.distinct)), "random subsets: neighbours"
-            self.lists = nearest(
-                self.images, self.images, self.listed, own=own, progress=progress, stage=stage
-            )
+            self.lists = nearest(self.coded, self.coded, self.listed, own=own, progress=progress, stage=stage)
 
     def nearest(self, drawn: Int64Array) -> tuple[Float64Array, float]:
         """Nearest-neighbour distance of each row of a drawn subset (pool row numbers), and its fill.
 
         With a seed, distances of sampled rows of the subset, and the farthest of sampled rows of the pool.
         """
-        at = np.searchsorted(self.distinct, self.of.first_equal[drawn])
+        at = np.searchsorted(self.distinct, self.points.first_equal[drawn])
         present = np.zeros(len(self.distinct), dtype=np.bool_)
         present[at] = True
         copies = np.bincount(at, minlength=len(present))
@@ -85,7 +84,7 @@ class Draws:
         # Another copy of the same row is at distance 0.
         within = np.where(copies[at] > 1, 0.0, squared[at])
         outside = np.where(present[others], 0.0, squared[others])
-        metric = self.of.metric
+        metric = self.points.metric
         return metric_distance(within, metric), float(metric_distance(outside.max(keepdims=True), metric)[0])
 
     def _to_present(self, present: npt.NDArray[np.bool_], open_rows: Int64Array) -> Float64Array:
@@ -101,13 +100,13 @@ class Draws:
         if len(open_rows):
             position = np.cumsum(present) - 1
             own = np.where(present[open_rows], position[open_rows], -1)
-            queries, keys = (self.images.take(torch.from_numpy(some)) for some in (open_rows, kept))
+            queries, keys = (self.coded.take(torch.from_numpy(some)) for some in (open_rows, kept))
             squared[open_rows] = nearest(queries, keys, own=own).squared_distance[:, 0]
         return squared
 
 
 def against_random(
-    of: RowSet,
+    chosen: RowSet,
     exact: Exact,
     diversity: Diversity | None,
     clusters: Clusters | None,
@@ -121,10 +120,10 @@ def against_random(
     list of the pool's nearest neighbours, and for each draw one search of a small share of rows; for sets
     below 15 % of the pool, one search of the pool over the set for each draw.
     """
-    subsets = Draws(of, len(of.rows) / len(of.pool), progress)
+    subsets = Draws(chosen, len(chosen.rows) / len(chosen.points), progress)
     values: dict[str, list[float]] = {}
     first: Quantiles | None = None
-    for draw, drawn in enumerate(random_subsets(of, draws, seed)):
+    for draw, drawn in enumerate(random_subsets(chosen, draws, seed)):
         distance, fill = subsets.nearest(drawn)
         first = first or Quantiles.of(distance, NEAREST_LEVELS)
         scores: dict[str, float | None] = {
@@ -133,7 +132,9 @@ def against_random(
         }
         scores["fill"] = fill
         if clusters is not None:
-            scores |= cheap_scores(of.pool[torch.from_numpy(drawn)], clusters, PAIRS_PER_DRAW, seed + draw)
+            scores |= cheap_scores(
+                chosen.points.tensor[torch.from_numpy(drawn)], clusters, PAIRS_PER_DRAW, seed + draw
+            )
         for name in HIGHER_IS_MORE_EVEN:
             if (score := scores.get(name)) is not None:
                 values.setdefault(name, []).append(score)

@@ -45,7 +45,7 @@ class Check:
 
 
 @dataclass(frozen=True, eq=False)
-class Rule:
+class Departures:
     """How an order departs from plain max-min; the defaults are plain max-min.
 
     Attributes:
@@ -80,7 +80,7 @@ def verify_order(
     start_rule: str = "row",
     metric: str = "cosine",
     anchors: VectorsLike | None = None,
-    rule: Rule | None = None,
+    rule: Departures | None = None,
     keeper: Any = None,
     keeper_distance: Any = None,
     h_min: float | None = None,
@@ -116,7 +116,7 @@ def verify_order(
     pool = _prepared(check_vectors(vectors), kind)
     picks = _as_rows(rows, "row numbers")
     claimed = _as_distances(radii, "radii", len(picks))
-    rule = rule or Rule()
+    rule = rule or Departures()
     first_check = _check_rows(picks, len(pool), rule)
     if not first_check.passed:
         return [first_check]
@@ -228,7 +228,7 @@ def _squared_product(left: Float64Array, right: Float64Array) -> Float64Array:
     return cast(Float64Array, squared)
 
 
-def _check_rows(picks: Int64Array, pool_rows: int, rule: Rule) -> Check:
+def _check_rows(picks: Int64Array, pool_rows: int, rule: Departures) -> Check:
     name = "row numbers"
     outside = picks[(picks < 0) | (picks >= pool_rows)]
     if len(outside):
@@ -248,7 +248,7 @@ def _check_rows(picks: Int64Array, pool_rows: int, rule: Rule) -> Check:
 
 
 def _check_start(
-    pool: Float64Array, picks: Int64Array, start: int | None, start_rule: str, slack: float, rule: Rule
+    pool: Float64Array, picks: Int64Array, start: int | None, start_rule: str, slack: float, rule: Departures
 ) -> Check:
     if start is not None and picks[0] != start:
         return Check("start", False, f"the first pick is row {picks[0]}; the record says {start}")
@@ -296,7 +296,7 @@ class _Sweep:
         radii: Float64Array,
         metric: Metric,
         slack: float,
-        rule: Rule,
+        rule: Departures,
     ) -> None:
         self.pool, self.picks, self.radii, self.metric, self.slack = pool, picks, radii, metric, slack
         self.anchors = len(anchors)

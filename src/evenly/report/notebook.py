@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from evenly.measures.exact import RowSet
+    from evenly.measures.sets import RowSet
 
 KEPT, DROPPED, RANDOM = COLOURS[0], COLOURS[6], INK
 BINS = 60
@@ -58,19 +58,19 @@ def _png(figure: Figure) -> bytes:
 
 
 def _pool(selection: Selection, vectors: VectorsLike) -> RowSet:
-    from evenly.measures.measure import row_set
+    from evenly.measures.sets import RowSet
 
-    pool = row_set(vectors, None, selection.metric)
-    if len(pool.pool) != selection.pool_rows:
+    pool = RowSet.of_vectors(vectors, selection.metric)
+    if len(pool.points) != selection.pool_rows:
         raise InputError(
-            f"vectors hold {len(pool.pool)} rows, the selection was made from {selection.pool_rows}; "
+            f"vectors hold {len(pool.points)} rows, the selection was made from {selection.pool_rows}; "
             "give the vectors it was made from"
         )
     return pool
 
 
 def _draw_map(axes: Axes, selection: Selection, pool: RowSet) -> None:
-    rows = pool.pool.double()
+    rows = pool.points.tensor.double()
     rows = rows - rows.mean(0)
     # The eigenvectors of the d x d scatter matrix are the principal axes, the largest last.
     principal = np.linalg.eigh((rows.T @ rows).numpy())[1][:, ::-1][:, :2]
@@ -131,4 +131,4 @@ def _nearest_distances(pool: RowSet, rows: Int64Array) -> Float64Array:
     from evenly.measures.exact import nearest_within
 
     squared = nearest_within(replace(pool, rows=rows))[1]
-    return metric_distance(squared[np.isfinite(squared)], pool.metric)
+    return metric_distance(squared[np.isfinite(squared)], pool.points.metric)

@@ -6,7 +6,6 @@ import hashlib
 from typing import Any
 
 import numpy as np
-import torch
 
 from evenly.controls.choice import MAXMIN
 from evenly.controls.prepared import Prepared
@@ -15,6 +14,7 @@ from evenly.engine.knee import knee
 from evenly.engine.orders import selection_of
 from evenly.engine.refine import refine
 from evenly.engine.saved_order import SavedOrder
+from evenly.errors import InputError
 from evenly.strategies import Task, strategy_named
 from evenly.types import Int64Array, Progress, Selection, silent
 
@@ -33,51 +33,50 @@ def pick(prepared: Prepared, *, use_saved: bool = True, progress: Progress = sil
     choice, points = prepared.choice, prepared.pool.points
     if choice.strategy != MAXMIN:
         return _by_strategy(prepared, progress)
-    with points.open() as pool:
-        found = select_prepared(
-            points.tensor,
-            prepared.count,
-            points.metric,
-            prepared.constraints(),
-            start=choice.start,
-            seed=choice.seed,
-            allow_copies=choice.allow_copies,
-            saved=_saved(prepared) if use_saved else None,
-            pool=pool,
-            progress=progress,
-        )
+    found = select_prepared(
+        points,
+        prepared.count,
+        prepared.constraints(),
+        start=choice.start,
+        seed=choice.seed,
+        allow_copies=choice.allow_copies,
+        saved=_saved(prepared) if use_saved else None,
+        progress=progress,
+    )
     if choice.budget.unit != "knee":
         return found
     kept = max(knee(np.minimum.accumulate(found.radii)), _fewest(prepared, found.rows))
-    return selection_of(points.tensor, found.rows[:kept], points.metric, anchors=prepared.anchors, asked=kept)
+    return selection_of(points, found.rows[:kept], anchors=prepared.anchors, asked=kept)
 
 
 def refined(prepared: Prepared, found: Selection, progress: Progress = silent) -> Selection:
     """As many rows with a larger h_min, from a max-min selection without controls that reorder; itself where there
     are none."""
     eligible, points = np.flatnonzero(prepared.eligible()), prepared.pool.points
-    some = points.tensor[torch.from_numpy(eligible)]
-    greedy = selection_of(some, np.searchsorted(eligible, found.rows), points.metric)
+    some = points.part(eligible)
+    greedy = selection_of(some, np.searchsorted(eligible, found.rows))
     better = refine(some, greedy, progress)
     if better.h_min <= found.h_min:
         return found
-    return selection_of(points.tensor, eligible[better.rows], points.metric, asked=found.asked)
+    return selection_of(points, eligible[better.rows], asked=found.asked)
 
 
 def _by_strategy(prepared: Prepared, progress: Progress) -> Selection:
     eligible, points = np.flatnonzero(prepared.eligible()), prepared.pool.points
+    strategy = strategy_named(prepared.choice.strategy)
+    if lacking := strategy.lacks_room(points, prepared.count):
+        raise InputError(lacking)
     task = Task(
-        points.tensor[torch.from_numpy(eligible)],
+        points.part(eligible),
         min(prepared.count, len(eligible)),
-        points.metric,
         prepared.pool.rows.characters[eligible],
         None if prepared.quality is None else prepared.quality[eligible],
         prepared.choice.seed,
         progress,
     )
-    picks = eligible[strategy_named(prepared.choice.strategy).order(task)]
+    picks = eligible[strategy.order(task)]
     short = prepared.count > len(eligible)
-    return selection_of(points.tensor, picks, points.metric, asked=prepared.count, exhausted=short)
+    return selection_of(points, picks, asked=prepared.count, exhausted=short)
 
 
 def _fewest(prepared: Prepared, picks: Int64Array) -> int:
@@ -104,7 +103,7 @@ def _constraints_key(prepared: Prepared) -> str:
     quotas = prepared.quotas
     arrays: list[Any] = [
         prepared.eligible() if prepared.excluded else None,
-        None if prepared.anchors is None else prepared.anchors.numpy(),
+        None if prepared.anchors is None else prepared.anchors.vectors,
         prepared.given if len(prepared.given) else None,
         prepared.weights,
         None if prepared.within == 0 else prepared.quality,

@@ -116,7 +116,7 @@ def run_selection(
     with ExitStack() as opened:
         with watch.time("embed"):
             pool = opened.enter_context(open_pool(request.pool, rows, progress=progress))
-        with watch.time("select"):
+        with watch.time("select"), pool.points.reusing():
             prepared, selection, found = choose(request.choice, pool, given, progress)
     return record(request, prepared, selection, found, watch, progress)
 
@@ -139,7 +139,7 @@ def choose(
     if choice.refine:
         found["refine"] = {"greedy_h_min": greedy.h_min, "h_min": selection.h_min}
     if given is not None:
-        found["fill_of_given"] = selection_of(pool.points.tensor, given, pool.metric).fill
+        found["fill_of_given"] = selection_of(pool.points, given).fill
     return prepared, selection, found
 
 
@@ -158,7 +158,7 @@ def record(
         restricted_by = ("rows kept before", *restricted_by)
     with watch.time("measure"):
         measures, proof = measured(
-            prepared.pool.points.vectors,
+            prepared.pool.points,
             selection,
             draws=request.random_draws,
             seed=choice.seed,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from evenly.engine.orders import nearest_of
 from evenly.strategies.task import Strategy, Task
@@ -20,8 +19,7 @@ def order(task: Task) -> Int64Array:
     if not len(rest) or task.count < 2:
         return drawn[: task.count]
     rest = np.sort(rest)
-    picked = task.vectors[torch.from_numpy(first)]
-    _, distance = nearest_of(task.vectors[torch.from_numpy(rest)], picked, task.metric)
+    _, distance = nearest_of(task.points.part(rest), task.points.part(first))
     nearest = rest[np.argsort(distance, kind="stable")[: task.count // 2]]
     return np.concatenate([first, nearest])
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evenly.engine.tiles import blocks
 from evenly.errors import MissingExtraError
-from evenly.strategies.task import Task
+from evenly.strategies.task import Task, whole_pool
 from evenly.types import Float64Array, Int64Array
 
 _BATCH = 4096
@@ -31,10 +32,15 @@ class Clusters:
     count: int
 
 
+def cluster_bytes(rows: int, dimension: int, count: int) -> int:
+    """Bytes that clustering holds: all rows, and the centres while they are moved."""
+    return whole_pool(rows, dimension) + 3 * 4 * dimension * (count + _BATCH)
+
+
 def cluster(task: Task, count: int) -> Clusters:
     """Clusters the rows: k-means++ and batches of 4,096 rows for few clusters, random starts for many.
 
-    Cost: a few products of the pool with the centres (N count d each).
+    Memory: `cluster_bytes`. Cost: a few products of the pool with the centres (N count d each).
 
     Raises:
         MissingExtraError: scikit-learn is not installed.
@@ -57,5 +63,8 @@ def cluster(task: Task, count: int) -> Clusters:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fewer distinct rows than clusters: empty ones are handled here
         label = model.fit(rows).labels_.astype(np.int64)
-    distance = np.linalg.norm(rows - model.cluster_centers_[label], axis=1).astype(np.float64)
+    distance = np.empty(len(rows))
+    for block in blocks(len(rows), _BATCH):
+        centres = model.cluster_centers_[label[block]]
+        distance[block] = np.linalg.norm(rows[block] - centres, axis=1)
     return Clusters(label, distance, count)

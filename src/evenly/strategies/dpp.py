@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from evenly.strategies.rounds import Leaders
-from evenly.strategies.task import Strategy, Task
+from evenly.strategies.task import Strategy, Task, whole_pool
 from evenly.types import Int64Array
 
 FACTOR_BYTES = 2**31
@@ -98,5 +98,11 @@ class _Window:
 
 
 STRATEGY = Strategy(
-    "dpp", "the greedy most probable set of a k-DPP", "Chen, Zhang & Zhou 2018, arXiv 1709.05135", order
+    "dpp",
+    "the greedy most probable set of a k-DPP",
+    "Chen, Zhang & Zhou 2018, arXiv 1709.05135",
+    order,
+    lambda rows, dimension, count: (
+        whole_pool(rows, dimension) + min(FACTOR_BYTES, 4 * rows * count) + 3 * 4 * _AT_ONCE * rows
+    ),
 )

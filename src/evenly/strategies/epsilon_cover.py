@@ -19,7 +19,7 @@ def order(task: Task) -> Int64Array:
     decides. Epsilon starts at the median distance of two rows. Cost: a product of the pool with the kept rows.
     """
     sequence = np.random.default_rng(task.seed).permutation(task.rows)
-    sample = task.vectors[torch.from_numpy(sequence[:_SAMPLE])].double()
+    sample = task.points.take(sequence[:_SAMPLE]).double()
     squared = torch.cdist(sample, sample).square().median()
     return thin_until(task, sequence, float(squared))
 

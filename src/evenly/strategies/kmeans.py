@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evenly.strategies.clusters import cluster
+from evenly.strategies.clusters import cluster, cluster_bytes
 from evenly.strategies.task import Strategy, Task
 from evenly.types import Int64Array
 
@@ -24,5 +24,9 @@ def order(task: Task) -> Int64Array:
 
 
 STRATEGY = Strategy(
-    "kmeans", "the row nearest to each of k cluster centres", "scikit-learn MiniBatchKMeans", order
+    "kmeans",
+    "the row nearest to each of k cluster centres",
+    "scikit-learn MiniBatchKMeans",
+    order,
+    cluster_bytes,
 )

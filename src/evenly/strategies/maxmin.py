@@ -9,9 +9,7 @@ from evenly.types import Int64Array
 
 def order(task: Task) -> Int64Array:
     """The first k picks, copies last. Cost: one low-precision product of the pool with the picks."""
-    return select_prepared(
-        task.vectors, task.count, task.metric, allow_copies=True, progress=task.progress
-    ).rows
+    return select_prepared(task.points, task.count, allow_copies=True, progress=task.progress).rows
 
 
 STRATEGY = Strategy(

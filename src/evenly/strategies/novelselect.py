@@ -9,7 +9,7 @@ from torch import Tensor
 from evenly.engine.tiles import Tiles, default_tiles
 from evenly.strategies.neighbours import nearest_neighbours
 from evenly.strategies.rounds import Leaders
-from evenly.strategies.task import Strategy, Task
+from evenly.strategies.task import Strategy, Task, products, whole_pool
 from evenly.types import Int64Array
 
 NEIGHBOURS = 10
@@ -109,5 +109,11 @@ class _Novelty:
 
 
 STRATEGY = Strategy(
-    "novelselect", "the most novel row, weighted by density", "Yang et al. 2025, arXiv 2502.17184", order
+    "novelselect",
+    "the most novel row, weighted by density",
+    "Yang et al. 2025, arXiv 2502.17184",
+    order,
+    lambda rows, dimension, count: (
+        whole_pool(rows, dimension, NEAREST_KEPT + 2 * NEIGHBOURS) + products(rows)
+    ),
 )

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from evenly.engine.mapped import release
+from evenly.engine.tiles import over_rows
 from evenly.strategies.task import Strategy, Task
 from evenly.strategies.thinning import thin_until
 from evenly.types import Int64Array
@@ -20,7 +24,13 @@ def order(task: Task) -> Int64Array:
     """
     score = task.lengths.astype(np.float64) if task.quality is None else task.quality
     sequence = np.lexsort((np.arange(task.rows), -score))
-    squared_length = float(task.vectors.double().square().sum(1).mean())
+
+    def squared_lengths(block: slice) -> Tensor:
+        squared = task.vectors[block].double().square().sum(1)
+        release(task.points.vectors)
+        return squared
+
+    squared_length = float(torch.cat(over_rows(task.rows, squared_lengths)).mean())
     return thin_until(task, sequence, 2.0 * DISTANCE * squared_length)
 
 

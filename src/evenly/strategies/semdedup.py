@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from evenly.strategies.clusters import cluster
+from evenly.strategies.clusters import cluster, cluster_bytes
 from evenly.strategies.task import Strategy, Task
 from evenly.types import Int64Array
 
@@ -42,4 +42,5 @@ STRATEGY = Strategy(
     "the rows least like an earlier row of their cluster",
     "Abbas et al. 2023, arXiv 2303.09540",
     order,
+    lambda rows, dimension, count: cluster_bytes(rows, dimension, math.isqrt(rows)),
 )

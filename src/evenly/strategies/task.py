@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from evenly.engine.points import Points
+from evenly.engine.tiles import available_cores
 from evenly.types import Float64Array, Int64Array, Metric, Progress, silent
+from evenly.words import size
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,18 +18,16 @@ class Task:
     """A pool and how much to keep of it.
 
     Attributes:
-        vectors: (N, d) float32 rows from `evenly.engine.greedy.pool_tensor`.
+        points: N rows.
         count: k, rows to keep; at most N.
-        metric: of distances.
         lengths: (N,) int64 characters of every row.
         quality: (N,) float64 scores, or None.
         seed: of every draw.
         progress: called as the work goes on.
     """
 
-    vectors: Tensor
+    points: Points
     count: int
-    metric: Metric
     lengths: Int64Array
     quality: Float64Array | None = None
     seed: int = 0
@@ -35,7 +36,17 @@ class Task:
     @property
     def rows(self) -> int:
         """N."""
-        return len(self.vectors)
+        return len(self.points)
+
+    @property
+    def vectors(self) -> Tensor:
+        """(N, d) float32."""
+        return self.points.tensor
+
+    @property
+    def metric(self) -> Metric:
+        """Of distances."""
+        return self.points.metric
 
 
 @dataclass(frozen=True)
@@ -47,9 +58,35 @@ class Strategy:
         line: what it does, in one line.
         source: where it is from.
         order: from a task to (k,) different row numbers in the order of choosing.
+        needs: bytes it holds for N rows of d numbers and k picks; None where it works within any bound that the
+            max-min order works within.
     """
 
     name: str
     line: str
     source: str
     order: Callable[[Task], Int64Array]
+    needs: Callable[[int, int, int], int] | None = None
+
+    def lacks_room(self, points: Points, count: int) -> str:
+        """Why it cannot choose so many within the memory that there is, in one line; empty where it can."""
+        if self.needs is None:
+            return ""
+        needed, limit = self.needs(len(points), points.dimension, count), points.backend.most_memory()
+        if limit is None or needed <= limit:
+            return ""
+        return (
+            f"{self.name} holds all rows in memory: {len(points):,} of {points.dimension} numbers take "
+            f"{size(needed)} of the {size(limit)} that selection may hold; raise `memory`, or choose a strategy "
+            "that does without"
+        )
+
+
+def whole_pool(rows: int, dimension: int, numbers: int = 0) -> int:
+    """Bytes of (N, d) float32 rows, of four numbers of 8 bytes for each, and of as many more as are said."""
+    return rows * (4 * dimension + 32 + 8 * numbers)
+
+
+def products(rows: int) -> int:
+    """Bytes of products of 1,024 rows with all rows: three float32 copies on each core while they are made."""
+    return available_cores() * 3 * 4 * 1024 * rows

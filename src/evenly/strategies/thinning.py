@@ -73,6 +73,6 @@ def _thin(
 
 
 def _squared(task: Task, left: Int64Array, right: Int64Array) -> torch.Tensor:
-    rows, others = task.vectors[torch.from_numpy(left)], task.vectors[torch.from_numpy(right)]
+    rows, others = task.points.take(left), task.points.take(right)
     squared = rows.square().sum(1)[:, None] + others.square().sum(1) - 2.0 * (rows @ others.T)
     return squared.clamp_(min=0.0).double()

@@ -11,13 +11,11 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from evenly.engine.copies import first_equal_rows
-from evenly.engine.images import Images
+from evenly.engine.codes import Coded
 from evenly.engine.neighbours import nearest
+from evenly.engine.points import Points
 from evenly.engine.within import rows_beyond
-from evenly.measures.exact import RowSet
 from evenly.types import Float64Array, Int64Array
 
 NEIGHBOURS = 10
@@ -26,25 +24,25 @@ NEIGHBOURS = 10
 _SAMPLE = 1024
 
 
-def neighbour_radius(vectors: Tensor, neighbours: int = NEIGHBOURS) -> Float64Array:
+def neighbour_radius(points: Points, neighbours: int = NEIGHBOURS) -> Float64Array:
     """Distance of every row to its k-th nearest distinct row.
 
     Args:
-        vectors: (N, d) float32.
+        points: N rows.
         neighbours: k; where there are fewer, what there is.
 
     Returns:
         (N,) float64, Euclidean, exact. Cost: one low-precision product of the pool with itself.
     """
-    images, place = _distinct(vectors)
-    return _radius(images, np.arange(len(images)), neighbours)[place]
+    distinct = points.coded_of(points.distinct)
+    return _radius(distinct, np.arange(len(distinct)), neighbours)[_places(points)]
 
 
-def loneliest(vectors: Tensor, share: float, neighbours: int = NEIGHBOURS) -> tuple[Int64Array, Float64Array]:
+def loneliest(points: Points, share: float, neighbours: int = NEIGHBOURS) -> tuple[Int64Array, Float64Array]:
     """The rows whose k-th nearest distinct row is farthest.
 
     Args:
-        vectors: (N, d) float32.
+        points: N rows.
         share: of the rows, 0 to 1.
         neighbours: k; where there are fewer, what there is.
 
@@ -53,17 +51,17 @@ def loneliest(vectors: Tensor, share: float, neighbours: int = NEIGHBOURS) -> tu
         distances as `neighbour_radius` has them. Cost: a part of the product of the pool with itself where
         density varies as it does in text; up to three times that of `neighbour_radius` where it does not.
     """
-    images, place = _distinct(vectors)
-    limit = _likely_limit(images, share, neighbours)
-    rows = rows_beyond(images, images, limit, neighbours + 1)  # every row is within any limit of itself
+    distinct, place = points.coded_of(points.distinct), _places(points)
+    limit = _likely_limit(distinct, share, neighbours)
+    rows = rows_beyond(distinct, distinct, limit, neighbours + 1)  # every row is within any limit of itself
     while True:
-        radius = np.zeros(len(images))
-        radius[rows] = _radius(images, rows, neighbours)
+        radius = np.zeros(len(distinct))
+        radius[rows] = _radius(distinct, rows, neighbours)
         lonely = lonely_rows(radius[place], share)
         found = radius[place[lonely]]
-        if len(rows) == len(images) or (found > limit).all():
+        if len(rows) == len(distinct) or (found > limit).all():
             return lonely, found
-        rows = np.arange(len(images))
+        rows = np.arange(len(distinct))
 
 
 def lonely_rows(radius: Float64Array, share: float) -> Int64Array:
@@ -74,26 +72,24 @@ def lonely_rows(radius: Float64Array, share: float) -> Int64Array:
     return np.lexsort((np.arange(len(radius)), -radius))[: math.floor(share * len(radius) + 1e-9)]
 
 
-def _distinct(vectors: Tensor) -> tuple[Images, Int64Array]:
-    """The distinct rows, and for every row the place of its own among them."""
-    pool = vectors.numpy()
-    of = RowSet(Images.of(pool), np.arange(len(pool)), first_equal_rows(pool), "euclidean")
-    return of.images_of(of.distinct), np.searchsorted(of.distinct, of.first_equal)
+def _places(points: Points) -> Int64Array:
+    """(N,) for every row the place of its own among the distinct ones."""
+    return np.searchsorted(points.distinct, points.first_equal)
 
 
-def _radius(images: Images, rows: Int64Array, neighbours: int) -> Float64Array:
+def _radius(coded: Coded, rows: Int64Array, neighbours: int) -> Float64Array:
     """Exact distances of some rows to their k-th nearest other; 1 for a row that is alone."""
-    if len(images) == 1 or not len(rows):
+    if len(coded) == 1 or not len(rows):
         return np.ones(len(rows))
-    queries = images if len(rows) == len(images) else images.take(torch.from_numpy(rows))
-    found = nearest(queries, images, min(neighbours, len(images) - 1), own=rows)
+    queries = coded if len(rows) == len(coded) else coded.take(torch.from_numpy(rows))
+    found = nearest(queries, coded, min(neighbours, len(coded) - 1), own=rows)
     return np.asarray(np.sqrt(found.squared_distance[:, -1]))
 
 
-def _likely_limit(images: Images, share: float, neighbours: int) -> float:
+def _likely_limit(coded: Coded, share: float, neighbours: int = NEIGHBOURS) -> float:
     """A distance that the k-th neighbours of a few more rows than the share exceed; by a sample, 0 in small pools."""
-    if len(images) < 4 * _SAMPLE:
+    if len(coded) < 4 * _SAMPLE:
         return 0.0
-    sample = np.linspace(0, len(images) - 1, _SAMPLE).astype(np.int64)
+    sample = np.linspace(0, len(coded) - 1, _SAMPLE).astype(np.int64)
     a_few_more = 2 * math.sqrt(share * (1 - share) / _SAMPLE)
-    return float(np.quantile(_radius(images, sample, neighbours), max(1 - share - a_few_more, 0.0)))
+    return float(np.quantile(_radius(coded, sample, neighbours), max(1 - share - a_few_more, 0.0)))

@@ -1,4 +1,4 @@
-"""The limits that bits of rounded products are held against, and images that are made once for all parts of a pool."""
+"""The limits that bits of rounded products are held against, and coded that are made once for all parts of a pool."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evenly.engine.codes import BLOCK, Coded, surely_below, surely_within
 from evenly.engine.filter import as_integers
-from evenly.engine.images import BLOCK, Images, surely_below, surely_within
 
 DTYPES = [torch.bfloat16, torch.float32]
 numbers = st.floats(0, 1e6)
@@ -50,10 +50,10 @@ def test_nothing_is_surely_below_a_limit_that_the_error_drowns(dtype: torch.dtyp
 def test_images_kept_for_the_pool_are_those_made_for_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = np.random.default_rng(0).normal(size=(BLOCK + 300, 48)).astype(np.float32)
     index = torch.from_numpy(np.random.default_rng(1).choice(len(vectors), 700, replace=False))
-    kept = Images.of(vectors).take(index)
-    part = kept.coded(slice(100, 650))
-    monkeypatch.setattr("evenly.engine.images.SIDE_ROWS", 10)
-    anew = Images.of(vectors).take(index).coded(slice(100, 650))
+    kept = Coded.of(vectors).take(index)
+    part = kept.codes(slice(100, 650))
+    monkeypatch.setattr("evenly.engine.codes.SIDE_ROWS", 10)
+    anew = Coded.of(vectors).take(index).codes(slice(100, 650))
     assert kept.kept
     assert len(part) == BLOCK
     for name in ("key", "error", "norm"):
