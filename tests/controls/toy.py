@@ -18,12 +18,11 @@ from evenly.request import option
 class Shortest(Control):
     """Excludes rows of few characters, and promises that none is kept."""
 
+    group = "Toys"
     bounding = restricting = ("shortest",)
     reasons: ClassVar = {"shortest": "too short to learn from"}
 
-    shortest: int = option(
-        0, "Characters that a row has at least.", group="Toys", label="Characters at least"
-    )
+    shortest: int = option(0, "Characters that a row has at least.", label="Characters at least")
 
     def check(self, choice: Any) -> None:
         refuse(self.shortest < 0, f"`shortest` must be at least 0; got {self.shortest}")
@@ -36,7 +35,7 @@ class Shortest(Control):
     def found(self, prepared: Any, selection: Any) -> dict[str, Any]:
         return {"shortest": int(prepared.pool.rows.characters[selection.rows].min())}
 
-    def told(self, found: Mapping[str, Any], most: int) -> Told:
+    def told(self, found: Mapping[str, Any]) -> Told:
         return [("shortest", f"the shortest kept row has {found['shortest']} characters")]
 
     def verify(self, prepared: Any, selection: Any) -> list[Any]:

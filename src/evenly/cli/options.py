@@ -82,7 +82,9 @@ def _parameters(request: type) -> Iterator[inspect.Parameter]:
             shown: Any = typer.Argument(help=meaning)
         else:
             flags = [option.flag or f"--{field.name.replace('_', '-')}"]
-            shown = typer.Option(*flags, help=meaning, rich_help_panel=option.group or None)
+            shown = typer.Option(
+                *flags, help=meaning, rich_help_panel=option.group or getattr(request, "group", None)
+            )
         if option.read is not None:
             kind = str
         elif get_origin(kind) is tuple or (option.argument and get_origin(kind) is not None):

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 class Anchors(Control):
     """Rows from outside the pool that the order goes on from. They are not written."""
 
+    group = KEPT
     restricting = reordering = ("anchors",)
 
     anchors: str | None = option(
         None,
         "Rows that count as kept already: a file, a selection folder, or vectors.npy.",
-        group=KEPT,
         label="Rows that count as kept",
     )
 
@@ -41,5 +41,5 @@ class Anchors(Control):
         count = 0 if prepared.anchors is None else len(prepared.anchors)
         return {"anchors": {"name": self.anchors, "rows": count}}
 
-    def told(self, found: Mapping[str, Any], most: int) -> Told:
+    def told(self, found: Mapping[str, Any]) -> Told:
         return [("anchors", f"{found['anchors']['rows']:,} rows of {self.anchors} count as kept")]

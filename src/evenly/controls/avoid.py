@@ -22,17 +22,15 @@ if TYPE_CHECKING:
 class Avoid(Control):
     """Excludes what lies within a distance of rows of a file."""
 
+    group = EXCLUDED
     bounding = restricting = ("avoid",)
     reasons: ClassVar = {"avoid": "too near a row to stay away from"}
 
     avoid: str | None = option(
-        None,
-        "Rows to stay away from, such as a test set, by `distance`.",
-        group=EXCLUDED,
-        label="Rows to stay away from",
+        None, "Rows to stay away from, such as a test set, by `distance`.", label="Rows to stay away from"
     )
     distance: float | None = option(
-        None, "No kept row lies this near to a row of `avoid`.", group=EXCLUDED, label="By at least"
+        None, "No kept row lies this near to a row of `avoid`.", label="By at least"
     )
 
     def check(self, choice: Choice) -> None:
@@ -69,7 +67,7 @@ class Avoid(Control):
             "nearest_left": float(far.min()) if len(far) else None,
         }
 
-    def told(self, found: Mapping[str, Any], most: int) -> Told:
+    def told(self, found: Mapping[str, Any]) -> Told:
         rows, nearest = found["avoid"]["rows"], found["avoid"]["nearest_left"]
         line = f"no kept row lies within {self.distance:g} of the {rows:,} rows of {self.avoid}"
         return [("avoid", line if nearest is None else f"{line}; the nearest row left is {nearest:.4g} away")]

@@ -32,6 +32,9 @@ class Control:
     Methods are called on controls of which an option is used, in the order of the list.
     """
 
+    group: ClassVar[str] = ""
+    """The heading of its options in help."""
+
     bounding: ClassVar[tuple[str, ...]] = ()
     """Options that say by themselves how much is kept, so that ``keep`` may be left out."""
 
@@ -94,12 +97,12 @@ class Control:
         """What it did, in numbers, for measures.json."""
         return {}
 
-    def told(self, found: Mapping[str, Any], most: int) -> Told:
-        """What a person should know of all that was `found`; lists have at most so many entries."""
+    def told(self, found: Mapping[str, Any]) -> Told:
+        """What a person should know of all that was found."""
         return []
 
     def verify(self, prepared: Prepared, selection: Selection) -> list[Check]:
-        """Holds a saved selection to what it promises, where that is more than the rule of the order."""
+        """Holds a saved selection to what it promises beyond excluded rows, distances, quotas and costs."""
         return []
 
     def carried(self) -> Control | None:

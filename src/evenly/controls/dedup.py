@@ -14,7 +14,6 @@ from evenly.request import option
 if TYPE_CHECKING:
     from evenly.controls.choice import Choice
     from evenly.controls.prepared import Prepared
-    from evenly.measures.verify import Check
     from evenly.types import Selection
 
 
@@ -22,11 +21,12 @@ if TYPE_CHECKING:
 class Dedup(Control):
     """A row nearer than this to a kept row (or anchor) is not picked; that one stands for it."""
 
+    group = EXCLUDED
     bounding = reordering = ("dedup",)
     reasons: ClassVar = {"dedup": "near-copy of a kept row"}
 
     dedup: float | None = option(
-        None, "Drop rows nearer than this to a kept row.", group=EXCLUDED, label="Near-copies closer than"
+        None, "Drop rows nearer than this to a kept row.", label="Near-copies closer than"
     )
 
     @property
@@ -54,18 +54,5 @@ class Dedup(Control):
     def found(self, prepared: Prepared, selection: Selection) -> dict[str, Any]:
         return {"near_copies": int(self._near(selection).sum())}
 
-    def told(self, found: Mapping[str, Any], most: int) -> Told:
+    def told(self, found: Mapping[str, Any]) -> Told:
         return [("dedup", f"{found['near_copies']:,} near-copies of kept rows dropped")]
-
-    def verify(self, prepared: Prepared, selection: Selection) -> list[Check]:
-        return [apart_check(self.distance, prepared, selection)]
-
-
-def apart_check(least: float, prepared: Prepared, selection: Selection) -> Check:
-    """Whether every row that was picked lies at least so far from those before it."""
-    from evenly.measures.verify import Check
-
-    nearest = float(selection.radii[len(prepared.given) :].min(initial=np.inf))
-    # Radii are checked against the vectors elsewhere; equality to the last bit is of this machine alone.
-    enough = nearest >= least * (1 - 1e-6)
-    return Check("least distance", enough, f"{nearest:.9g}; asked {least:.9g}")

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 class Density(Control):
     """A dial from picks as far apart as possible to picks as dense as the pool."""
 
+    group = EXCLUDED
     reordering = ("density",)
 
     density: float = option(
         0.0,
         "A dial from 0, as far apart as possible, to 1, as dense as the pool.",
-        group=EXCLUDED,
         label="Density dial, 0 to 1",
     )
 

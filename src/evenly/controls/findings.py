@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from evenly.controls.control import Control
-from evenly.controls.prepared import Prepared
+from evenly.controls.control import Control, Told
 from evenly.folder.excluded import EXCLUDED_SCHEMA
 from evenly.rows.rows import Rows
 from evenly.types import Int64Array, Selection
+
+if TYPE_CHECKING:
+    from evenly.controls.prepared import Prepared
 
 FIRST_PICKS = 20
 """Max-min takes outliers first, so noise shows among so many picks."""
@@ -35,9 +37,31 @@ def findings(prepared: Prepared, selection: Selection) -> dict[str, Any]:
         found["set_aside"] = prepared.excluded_counts()
     if len(prepared.given):
         found["given"] = len(prepared.given)
+    if prepared.costs is not None:
+        budget, spent = prepared.choice.budget, int(prepared.costs[selection.rows].sum())
+        found["budget"] = {"unit": budget.unit, "amount": budget.amount, "spent": spent}
+    if prepared.quotas is not None:
+        quotas = prepared.quotas
+        kept, pool = quotas.counts(selection.rows[len(prepared.given) :]), np.bincount(quotas.group)
+        found["groups"] = {
+            name: {"kept": int(kept[group]), "pool": int(pool[group])}
+            for group, name in enumerate(quotas.names)
+        }
     for control in prepared.choice.controls:
         found |= control.found(prepared, selection)
     return found
+
+
+def told(controls: Iterable[Control], found: Mapping[str, Any], most: int) -> Told:
+    """What a person should know of what was found under controls; lists have at most so many entries."""
+    said: Told = []
+    if budget := found.get("budget"):
+        said.append(("budget", f"{budget['spent']:,} of {budget['amount']:,.0f} {budget['unit']} spent"))
+    if groups := found.get("groups"):
+        shown = [f"{name} {of['kept']:,} of {of['pool']:,}" for name, of in list(groups.items())[:most]]
+        more = f", and {len(groups) - most} more groups" if len(groups) > most else ""
+        said.append(("groups", f"{', '.join(shown)}{more}"))
+    return said + [line for control in controls for line in control.told(found)]
 
 
 def length_shift(lengths: Int64Array, kept: Int64Array) -> dict[str, Any]:
@@ -79,7 +103,7 @@ def excluded_rows(prepared: Prepared, selection: Selection) -> dict[int, tuple[s
 def finding_lines(controls: Iterable[Control], found: Mapping[str, Any]) -> list[str]:
     """One line for each thing a person should know."""
     lines = [f"{reason}: {count:,} rows excluded" for reason, count in found.get("set_aside", {}).items()]
-    lines += [f"{term}: {said}" for one in controls for term, said in one.told(found, GROUPS_SHOWN)]
+    lines += [f"{term}: {said}" for term, said in told(controls, found, GROUPS_SHOWN)]
     if "refine" in found:
         was, now = found["refine"]["greedy_h_min"], found["refine"]["h_min"]
         gained = (

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 class Guard(Control):
     """Excludes a share of the rows by the distance to their 10th neighbour; rows that must be kept are spared."""
 
+    group = EXCLUDED
     bounding = restricting = ("guard",)
     reasons: ClassVar = {"guard": "among the loneliest"}
 
     guard: str | None = option(
         None,
         "Exclude the loneliest share of rows (5%), by the distance to their 10th neighbour.",
-        group=EXCLUDED,
         label="Loneliest rows excluded",
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -11,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evenly.controls.control import Control, Told, refuse
-from evenly.controls.dedup import apart_check
+from evenly.controls.control import Control, refuse
 from evenly.engine.budgets import EVERYTHING, Budget, read_budget
 from evenly.errors import InputError
 from evenly.request import option
@@ -21,9 +19,7 @@ from evenly.types import Int64Array
 if TYPE_CHECKING:
     from evenly.controls.choice import Choice
     from evenly.controls.prepared import Prepared
-    from evenly.measures.verify import Check
     from evenly.rows.rows import Rows
-    from evenly.types import Selection
 
 _AT_ONCE = 1024
 """Texts that are counted together: enough for all cores, and little memory."""
@@ -68,28 +64,6 @@ class Keep(Control):
     def costs(self, rows: Rows, encoder: str) -> Int64Array:
         """(N,) int64 tokens or characters of every row."""
         return rows.characters if self.budget.unit == "chars" else token_counts(rows, self.tokenizer, encoder)
-
-    def found(self, prepared: Prepared, selection: Selection) -> dict[str, Any]:
-        if prepared.costs is None:
-            return {}
-        spent = int(prepared.costs[selection.rows].sum())
-        return {"budget": {"unit": self.budget.unit, "amount": self.budget.amount, "spent": spent}}
-
-    def told(self, found: Mapping[str, Any], most: int) -> Told:
-        if "budget" not in found:
-            return []
-        budget = found["budget"]
-        return [("budget", f"{budget['spent']:,} of {budget['amount']:,.0f} {budget['unit']} spent")]
-
-    def verify(self, prepared: Prepared, selection: Selection) -> list[Check]:
-        from evenly.measures.verify import Check
-
-        if self.budget.unit == "distance":
-            return [apart_check(self.budget.amount, prepared, selection)]
-        if prepared.costs is None:
-            return []
-        spent, amount = int(prepared.costs[selection.rows].sum()), self.budget.amount
-        return [Check("budget", spent <= amount, f"{spent:,} of {amount:,.0f} {self.budget.unit}")]
 
 
 def token_counts(rows: Rows, tokenizer: str | None, encoder: str) -> Int64Array:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evenly.controls.control import GROUPS, refuse
-from evenly.controls.grouped import Grouped
+from evenly.controls.control import GROUPS, Control, refuse
 from evenly.controls.quota import no_count, quotas_for
 from evenly.request import option
 from evenly.types import Int64Array
@@ -22,13 +21,14 @@ BINS = 10
 
 
 @dataclass(frozen=True)
-class MatchLength(Grouped):
+class MatchLength(Control):
     """Quotas by length, in proportion to the pool."""
 
+    group = GROUPS
     restricting = reordering = sized = ("match_length",)
 
     match_length: bool = option(
-        False, "Keep the pool's histogram of lengths (by deciles).", group=GROUPS, label="Pool's lengths kept"
+        False, "Keep the pool's histogram of lengths (by deciles).", label="Pool's lengths kept"
     )
 
     def check(self, choice: Choice) -> None:

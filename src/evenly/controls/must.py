@@ -20,13 +20,11 @@ if TYPE_CHECKING:
 class Must(Control):
     """Rows with a value in a field, kept in the order of the pool before any other is picked."""
 
+    group = KEPT
     restricting = reordering = ("must",)
 
     must: tuple[str, ...] = option(
-        (),
-        "FIELD=VALUE: rows that are kept first. May be repeated.",
-        group=KEPT,
-        label="Rows that must be kept",
+        (), "FIELD=VALUE: rows that are kept first. May be repeated.", label="Rows that must be kept"
     )
 
     def check(self, choice: Choice) -> None:

@@ -24,24 +24,21 @@ if TYPE_CHECKING:
 class Quality(Control):
     """Scores from a field of the records, and what to do with them."""
 
+    group = SCORES
     bounding = restricting = ("floor",)
     reordering = ("within", "weight")
     reasons: ClassVar = {"floor": "score too low"}
 
-    quality: str | None = option(None, "Field that holds a score for each row.", group=SCORES, label="Scores")
-    floor: float | None = option(
-        None, "Rows below this score are excluded.", group=SCORES, label="Lowest score"
-    )
+    quality: str | None = option(None, "Field that holds a score for each row.", label="Scores")
+    floor: float | None = option(None, "Rows below this score are excluded.", label="Lowest score")
     within: float | None = option(
         None,
         "Distances in the same step of this width count as equal, and the better score decides.",
-        group=SCORES,
         label="Distances equal within",
     )
     weight: float | None = option(
         None,
         "Pick by distance times score to this power; scores must be above 0.",
-        group=SCORES,
         label="Power of the score",
     )
 
@@ -103,7 +100,7 @@ class Quality(Control):
             }
         }
 
-    def told(self, found: Mapping[str, Any], most: int) -> Told:
+    def told(self, found: Mapping[str, Any]) -> Told:
         scores = found["quality"]
         line = f"mean {self.quality} {scores['kept_mean']:.4g} of kept rows"
         if scores["dropped_mean"] is not None:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evenly.checks import check_int
-from evenly.controls.control import GROUPS, refuse
-from evenly.controls.grouped import Grouped
+from evenly.controls.control import GROUPS, Control, refuse
 from evenly.engine.quotas import Quotas, proportional
 from evenly.errors import InputError
 from evenly.request import option
@@ -24,23 +23,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Quota(Grouped):
+class Quota(Control):
     """An exact number from each group, or a least one."""
 
+    group = GROUPS
     bounding = ("quota",)
     restricting = sized = ("quota", "at_least")
     reordering = ("by", "quota", "at_least")
 
-    by: str | None = option(None, "Field that names each row's group.", group=GROUPS, label="Groups by")
+    by: str | None = option(None, "Field that names each row's group.", label="Groups by")
     quota: str | None = option(
         None,
         "Rows from each group: equal, proportional, a number for each, or a JSON file by group.",
-        group=GROUPS,
         label="Quota",
     )
-    at_least: int = option(
-        0, "At least this many rows from each group.", group=GROUPS, label="At least, from each group"
-    )
+    at_least: int = option(0, "At least this many rows from each group.", label="At least, from each group")
 
     def check(self, choice: Choice) -> None:
         check_int(self.at_least, "`at_least`", at_least=0)

@@ -6,6 +6,7 @@ import numpy as np
 
 from evenly.controls.findings import excluded_rows
 from evenly.controls.prepared import Prepared
+from evenly.engine.quotas import Quotas
 from evenly.folder.selection import SelectionFolder
 from evenly.measures.verify import Check, Departures
 from evenly.types import Int64Array
@@ -37,9 +38,31 @@ def promise_checks(folder: SelectionFolder, prepared: Prepared) -> list[Check]:
     again = excluded_rows(prepared, selection)
     if again or len(folder.excluded):
         checks.append(_excluded_check(set(folder.excluded["row"].to_pylist()), set(again)))
-    for control in prepared.choice.controls:
-        checks += control.verify(prepared, selection)
-    return checks
+    picked = slice(len(prepared.given), None)
+    if prepared.costs is not None:
+        spent, budget = int(prepared.costs[selection.rows].sum()), prepared.choice.budget
+        detail = f"{spent:,} of {budget.amount:,.0f} {budget.unit}"
+        checks.append(Check("budget", spent <= budget.amount, detail))
+    if prepared.quotas is not None:
+        checks.append(_quotas_check(prepared.quotas, selection.rows[picked]))
+    if least := prepared.least_distance:
+        nearest = float(selection.radii[picked].min(initial=np.inf))
+        # Radii are checked against the vectors elsewhere; equality to the last bit is of this machine alone.
+        enough = nearest >= least * (1 - 1e-6)
+        checks.append(Check("least distance", enough, f"{nearest:.9g}; asked {least:.9g}"))
+    return checks + [check for one in prepared.choice.controls for check in one.verify(prepared, selection)]
+
+
+def _quotas_check(quotas: Quotas, picks: Int64Array) -> Check:
+    kept = quotas.counts(picks)
+    wrong = np.flatnonzero((kept < quotas.least) | (kept > quotas.most))
+    detail = f"{len(quotas.names)} groups as asked"
+    if len(wrong):
+        one = int(wrong[0])
+        detail = (
+            f"group {quotas.names[one]!r} gives {kept[one]}, not {quotas.least[one]} to {quotas.most[one]}"
+        )
+    return Check("quotas", not len(wrong), detail)
 
 
 def _excluded_check(listed: set[int], again: set[int]) -> Check:

@@ -30,6 +30,10 @@ class Quotas:
         """Picks that all groups may give together."""
         return int(self.most.sum())
 
+    def counts(self, rows: Int64Array) -> Int64Array:
+        """(G,) how many of some rows each group has."""
+        return np.bincount(self.group[rows], minlength=len(self.names))
+
     def fewest(self, picks: Int64Array, given: int = 0) -> int:
         """How many first picks it takes until every group has given its least.
 

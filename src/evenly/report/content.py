@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from evenly.controls import CONTROLS, controls_from
+from evenly.controls.findings import told
 from evenly.folder.manifest import Manifest
 from evenly.folder.selection import SelectionFolder
 from evenly.folder.view import VIEW_CHARACTERS
@@ -218,11 +219,9 @@ def controls(saved: SelectionFolder) -> list[tuple[str, str]]:
     """What was asked for beyond how much to keep, and what it came to, as terms and values."""
     found = saved.measures.get("controls", {})
     made = controls_from(saved.manifest.options.controls | {"keep": saved.manifest.keep})
-    facts = []
-    for control in made:
-        facts += control.labelled()
-        told = control.told(found, GROUPS) if found else []
-        facts += [(term.capitalize(), said) for term, said in told]
+    facts = [fact for control in made for fact in control.labelled()]
+    if found:
+        facts += [(term.capitalize(), said) for term, said in told(made, found, GROUPS)]
     return [(visible(term), visible(value)) for term, value in facts]
 
 
