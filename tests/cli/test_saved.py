@@ -358,3 +358,10 @@ def test_vectors_beside_the_folder_are_found(
     (elsewhere / "OUT").mkdir()
     monkeypatch.chdir(elsewhere)
     succeed(call(run, command, place / "kept.evenly"))
+
+
+def test_a_run_killed_while_the_record_took_its_place_is_gone_on_with(kept: Path, run: Run) -> None:
+    Path("kept.evenly").rename(".kept.evenly.99999999.0123abcd.old")
+    select(run, "pool.jsonl", "kept.jsonl")
+    succeed(run("verify", "kept.evenly"))
+    assert not list(kept.parent.glob(".kept*"))

@@ -37,8 +37,9 @@ def saved(folder: Path) -> SelectionFolder:
     return SelectionFolder.open(folder)
 
 
-def sentence(words: list[content.Words]) -> str:
-    return "".join(piece.text for piece in words)
+def sentence(marked: str) -> str:
+    assert marked.count("**") % 2 == 0
+    return marked.replace("**", "")
 
 
 # --- sentences and numbers ---
@@ -79,9 +80,9 @@ def test_kept_copies_and_a_pool_that_ran_out_are_said(saved: SelectionFolder) ->
 def test_the_certificate_is_rounded_down_and_said_in_both_units() -> None:
     proof = {"upper_bound": 0.5, "share_of_best": 0.409, "euclidean_share": 0.6399}
     said = sentence(content._certificate(proof, "cosine"))
-    assert "at least 40 % of the best possible (63 % in Euclidean distance). " in said
+    assert "at least 40 % of the best possible (63 % in Euclidean distance)." in said
     assert "Euclidean" not in sentence(content._certificate(proof, "euclidean"))
-    assert content._certificate({**proof, "upper_bound": "inf"}, "cosine") == []
+    assert content._certificate({**proof, "upper_bound": "inf"}, "cosine") == ""
 
 
 def test_sampled_neighbours_are_said(saved: SelectionFolder, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evenly.errors import InputError
-from evenly.files import check_place, file_sha256, refuse_inputs
+from evenly.files import check_place, clear_leftovers, file_sha256, refuse_inputs
 from evenly.folder.manifest import MANIFEST_FILE, Manifest, read_manifest
 from evenly.records import SourceRecord
 from evenly.rows.formats import kind_of, stem_of
@@ -36,6 +36,7 @@ def check_out(
         InputError: says what is in the way.
     """
     folder = selection_folder(out)
+    clear_leftovers(folder)  # a killed run may have put the record aside that says whose the kept rows are
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST_FILE).is_file():
         raise InputError(f"{folder} holds other files; the record of the selection goes there: move it")
     if folder.exists() and not folder.is_dir():

@@ -24,14 +24,6 @@ GROUPS = 30
 
 
 @dataclass(frozen=True)
-class Words:
-    """A piece of a sentence; strong pieces carry its numbers."""
-
-    text: str
-    strong: bool = False
-
-
-@dataclass(frozen=True)
 class Row:
     """One row as a reader sees it. All text is untrusted; controls in it are made visible."""
 
@@ -70,77 +62,52 @@ class Excluded:
     rows: list[tuple[Row, str]]
 
 
-def lead(saved: SelectionFolder) -> list[Words]:
-    """The sentence that matters: how many were kept, how even, how good, at what cost."""
+def lead(saved: SelectionFolder) -> str:
+    """The sentence that matters: how many were kept, how even, how good, at what cost. ``**`` encloses its numbers."""
     manifest = saved.manifest
     share = percent(manifest.kept / manifest.pool_rows)
-    words = [
-        Words("Kept "),
-        Words(f"{manifest.kept:,} of {manifest.pool_rows:,} rows", strong=True),
-        Words(f" ({share}). "),
-    ]
+    said = [f"Kept **{manifest.kept:,} of {manifest.pool_rows:,} rows** ({share})."]
     if manifest.exhausted:
-        words.append(
-            Words(f"{manifest.asked:,} were asked for, but no further row differs from those kept. ")
-        )
+        said.append(f"{manifest.asked:,} were asked for, but no further row differs from those kept.")
     if manifest.h_min is not None:
-        words += _evenness(manifest, saved.measures)
-    words += _certificate(saved.measures.get("certificate", {}), manifest.metric)
+        said.append(_evenness(manifest, saved.measures))
+    said.append(_certificate(saved.measures.get("certificate", {}), manifest.metric))
     if manifest.seconds:
-        words += [
-            Words("It took "),
-            Words(_unbroken(duration(sum(manifest.seconds.values()))), strong=True),
-            Words("."),
-        ]
-    return words
+        spent = duration(sum(manifest.seconds.values())).replace(
+            " ", "\u00a0"
+        )  # a number and its unit on one line
+        said.append(f"It took **{spent}**.")
+    return " ".join(filter(None, said))
 
 
-def _evenness(manifest: Manifest, measures: dict[str, Any]) -> list[Words]:
-    random = measures.get("random", {})
-    h_min = manifest.h_min or 0.0
+def _evenness(manifest: Manifest, measures: dict[str, Any]) -> str:
+    h_min, random = manifest.h_min or 0.0, measures.get("random", {})
     if h_min == 0:
-        return [Words("The kept rows hold "), Words("exact copies", strong=True), Words(". ")]
-    words = [
-        Words("No two kept rows are closer than "),
-        Words(quantity(h_min), strong=True),
-        Words(f" ({manifest.metric} distance)"),
-    ]
-    median = _number(random.get("h_min", {}).get("median"))
-    draws = random.get("draws")
+        return "The kept rows hold **exact copies**."
+    said = f"No two kept rows are closer than **{quantity(h_min)}** ({manifest.metric} distance)"
+    median, draws = _number(random.get("h_min", {}).get("median")), random.get("draws")
     if median is None or not draws:
-        return [*words, Words(". ")]
+        return f"{said}."
     if median <= 0:
-        return [*words, Words(f"; the median of {draws} random sets of this size holds exact copies. ")]
-    of = f"median of {draws}"
-    if sampled := measures.get("sampled_rows"):
-        of += f", by {sampled:,} rows of each"
-    return [
-        *words,
-        Words(", "),
-        Words(f"{quantity(h_min / median, 2)} times", strong=True),
-        Words(f" the {quantity(median)} of a random set of this size ({of}). "),
-    ]
+        return f"{said}; the median of {draws} random sets of this size holds exact copies."
+    sampled = measures.get("sampled_rows")
+    of = f"median of {draws}" + (f", by {sampled:,} rows of each" if sampled else "")
+    times = quantity(h_min / median, 2)
+    return f"{said}, **{times} times** the {quantity(median)} of a random set of this size ({of})."
 
 
-def _certificate(certificate: dict[str, Any], metric: str) -> list[Words]:
+def _certificate(certificate: dict[str, Any], metric: str) -> str:
     bound, share = _number(certificate.get("upper_bound")), _number(certificate.get("share_of_best"))
     if bound is None or share is None:
-        return []
-    words = [
-        Words(f"Proven: no selection of this size can exceed {quantity(bound)}, so this one reaches "),
-        Words(f"at least {_floored(share)} of the best possible", strong=True),
-    ]
+        return ""
+    said = f"Proven: no selection of this size can exceed {quantity(bound)}, so this one reaches "
+    said += f"**at least {_floored(share)} of the best possible**"
     euclidean = _number(certificate.get("euclidean_share"))
     if metric == "cosine" and euclidean is not None:
-        words.append(Words(f" ({_floored(euclidean)} in Euclidean distance)"))
+        said += f" ({_floored(euclidean)} in Euclidean distance)"
     if restricted := certificate.get("restricted_by"):
-        words.append(Words(f", measured against a free choice without {', '.join(restricted)}"))
-    return [*words, Words(". ")]
-
-
-def _unbroken(text: str) -> str:
-    """Keeps a number and its unit on one line."""
-    return text.replace(" ", "\u00a0")
+        said += f", measured against a free choice without {', '.join(restricted)}"
+    return f"{said}."
 
 
 def _number(value: Any) -> float | None:
