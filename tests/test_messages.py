@@ -40,7 +40,7 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
     [
         path
         for path in sorted(SOURCE.rglob("*.py"))
-        if path.parent.name != "cli" and path.name != "request.py" and path.parent.name != "engine"
+        if path.parent.name != "cli" and path.name != "request.py"
     ],
     ids=lambda path: str(path.relative_to(SOURCE)),
 )

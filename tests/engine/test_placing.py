@@ -33,7 +33,7 @@ def test_sizes_are_read(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "GB", "-1GB", "2 XB", "0", "2iB", "1e9", "nan"])
 def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="--memory must be a size such as 2GB"):
+    with pytest.raises(InputError, match="`memory` must be a size such as 2GB"):
         read_memory(text)
 
 
@@ -51,7 +51,7 @@ def test_without_a_budget_the_free_memory_decides(tmp_path: Path, monkeypatch: p
     engine = Backend(tmp_path)
     assert engine.place(10_000, 384).where == "memory"
     assert engine.place(500_000, 384).where == "disk"
-    with pytest.raises(InputError, match="raise --memory, or spread"):
+    with pytest.raises(InputError, match="raise `memory`, or spread"):
         engine.place(50_000_000, 384)
 
 

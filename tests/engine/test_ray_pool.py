@@ -51,7 +51,7 @@ def outcome(pool: Pool, count: int, after_round: object = lambda order: None) ->
 def test_an_address_that_does_not_answer_is_one_line(address: str) -> None:
     from evenly.engine.ray_pool import cluster
 
-    with pytest.raises(InputError, match=r"ray-address must be|does not answer") as error, cluster(address):
+    with pytest.raises(InputError, match=r"ray_address` must be|does not answer") as error, cluster(address):
         pass
     assert "\n" not in str(error.value)
 

@@ -151,7 +151,7 @@ def test_start_that_is_not_nearest_the_mean() -> None:
     assert failed(verify(vectors, selection, start_rule="row")) == []
 
 
-def test_anchors_and_rows_set_aside() -> None:
+def test_anchors_and_excluded_rows() -> None:
     random = np.random.default_rng(1)
     pool, anchors = random.normal(size=(120, 3)), random.normal(size=(5, 3))
     eligible = np.abs(pool).max(axis=1) < 2

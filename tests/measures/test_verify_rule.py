@@ -102,18 +102,18 @@ def test_an_order_under_a_rule_is_no_plain_order(name: str) -> None:
     assert failed(*textbook(rule, worth), PLAIN) != []
 
 
-def test_a_row_set_aside_or_of_a_full_group_may_not_be_picked() -> None:
+def test_an_excluded_row_or_one_of_a_full_group_may_not_be_picked() -> None:
     picks, radii = textbook(PLAIN, plain)
     aside, full = np.full(ROWS, ROWS), np.full(ROWS, ROWS)
     aside[picks[4]], full[picks[8]] = 0, 8
-    for until, row, reason in ((aside, picks[4], "it was set aside"), (full, picks[8], "its group was full")):
+    for until, row, reason in ((aside, picks[4], "it was excluded"), (full, picks[8], "its group was full")):
         checks = verify_order(POOL, picks, radii, metric="euclidean", rule=Departures(until=until))
         assert [check.passed for check in checks] == [False]
         assert f"row {row} was picked" in checks[0].detail
         assert reason in checks[0].detail
 
 
-def test_given_rows_may_be_set_aside_and_near() -> None:
+def test_given_rows_may_be_excluded_and_near() -> None:
     rule = Departures(given=3, until=np.where(np.isin(np.arange(ROWS), GIVEN), 0, ROWS), least_distance=0.5)
     picks, radii = textbook(replace(rule, least_distance=0.5), plain)
     assert picks[:3] == GIVEN

@@ -346,10 +346,10 @@ def test_measures_that_are_no_measures_are_refused(tmp_path: Path, text: str, sa
         page_module.write_report(folder)
 
 
-# --- controls and rows set aside ---
+# --- controls and excluded rows ---
 
 
-def test_controls_and_rows_set_aside_are_told(tmp_path: Path) -> None:
+def test_controls_and_excluded_rows_are_told(tmp_path: Path) -> None:
     folder = small_folder(tmp_path / "kept.evenly")
     table = pa.table(
         [
@@ -402,7 +402,7 @@ def test_controls_and_rows_set_aside_are_told(tmp_path: Path) -> None:
     assert "&lt;b&gt;far&lt;/b&gt;" in page
 
 
-def test_a_changed_table_of_rows_set_aside_is_one_line(tmp_path: Path) -> None:
+def test_a_changed_table_of_excluded_rows_is_one_line(tmp_path: Path) -> None:
     folder = small_folder(tmp_path / "kept.evenly")
     (folder / EXCLUDED_FILE).write_text("no table")
     with pytest.raises(InputError, match=r"excluded\.parquet cannot be read"):

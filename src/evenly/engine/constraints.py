@@ -133,7 +133,7 @@ class ConstrainedRule(Rule):
         raise InputError(
             f"group {quotas.names[short]!r} lacks {groups.missing[short]} rows of its quota of "
             f"{quotas.least[short]}: its other rows are copies of kept rows or too near to them; lower the quota "
-            "or add --allow-copies"
+            "or use `allow_copies=True`"
         )
 
 

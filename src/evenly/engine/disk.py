@@ -86,7 +86,7 @@ def share_out(rows: int, dimension: int, memory: int) -> DiskShares:
     if memory < least:
         raise InputError(
             f"{rows:,} rows of {dimension} numbers need at least {least / 2**20:,.0f} MiB for selection; "
-            f"got {memory / 2**20:,.0f} MiB: raise --memory, or spread them over machines with --engine ray"
+            f"got {memory / 2**20:,.0f} MiB: raise `memory`, or spread them over machines with `engine=ray`"
         )
     free = memory - round_bytes(rows, dimension) - BYTES_PER_ROW * rows
     blocks_at_once = free // 4 // (ROWS_PER_SUM * _bytes_at_work(dimension))

@@ -130,7 +130,7 @@ def unit_rows(rows: Tensor, *, first_row: int = 0) -> Tensor:
             row = first_row + start + int((squared_length == 0).nonzero()[0])
             raise InputError(
                 f"row {row} of the vectors is zero and has no direction under the cosine metric; "
-                "remove it or use --metric euclidean"
+                "remove it or use `metric=euclidean`"
             )
         block /= torch.where(unit_already, 1.0, squared_length.sqrt())[:, None]
         if unit is rows:

@@ -189,7 +189,7 @@ class Greedy:
             if not all(rule.spend(row) for row in order.rows):
                 raise InputError(
                     f"the rows that must be kept cost more than the budget of {self.constraints.budget:,.0f}; "
-                    "raise --keep"
+                    "raise `keep`"
                 )
             return order
         if anchors is not None:
@@ -204,7 +204,7 @@ class Greedy:
         """The row number of the first pick."""
         open_rows = rule.open_rows()
         if open_rows is not None and not open_rows.any():
-            raise InputError("every row was set aside, so nothing can be picked; loosen a control")
+            raise InputError("every row was excluded, so nothing can be picked; loosen a control")
         if self.start is None:
             return central_row(pool, open_rows)
         if isinstance(self.start, str):
@@ -216,7 +216,7 @@ class Greedy:
             return int(np.flatnonzero(open_rows)[draw.integers(open_rows.sum())])
         row = check_int(self.start, "start", at_least=0, below=pool.count)
         if open_rows is not None and not open_rows[row]:
-            raise InputError(f"the start, row {row}, was set aside or is in a full group; name another row")
+            raise InputError(f"the start, row {row}, was excluded or is in a full group; name another row")
         return row
 
     def _add_copies(self, order: Order, rule: Rule, pool_rows: int) -> None:
@@ -234,7 +234,7 @@ class Greedy:
         """Raises InputError where nothing was picked."""
         if not len(order) and rule.spent_up:
             budget = self.constraints.budget
-            raise InputError(f"the first pick costs more than the budget of {budget:,.0f}; raise --keep")
+            raise InputError(f"the first pick costs more than the budget of {budget:,.0f}; raise `keep`")
         if not len(order):
             raise InputError(
                 "nothing was picked: every eligible row is a copy of an anchor or too near to one; loosen a control"

@@ -97,19 +97,19 @@ class Backend:
         whole = vectors + rows * (code_bytes(dimension) + BYTES_PER_ROW) + round_bytes(rows, dimension)
         if self.ray:
             where = f"the cluster at {self.address}" if self.address else "a Ray cluster on this machine"
-            return Placement("ray", f"--engine ray: shards on {where}", vectors, 0)
+            return Placement("ray", f"shards on {where}", vectors, 0)
         free = free_memory()
         products = "" if self.device.type == "cpu" else f", products on {self.device}"
         if self.memory is None and (free is None or whole <= SHARE_OF_FREE * free):
             return Placement("memory", f"{size(whole)} fit into memory{products}", whole, 0)
         if self.memory is not None and whole <= self.memory:
-            fit = f"{size(whole)} fit into --memory {size(self.memory)}{products}"
+            fit = f"{size(whole)} fit into the {size(self.memory)} allowed{products}"
             return Placement("memory", fit, whole, 0)
         budget = self.memory or int(SHARE_OF_FREE * (free or 0))
         share_out(rows, dimension, budget)  # says where even the disk does not help
         scratch = vectors + rows * code_bytes(dimension)
         self._check_disk(scratch)
-        limit = f"--memory {size(budget)}" if self.memory else f"the {size(budget)} that are free"
+        limit = f"the {size(budget)} allowed" if self.memory else f"the {size(budget)} that are free"
         return Placement("disk", f"{size(whole)} do not fit into {limit}{products}", budget, scratch)
 
     def _check_disk(self, scratch: int) -> None:
@@ -118,7 +118,7 @@ class Backend:
         if scratch > free:
             raise InputError(
                 f"selection needs {size(scratch)} of scratch files in {self.scratch}, where {size(free)} are "
-                "free; make room there, name another folder with EVENLY_CACHE, or raise --memory"
+                "free; make room there, name another folder with EVENLY_CACHE, or raise `memory`"
             )
 
     @contextmanager
@@ -183,7 +183,7 @@ def read_memory(text: str) -> int:
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)(B?)\s*", text, re.IGNORECASE)
     if found is None or (found[3] and not found[2]) or float(found[1]) == 0:
-        raise InputError(f"--memory must be a size such as 2GB or 512MiB; got {text!r}")
+        raise InputError(f"`memory` must be a size such as 2GB or 512MiB; got {text!r}")
     units = _BINARY_UNITS if found[3] else _UNITS
     return int(float(found[1]) * units[found[2].upper()])
 

@@ -82,7 +82,7 @@ def _check_answers(address: str) -> None:
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
-        raise InputError(f"--ray-address must be host:port, ray://host:port or auto; got {address!r}")
+        raise InputError(f"`ray_address` must be host:port, ray://host:port or auto; got {address!r}")
     try:
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
@@ -102,7 +102,7 @@ def _check_answers(address: str) -> None:
 def _no_answer(address: str, reason: str) -> InputError:
     return InputError(
         f"the Ray cluster at {address} does not answer ({reason}); see `ray status` there, "
-        "or leave --ray-address out to use this machine"
+        "or leave `ray_address` out to use this machine"
     )
 
 

@@ -124,7 +124,7 @@ def near_pairs(points: Points, squared_limit: float) -> NearPairs:
         parts += chain.from_iterable(on_all_cores(work, some))
         if sum(len(part[0]) for part in parts) > MOST_PAIRS:
             raise InputError(
-                f"more than {MOST_PAIRS:,} pairs of rows are near the selection's h_min; --refine is for larger "
+                f"more than {MOST_PAIRS:,} pairs of rows are near the selection's h_min; `refine` is for larger "
                 "shares of the pool: keep more rows"
             )
     first, second, squared = (torch.cat(column).numpy() for column in zip(*parts, strict=True))

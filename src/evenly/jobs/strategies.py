@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class ArmMeasures:
     vendi: float | None
     mean_length: float
     seconds: float
-    overlap: dict[str, float]
+    overlap: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def select_all(request: SelectRequest, progress: Progress = silent) -> AllStrate
     rows = read_pool(request.pool, progress=progress)
     places = part_places(request.out, STRATEGIES, rows, RECORD_FILE, overwrite=request.overwrite)
     picks: dict[str, Int64Array] = {}
-    measured: dict[str, dict[str, Any]] = {}
+    arms: dict[str, ArmMeasures] = {}
     missing: dict[str, str] = {}
     with open_pool(request.pool, rows, progress=progress) as pool:
         prepared = prepare(request.choice, pool)
@@ -100,29 +100,27 @@ def select_all(request: SelectRequest, progress: Progress = silent) -> AllStrate
                 continue
             seconds = time.perf_counter() - started
             picks[name] = selection.rows
-            measured[name] = _measured(selection, pool, seconds)
-    arms = [
-        ArmMeasures(strategy=name, overlap=_overlap(name, picks), **values)
-        for name, values in measured.items()
-    ]
+            arms[name] = _measured(name, selection, pool, seconds)
+    measured = [replace(arm, overlap=_overlap(name, picks)) for name, arm in arms.items()]
     # The record takes its place first: no arm is there that nothing tells of.
     with new_files(make_folders=True) as new, new.open(Path(request.out) / RECORD_FILE) as stream:
         outputs = [one for name in picks for one in write_rows(rows, np.sort(picks[name]), places[name], new)]
-        result = AllStrategies(arms, missing, outputs)
+        result = AllStrategies(measured, missing, outputs)
         stream.write(f"{json.dumps(result.to_dict(), indent=1, allow_nan=False)}\n".encode())
     return result
 
 
-def _measured(selection: Selection, pool: OpenedPool, seconds: float) -> dict[str, Any]:
-    return {
-        "rows": len(selection),
-        "h_min": selection.h_min if np.isfinite(selection.h_min) else None,
-        "fill": selection.fill,
-        "mesh_ratio": selection.mesh_ratio if np.isfinite(selection.mesh_ratio) else None,
-        "vendi": vendi_score(pool.points.part(selection.rows).tensor),
-        "mean_length": float(pool.rows.characters[selection.rows].mean()),
-        "seconds": round(seconds, 2),
-    }
+def _measured(name: str, selection: Selection, pool: OpenedPool, seconds: float) -> ArmMeasures:
+    return ArmMeasures(
+        strategy=name,
+        rows=len(selection),
+        h_min=selection.h_min if np.isfinite(selection.h_min) else None,
+        fill=selection.fill,
+        mesh_ratio=selection.mesh_ratio if np.isfinite(selection.mesh_ratio) else None,
+        vendi=vendi_score(pool.points.part(selection.rows).tensor),
+        mean_length=float(pool.rows.characters[selection.rows].mean()),
+        seconds=round(seconds, 2),
+    )
 
 
 def _overlap(name: str, picks: dict[str, Int64Array]) -> dict[str, float]:

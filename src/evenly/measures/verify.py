@@ -50,7 +50,7 @@ class Departures:
 
     Attributes:
         given: so many picks at the start were given, not chosen.
-        until: (N,) int64, the rank from which a row could no longer be picked: 0 for a row set aside. None where
+        until: (N,) int64, the rank from which a row could no longer be picked: 0 for an excluded row. None where
             every row could be picked always.
         weights: (N,) float64; the largest weight times Euclidean distance was picked.
         least_distance: a row nearer than this to an earlier pick or anchor could not be picked.
@@ -242,7 +242,7 @@ def _check_rows(picks: Int64Array, pool_rows: int, rule: Departures) -> Check:
         chosen = np.arange(rule.given, len(picks))
         late = chosen[rule.until[picks[chosen]] <= chosen]
         if len(late):
-            reason = "it was set aside" if rule.until[picks[late[0]]] == 0 else "its group was full"
+            reason = "it was excluded" if rule.until[picks[late[0]]] == 0 else "its group was full"
             return Check(name, False, f"row {picks[late[0]]} was picked at rank {late[0]} although {reason}")
     return Check(name, True, f"{len(picks)} different rows of the pool of {pool_rows}")
 
