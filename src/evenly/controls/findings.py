@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from evenly.controls.control import Control, Told
 from evenly.folder.excluded import EXCLUDED_SCHEMA
 from evenly.rows.rows import Rows
 from evenly.types import Int64Array, Selection
+from evenly.words import percent
 
 if TYPE_CHECKING:
     from evenly.controls.prepared import Prepared
@@ -23,6 +24,10 @@ NOISY_PICKS = 3
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 GROUPS_SHOWN = 6
 """Groups on one line of a terminal."""
+LOST = 1 / 5
+"""A part of the pool of which less than this, of what its size would give it, is kept is nearly lost."""
+FEWEST_EXPECTED = 10
+"""A random selection keeps at least a fifth of so many expected rows but in one case of several thousand."""
 
 
 def findings(prepared: Prepared, selection: Selection) -> dict[str, Any]:
@@ -33,6 +38,10 @@ def findings(prepared: Prepared, selection: Selection) -> dict[str, Any]:
         "lengths": length_shift(rows.characters, selection.rows),
         "noise": first_noise(rows, selection, len(prepared.given)),
     }
+    if len(rows.opened) > 1:
+        numbers = np.searchsorted(rows.starts, selection.rows, side="right") - 1
+        kept, pool = np.bincount(numbers, minlength=len(rows.opened)), np.diff(rows.starts)
+        found["sources"] = _shares(rows.source_names, kept, pool)
     if prepared.excluded:
         found["set_aside"] = prepared.excluded_counts()
     if len(prepared.given):
@@ -43,13 +52,31 @@ def findings(prepared: Prepared, selection: Selection) -> dict[str, Any]:
     if prepared.quotas is not None:
         quotas = prepared.quotas
         kept, pool = quotas.counts(selection.rows[len(prepared.given) :]), np.bincount(quotas.group)
-        found["groups"] = {
-            name: {"kept": int(kept[group]), "pool": int(pool[group])}
-            for group, name in enumerate(quotas.names)
-        }
+        found["groups"] = _shares(quotas.names, kept, pool)
     for control in prepared.choice.controls:
         found |= control.found(prepared, selection)
     return found
+
+
+def _shares(names: Sequence[str], kept: Int64Array, pool: Int64Array) -> dict[str, dict[str, int]]:
+    return {
+        name: {"kept": int(held), "pool": int(there)}
+        for name, held, there in zip(names, kept, pool, strict=True)
+    }
+
+
+def nearly_lost(shares: Mapping[str, Mapping[str, int]]) -> dict[str, float]:
+    """Parts of the pool of which less than `LOST` times the share of the whole is kept, with what is, from 0 to 1.
+
+    Parts so small that a random selection might lose them as well are left out.
+    """
+    kept, pool = (sum(part[what] for part in shares.values()) for what in ("kept", "pool"))
+    fair = kept / max(pool, 1)
+    return {
+        name: part["kept"] / part["pool"]
+        for name, part in shares.items()
+        if part["kept"] < LOST * fair * part["pool"] and fair * part["pool"] >= FEWEST_EXPECTED
+    }
 
 
 def told(controls: Iterable[Control], found: Mapping[str, Any], most: int) -> Told:
@@ -112,6 +139,8 @@ def finding_lines(controls: Iterable[Control], found: Mapping[str, Any]) -> list
             else "no larger h_min was found"
         )
         lines.append(f"refine: {gained}")
+    lines += [f"{name}: {_of(part)}" for name, part in found.get("sources", {}).items()]
+    lines += _lost_lines(found)
     lines.append(_length_line(found["lengths"]))
     noise = found["noise"]
     if len(noise["noisy"]) >= NOISY_PICKS:
@@ -120,6 +149,27 @@ def finding_lines(controls: Iterable[Control], found: Mapping[str, Any]) -> list
             f"warning: {len(noise['noisy'])} of the first {noise['first_picks']} picks look like noise "
             f"({row}: {reason}); look at the page, or exclude the loneliest rows with `guard=5%`"
         )
+    return lines
+
+
+def _of(part: Mapping[str, int]) -> str:
+    return f"{part['kept']:,} of {part['pool']:,} rows kept ({percent(part['kept'] / part['pool'])})"
+
+
+def _lost_lines(found: Mapping[str, Any]) -> list[str]:
+    """A warning where the selection leaves hardly anything of a source or a group, and what can be done."""
+    remedies = {"sources": "`by=source` and `quota=proportional`", "groups": "`quota=proportional`"}
+    lines = []
+    for what, remedy in remedies.items():
+        shares = found.get(what, {})
+        for name, kept in nearly_lost(shares).items():
+            whole = sum(part["kept"] for part in shares.values()) / sum(
+                part["pool"] for part in shares.values()
+            )
+            lines.append(
+                f"warning: {name} is nearly lost: {percent(kept)} of it is kept, {percent(whole)} of the pool. Rows "
+                f"that share much of their text lie close together; {remedy} keep its share"
+            )
     return lines
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any, cast
 
@@ -18,6 +19,9 @@ from evenly.rows.index import FIELD, ID_FIELDS, PROMPT, RESPONSE, Index, KeyArra
 from evenly.rows.noise import noise_reasons
 from evenly.rows.vector_field import Room, field_vectors
 from evenly.types import Float32Array, Int64Array
+
+SOURCE = "source"
+"""The field that every row has: the short name of its source, unless its records have a field of that name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +165,7 @@ class Rows:
 
         None stands where a record lacks it. A list of texts (labels) reads as its values with ", " between them.
         Values of CSV are text. Fields named to `read_rows`, and those fit for colours, are not parsed again.
+        The field `SOURCE` is the name of each row's source where no record has a field of that name.
 
         Raises:
             InputError: no record has the field, or it holds an object or another list (names the row).
@@ -170,26 +175,36 @@ class Rows:
         if facts is not None and facts.whole:
             return list(self._index.columns.values(FIELD + name, start, stop))
         if facts is None and not any(name in (source.records.names or ()) for source in self._sources):
-            raise self._no_field(name)
+            if name != SOURCE:
+                raise self._no_field(name)
+            numbers = np.searchsorted(self._starts, np.arange(start, stop), side="right") - 1
+            return [self.source_names[number] for number in numbers.tolist()]
         return [
             value
             for source, first in zip(self._sources, self._starts.tolist(), strict=False)
             for value in _read_field(source.records, name, start - first, stop - first)
         ]
 
+    @cached_property
+    def source_names(self) -> list[str]:
+        """A short name for every source, different for each."""
+        return names_in_ids([source.name for source in self._sources])
+
     def scalar_fields(self) -> dict[str, set[type]]:
         """Fields fit for groups and colours, in order of appearance, with the kinds of their values.
 
         They hold a short scalar (at most `SHORT_CHARACTERS` characters) in more than half of the rows, and an object
-        or a list in none. Ids and the fields that hold the text are left out.
+        or a list in none. Ids and the fields that hold the text are left out. Several sources are a field too.
         """
+        several = len(self._sources) > 1 and SOURCE not in self._index.fields
+        virtual: dict[str, set[type]] = {SOURCE: {str}} if several else {}
         taken = {
             field
             for source in self._sources
             for form in (source.form, source.own_form)
             for field in form.fields or ()
         }
-        return {
+        return virtual | {
             name: facts.kinds
             for name, facts in self._index.fields.items()
             if facts.plain and 2 * facts.short > len(self) and name not in {*taken, *ID_FIELDS}
