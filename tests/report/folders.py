@@ -11,8 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evenly.folder.manifest import Manifest, write_manifest
-from evenly.folder.measures import MEASURES_FILE
+from evenly.folder.manifest import MEASURES_FILE, Manifest, write_manifest
 from evenly.folder.order import ORDER_FILE, ORDER_SCHEMA
 from evenly.folder.view import VIEW_FILE
 from evenly.records import EncoderRecord, OutputRecord, SourceRecord

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from evenly.controls import CONTROLS
 from evenly.errors import InputError
-from evenly.folder.columns import TextColumn
 from evenly.folder.excluded import EXCLUDED_FILE, EXCLUDED_SCHEMA
 from evenly.folder.manifest import Options
+from evenly.folder.reading import TextColumn
 from evenly.folder.selection import SelectionFolder
 from evenly.report import content, figures, points
 from evenly.report import page as page_module
@@ -405,7 +405,7 @@ def test_controls_and_excluded_rows_are_told(tmp_path: Path) -> None:
 def test_a_changed_table_of_excluded_rows_is_one_line(tmp_path: Path) -> None:
     folder = small_folder(tmp_path / "kept.evenly")
     (folder / EXCLUDED_FILE).write_text("no table")
-    with pytest.raises(InputError, match=r"excluded\.parquet cannot be read"):
+    with pytest.raises(InputError, match=r"excluded\.parquet is not a Parquet file"):
         page_module.write_report(folder)
     pq.write_table(pa.table([[300], ["x"], ["guard"], ["y"]], schema=EXCLUDED_SCHEMA), folder / EXCLUDED_FILE)
     with pytest.raises(InputError, match="names rows outside the pool of 300"):

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from evenly.errors import InputError
 from evenly.files import write_table
+from evenly.folder.reading import one_line
 
 EXCLUDED_FILE = "excluded.parquet"
 OLD_EXCLUDED_FILE = "set_aside.parquet"
@@ -44,12 +45,8 @@ def read_excluded(folder: Path, pool_rows: int) -> pa.Table:
     path = excluded_path(folder)
     if not path.is_file():
         return EXCLUDED_SCHEMA.empty_table()
-    try:
+    with one_line(path):
         table = pq.read_table(path).select(EXCLUDED_SCHEMA.names).cast(EXCLUDED_SCHEMA)
-    except (pa.ArrowException, OSError, KeyError) as error:
-        raise InputError(
-            f"{path} cannot be read ({str(error).splitlines()[0]}); it was changed since select wrote it"
-        ) from None
     rows = table["row"].to_numpy()
     if len(rows) and not 0 <= rows.min() <= rows.max() < pool_rows:
         raise InputError(

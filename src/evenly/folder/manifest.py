@@ -1,4 +1,4 @@
-"""manifest.json: everything needed to repeat a selection and to check it."""
+"""manifest.json, everything needed to repeat a selection and to check it; and measures.json beside it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from evenly.errors import InputError
-from evenly.files import write_atomically
+from evenly.files import file_sha256, write_atomically
+from evenly.folder.reading import read_json
 from evenly.records import EncoderRecord, Frozen, OutputRecord, SourceRecord
 
 MANIFEST_FILE = "manifest.json"
+MEASURES_FILE = "measures.json"
 REPORT_FILE = "report.html"
 
 
@@ -89,10 +91,28 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_FILE
     try:
-        return Manifest.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return Manifest.model_validate(read_json(path))
+    except FileNotFoundError:
+        raise InputError(f"{folder} holds no {MANIFEST_FILE}") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{path} does not hold a manifest: {where}: {first['msg']}") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is not JSON ({error}); it was changed since select wrote it") from None
+
+
+def write_measures(measures: dict[str, Any], folder: Path) -> str:
+    """Writes ``folder/measures.json``: measures of pool, kept rows and random sets, the certificate, and what the
+    controls did. Returns the file's SHA-256."""
+    path = folder / MEASURES_FILE
+    write_atomically(path, json.dumps(measures, indent=1, allow_nan=False) + "\n")
+    return file_sha256(path)
+
+
+def read_measures(folder: Path) -> dict[str, Any]:
+    """What ``folder/measures.json`` holds; nothing where it is missing.
+
+    Raises:
+        InputError: the file was changed.
+    """
+    path = folder / MEASURES_FILE
+    return read_json(path) if path.exists() else {}

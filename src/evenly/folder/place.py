@@ -51,8 +51,7 @@ def check_out(
     if overwrite:
         return
     for target in targets:
-        record = find_folder(target) if target.exists() else None
-        check_place(target, overwrite=False, records=[record / MANIFEST_FILE] if record else [])
+        check_place(target, overwrite=target.exists() and find_folder(target) is not None)
     other = _other_record(folder, targets)
     if other is not None:
         raise InputError(

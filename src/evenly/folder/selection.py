@@ -13,12 +13,11 @@ import pyarrow as pa
 
 from evenly.errors import InputError
 from evenly.files import file_sha256
-from evenly.folder.columns import TextColumn, read_numbers
 from evenly.folder.excluded import read_excluded
-from evenly.folder.manifest import MANIFEST_FILE, Manifest, read_manifest
-from evenly.folder.measures import read_measures
+from evenly.folder.manifest import MANIFEST_FILE, Manifest, read_manifest, read_measures
 from evenly.folder.order import ORDER_FILE, ORDER_SCHEMA
 from evenly.folder.place import find_folder, find_source, output_places, source_places
+from evenly.folder.reading import TextColumn, read_numbers
 from evenly.folder.view import FIELD_PREFIX, VIEW_FILE, VIEW_SCHEMA
 from evenly.request import PoolRequest
 from evenly.rows.formats import kind_of
@@ -168,7 +167,7 @@ class SelectionFolder:
 
     @cached_property
     def measures(self) -> dict[str, Any]:
-        """measures.json; empty where there is none."""
+        """What measures.json says of pool, kept rows, random sets, certificate and controls; empty without it."""
         return read_measures(self.path)
 
     @cached_property

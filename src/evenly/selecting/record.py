@@ -16,8 +16,7 @@ from evenly.controls.findings import excluded_table
 from evenly.controls.prepared import Prepared
 from evenly.files import new_files
 from evenly.folder.excluded import EXCLUDED_FILE, write_excluded
-from evenly.folder.manifest import Manifest, Options, write_manifest
-from evenly.folder.measures import MEASURES_FILE, write_measures
+from evenly.folder.manifest import MEASURES_FILE, Manifest, Options, write_manifest, write_measures
 from evenly.folder.order import ORDER_FILE, write_order
 from evenly.folder.place import check_out, inputs_among, selection_folder
 from evenly.folder.selection import SelectionFolder

@@ -1,10 +1,12 @@
-"""Reading the tables of a selection folder: what is missing or damaged in them is one line."""
+"""Reading the files of a selection folder: what is missing or damaged in them is one line."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -90,14 +92,27 @@ def open_table(path: Path) -> pq.ParquetFile:
         raise InputError(f"{path.parent} holds manifest.json but no {path.name}; run select again") from None
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Raises:
+        InputError: it is none.
+        FileNotFoundError: it is not there.
+    """
+    with one_line(path, "JSON"):
+        found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise InputError(f"{path} must hold a JSON object; found a {type(found).__name__}")
+    return found
+
+
 @contextmanager
-def one_line(path: Path) -> Iterator[None]:
-    """Turns what the library says of a damaged file into one line."""
+def one_line(path: Path, form: str = "a Parquet file") -> Iterator[None]:
+    """Turns what libraries say of a damaged file into one line."""
     try:
         yield
     except FileNotFoundError:
         raise
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(
-            f"{path} is not a Parquet file ({error}); it was changed since select wrote it"
-        ) from None
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InputError(f"{path} is not {form} ({reason}); it was changed since select wrote it") from None
