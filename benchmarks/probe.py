@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from evenly.engine.compiled import compiled_loops
+from evenly.engine.compiled import LOOPS
 from evenly.engine.disk import DiskPool, share_out
 from evenly.engine.greedy import Greedy, select_prepared
 from evenly.engine.points import Points
@@ -25,7 +25,7 @@ from evenly.engine.points import Points
 
 def main() -> None:
     path, picks, memory = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    compiled_loops()
+    LOOPS.load()
     warm = Points.of(np.random.default_rng(0).standard_normal((20_000, 64)))
     select_prepared(warm, 10_000)
     del warm

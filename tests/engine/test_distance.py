@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenly.engine import compiled, distance
+from evenly.engine import distance
+from evenly.engine.compiled import LOOPS
 from evenly.errors import InputError
 from tests.engine.oracle import halving_sum, unit_rows
 from tests.engine.pools import hard_pools
@@ -38,7 +39,7 @@ def test_squared_distances_are_the_halving_sum_of_differences(rows: np.ndarray) 
     ).max() < 1e-20  # squares of tiny differences may be 0
 
 
-@pytest.mark.skipif(compiled.compiled_loops() is None, reason="numba is not installed")
+@pytest.mark.skipif(LOOPS.load() is None, reason="numba is not installed")
 @quick
 @given(rows=hard_pools(most_rows=20))
 def test_the_compiled_kernel_has_the_same_bits(rows: np.ndarray) -> None:
@@ -47,7 +48,7 @@ def test_the_compiled_kernel_has_the_same_bits(rows: np.ndarray) -> None:
     found = []
     for after in (10**12, -1):  # torch alone, compiled loops from the first pair on
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(compiled, "LOOPS_AFTER_PAIRS", after)
+            patch.setattr(LOOPS, "after_pairs", after)
             found.append(distance.squared_distances(tensor, first, tensor, second).numpy())
             found.append(distance.squared_distances_to(tensor, tensor[0]).numpy())
     np.testing.assert_array_equal(found[0], found[2])

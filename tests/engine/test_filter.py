@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenly.engine import compiled
+from evenly.engine.compiled import LOOPS
 from evenly.engine.filter import (
     Codes,
     FilterMap,
@@ -30,7 +30,7 @@ quick = settings(deadline=None, max_examples=60, derandomize=True)
 def coded(rows: torch.Tensor, image: FilterMap, loops: bool) -> tuple[Codes, PickSide, torch.Tensor]:
     """Codes that carry thresholds, the side of every second row, and the thresholds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled, "LOOPS_AFTER_PAIRS", -1 if loops else 10**12)
+        patch.setattr(LOOPS, "after_pairs", -1 if loops else 10**12)
         codes = image.encode(rows, Tiles())
         side = PickSide.of(codes.take(torch.arange(0, len(rows), 2)), image.columns)
         distance = (rows.double() - rows[-1].double()).norm(dim=1) * image.scale
@@ -41,7 +41,7 @@ def bfloat16_map(rows: torch.Tensor) -> FilterMap:
     return fit_map(rows, largest_coordinate(rows), dtype=torch.bfloat16)
 
 
-@pytest.mark.skipif(compiled.compiled_loops() is None, reason="numba is not installed")
+@pytest.mark.skipif(LOOPS.load() is None, reason="numba is not installed")
 @quick
 @given(rows=hard_pools())
 def test_compiled_codes_and_thresholds_are_those_of_torch(rows: np.ndarray) -> None:

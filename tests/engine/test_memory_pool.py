@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from evenly.engine import compiled
+from evenly.engine.compiled import LOOPS
 from evenly.engine.memory import MemoryPool
 from evenly.engine.pool import Pool
 from evenly.engine.tiles import Tiles
@@ -38,13 +38,13 @@ class TestMemoryPool(PoolInvariants):
 
     @pytest.fixture(autouse=True)
     def _torch_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(compiled, "LOOPS_AFTER_PAIRS", 10**12)
+        monkeypatch.setattr(LOOPS, "after_pairs", 10**12)
 
     def make(self, rows: np.ndarray) -> Pool:
         return MemoryPool(torch.from_numpy(rows), **self.options)
 
 
-@pytest.mark.skipif(compiled.compiled_loops() is None, reason="numba is not installed")
+@pytest.mark.skipif(LOOPS.load() is None, reason="numba is not installed")
 @pytest.mark.parametrize("variant", ["default", "small tiles", "float32 filter", "three components"])
 class TestMemoryPoolCompiled(PoolInvariants):
     """The compiled loops from the first pair on."""
@@ -52,7 +52,7 @@ class TestMemoryPoolCompiled(PoolInvariants):
     @pytest.fixture(autouse=True)
     def _variant(self, variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.options = VARIANTS[variant]
-        monkeypatch.setattr(compiled, "LOOPS_AFTER_PAIRS", -1)
+        monkeypatch.setattr(LOOPS, "after_pairs", -1)
 
     def make(self, rows: np.ndarray) -> Pool:
         return MemoryPool(torch.from_numpy(rows), **self.options)
@@ -77,25 +77,25 @@ def test_tiles_within_tiles_do_not_wait_for_each_other() -> None:
     assert found == [[(start, inner) for inner in (0, 4)] for start in (0, 4, 8)]
 
 
-@pytest.mark.skipif(compiled.compiled_loops() is None, reason="numba is not installed")
+@pytest.mark.skipif(LOOPS.load() is None, reason="numba is not installed")
 def test_torch_serves_where_compiled_loops_cannot_be_kept() -> None:
     program = (
         "import numba.core.caching as caching\n"
         "caching.CompileResultCacheImpl._locator_classes = []  # as where no folder can be written to\n"
-        "from evenly.engine.compiled import compiled_loops\n"
-        "assert compiled_loops() is None\n"
+        "from evenly.engine.compiled import LOOPS\n"
+        "assert LOOPS.load() is None\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(compiled.compiled_loops() is None, reason="numba is not installed")
+@pytest.mark.skipif(LOOPS.load() is None, reason="numba is not installed")
 def test_threads_that_meet_where_the_loops_are_compiled() -> None:
     program = (
         "from concurrent.futures import ThreadPoolExecutor\n"
-        "from evenly.engine.compiled import compiled_loops\n"
+        "from evenly.engine.compiled import LOOPS\n"
         "with ThreadPoolExecutor(8) as threads:\n"
-        "    found = list(threads.map(lambda _: compiled_loops(), range(8)))\n"
+        "    found = list(threads.map(lambda _: LOOPS.load(), range(8)))\n"
         "assert all(each is found[0] for each in found)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -8,14 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenly.engine import compiled
+from evenly.engine.compiled import LOOPS
 from evenly.engine.loop import Rule, greedy_round
 from evenly.engine.pool import Candidates, largest
 from tests.engine.oracle import squared_distances_to
 from tests.engine.pools import hard_pools
 
 
-@pytest.mark.skipif(compiled.compiled_loops() is None, reason="numba is not installed")
+@pytest.mark.skipif(LOOPS.load() is None, reason="numba is not installed")
 @settings(deadline=None, max_examples=80, derandomize=True)
 @given(rows=hard_pools(), offered=st.integers(1, 60), most=st.integers(1, 60))
 def test_a_compiled_round_picks_what_the_plain_one_and_the_textbook_pick(
@@ -32,7 +32,7 @@ def test_a_compiled_round_picks_what_the_plain_one_and_the_textbook_pick(
     rounds = []
     for after in (10**12, -1):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(compiled, "LOOPS_AFTER_PAIRS", after)
+            patch.setattr(LOOPS, "after_pairs", after)
             rounds.append(greedy_round(candidates, most, Rule()))
     (picks, radii, pairs), (compiled_picks, compiled_radii, compiled_pairs) = rounds
     assert compiled_picks.tolist() == picks.tolist()

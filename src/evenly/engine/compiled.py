@@ -7,13 +7,14 @@ these loops against the torch code that runs where numba is not installed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from heapq import heappop, heappush
 from importlib.util import find_spec
 from threading import Lock
-from typing import Any
+from types import FunctionType
+from typing import Any, cast
 
 import numpy as np
 
@@ -25,9 +26,6 @@ LANES = 128
 
 _ONE = 0x3F800000
 """The bits of 1 in float32."""
-
-_pairs_so_far = 0
-_loading = Lock()
 
 
 @dataclass(frozen=True)
@@ -43,39 +41,58 @@ class Loops:
     pick_farthest: Callable[..., int]
 
 
-def loops_worth_loading(pairs: int) -> Loops | None:
-    """The compiled loops, once this process has computed so many pairs that loading them pays.
+class LoopLoader:
+    """Loads the loops once this process has so much work that it pays, or never where they cannot be.
 
     Args:
-        pairs: how many are about to be computed.
+        after_pairs: exact distances after which it pays.
     """
-    global _pairs_so_far
-    _pairs_so_far += pairs  # a count lost between threads does not matter: both ways give the same bits
-    return compiled_loops() if _pairs_so_far > LOOPS_AFTER_PAIRS else None
+
+    def __init__(self, after_pairs: int = LOOPS_AFTER_PAIRS) -> None:
+        self.after_pairs = after_pairs
+        self._pairs = 0
+        self._loading = Lock()
+        self._loaded: list[Loops | None] = []
+
+    def for_pairs(self, pairs: int) -> Loops | None:
+        """The loops, once so many pairs were computed here that loading them pays.
+
+        Args:
+            pairs: how many are about to be computed.
+        """
+        self._pairs += pairs  # a count lost between threads does not matter: both ways give the same bits
+        return self.load() if self._pairs > self.after_pairs else None
+
+    def load(self) -> Loops | None:
+        """The loops; None without numba or a folder that it can write to. The first call takes about a second."""
+        if not self._loaded:
+            with self._loading:  # threads that meet here would each compile
+                if not self._loaded:
+                    self._loaded.append(_compiled())
+        return self._loaded[0]
+
+    @contextmanager
+    def counting_anew(self) -> Iterator[None]:
+        """Counts pairs from 0 for the time of a ``with`` block, as another process would that is about to begin."""
+        before, self._pairs = self._pairs, 0
+        try:
+            yield
+        finally:
+            self._pairs += before
 
 
-def forget_pairs() -> None:
-    """Counts pairs anew, as another process would that is about to begin."""
-    global _pairs_so_far
-    _pairs_so_far = 0
+LOOPS = LoopLoader()
+"""Of this process: numba is loaded once in it."""
 
 
-def compiled_loops() -> Loops | None:
-    """The compiled loops; None without numba or a folder that it can write to. The first call takes about a second."""
-    with _loading:  # threads that meet here would each compile
-        return _loops()
-
-
-@cache
-def _loops() -> Loops | None:
+def _compiled() -> Loops | None:
     if find_spec("numba") is None:
         return None
     import numba
 
     compiled = numba.njit(nogil=True, cache=True)
     try:
-        for shared in (_pair, _product_error, _round):  # the loops call them
-            globals()[shared.__name__] = compiled(shared)
+        shared = {each.__name__: compiled(each) for each in (_pair, _product_error, _round)}
     except RuntimeError:
         # No folder to keep them in, and to compile them in every run takes longer than it saves.
         return None
@@ -88,10 +105,16 @@ def _loops() -> Loops | None:
         _passing_pairs,
         _pick_farthest,
     )
-    loops = Loops(*map(compiled, plain))
+    loops = Loops(*(compiled(_calling(each, shared)) for each in plain))
     rows, pairs = np.empty((1, 1), dtype=np.float32), np.empty(0, dtype=np.int64)
     loops.squared_distances(rows, pairs, rows, pairs, np.empty(0))  # the first call wakes the compiler up
     return loops
+
+
+def _calling(function: Callable[..., Any], shared: dict[str, Any]) -> Callable[..., Any]:
+    """The same function, which calls compiled ones by the names of the plain ones."""
+    plain = cast(FunctionType, function)
+    return FunctionType(plain.__code__, {**plain.__globals__, **shared}, plain.__name__)
 
 
 def _pair(one: Any, other: Any, sums: Any) -> float:

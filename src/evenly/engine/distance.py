@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from evenly.engine.compiled import loops_worth_loading
+from evenly.engine.compiled import LOOPS
 from evenly.errors import InputError
 
 PAIRS_AT_ONCE = 512
@@ -75,7 +75,7 @@ def squared_distances(left: Tensor, left_index: Tensor, right: Tensor, right_ind
         Cost: M d; memory: 512 pairs at a time.
     """
     squared = torch.empty(len(left_index), dtype=torch.float64, device=left.device)
-    loops = loops_worth_loading(len(left_index)) if left.device.type == "cpu" else None
+    loops = LOOPS.for_pairs(len(left_index)) if left.device.type == "cpu" else None
     if loops is not None:
         given = (left, left_index, right, right_index, squared)
         loops.squared_distances(*(each.numpy() for each in given))
@@ -91,7 +91,7 @@ def squared_distances(left: Tensor, left_index: Tensor, right: Tensor, right_ind
 
 def squared_distances_to(rows: Tensor, point: Tensor) -> Tensor:
     """Exact squared distances of all rows to one point: (A, d) float32 and (d,) float32 give (A,) float64."""
-    if rows.device.type == "cpu" and loops_worth_loading(0) is not None:
+    if rows.device.type == "cpu" and LOOPS.for_pairs(0) is not None:
         every = torch.arange(len(rows))
         return squared_distances(rows, every, point[None], torch.zeros_like(every))
     squared = torch.empty(len(rows), dtype=torch.float64, device=rows.device)

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evenly.engine.compiled import loops_worth_loading
+from evenly.engine.compiled import LOOPS
 from evenly.engine.tiles import Tiles, blocks
 
 PIECES = 3
@@ -182,7 +182,7 @@ class FilterMap:
 
     def _encode_block(self, rows: Tensor, codes: Codes) -> None:
         """Writes the codes of rows."""
-        loops = loops_worth_loading(0) if rows.device.type == "cpu" else None
+        loops = LOOPS.for_pairs(0) if rows.device.type == "cpu" else None
         if loops is not None and self.basis is None and self.dtype == torch.bfloat16:
             numbers = (codes.rows.view(torch.int16), codes.squared_norm, codes.error)
             given = (rows.numpy(), self.centre.numpy(), self.scale, _TINY)
@@ -323,7 +323,7 @@ class PickSide:
         Returns:
             (A,) float64: (|y_x|^2 - T'^2) / 2, less the error of the product.
         """
-        loops = loops_worth_loading(0) if distance.device.type == "cpu" else None
+        loops = LOOPS.for_pairs(0) if distance.device.type == "cpu" else None
         if loops is not None:
             threshold = torch.empty_like(distance)
             given = (each.numpy() for each in (distance, codes.squared_norm, codes.error))
@@ -402,7 +402,7 @@ def passing_pairs(product: Tensor, *, above_diagonal: bool = False) -> tuple[Ten
         above_diagonal: only pairs whose column number is larger than their row number.
     """
     bits = as_integers(product)
-    loops = loops_worth_loading(0) if bits.device.type == "cpu" else None
+    loops = LOOPS.for_pairs(0) if bits.device.type == "cpu" else None
     if loops is not None:
         tile = bits.numpy(), above_diagonal
         count = loops.count_passing(*tile)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evenly.engine.compiled import Loops, loops_worth_loading
+from evenly.engine.compiled import LOOPS, Loops
 from evenly.engine.distance import mean_from_block_sums, squared_distances
 from evenly.engine.filter import (
     Codes,
@@ -156,7 +156,7 @@ def greedy_round(candidates: Candidates, most: int, rule: Rule) -> tuple[Int64Ar
         Indices into the candidates in order of picking, their squared radii, and the number of close pairs.
     """
     neighbours = close_neighbours(candidates)
-    loops = loops_worth_loading(0)
+    loops = LOOPS.for_pairs(0)
     if loops is not None and rule.distance_decides:
         picks, squared_radii = _picked_by_distance(loops, candidates, neighbours, most)
     else:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from evenly.engine.compiled import Loops, loops_worth_loading
+from evenly.engine.compiled import LOOPS, Loops
 from evenly.engine.distance import ROWS_PER_SUM, block_sums, squared_distances, squared_distances_to
 from evenly.engine.filter import (
     Codes,
@@ -224,7 +224,7 @@ class MemoryPool:
         self.tiles.over(len(codes), work, taper=True)
 
     def _loops(self, pairs: int) -> Loops | None:
-        return loops_worth_loading(pairs) if self.device.type == self.home.type == "cpu" else None
+        return LOOPS.for_pairs(pairs) if self.device.type == self.home.type == "cpu" else None
 
     def _lower_compiled(
         self,
