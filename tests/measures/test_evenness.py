@@ -15,7 +15,9 @@ from evenly.engine.points import Points
 from evenly.measures import certificate, verify_bound
 from evenly.measures.evenness import evenness, measured
 from evenly.measures.exact import nearest_within
+from evenly.measures.measure import measured_points
 from evenly.measures.random_sets import Draws, random_subsets, sample_of
+from evenly.measures.result import plain
 from evenly.measures.sets import RowSet
 from tests.measures.oracle import all_distances, hard_pools
 
@@ -46,7 +48,7 @@ def test_some_rows_have_the_neighbours_they_have_among_all(name: str) -> None:
 def test_sampled_draws_are_exact_for_the_rows_sampled(name: str, small_sample: None) -> None:
     distance = all_distances(POOLS[name], "euclidean")
     chosen = RowSet.of_vectors(POOLS[name], "euclidean", np.arange(len(distance) // 2))
-    subsets = Draws(chosen, 0.5, lambda *_: None, seed=3)
+    subsets = Draws(chosen, seed=3)
     (drawn,) = random_subsets(chosen, 1, 3)
     within, fill = subsets.nearest(drawn)
     of_drawn = distance[np.ix_(drawn, drawn)]
@@ -103,6 +105,22 @@ def test_parts_too_large_to_measure_keep_a_bound(monkeypatch: pytest.MonkeyPatch
         assert exact.upper_bound <= found.upper_bound <= found.radius_bound
         checks = verify_bound(vectors, found.parts, 12, found.upper_bound, metric="euclidean")
         assert [check.passed for check in checks] == [True, True]
+
+
+@pytest.mark.parametrize("name", ["plain", "copies"])
+def test_select_and_measure_agree(name: str) -> None:
+    points = Points.of(POOLS[name], "euclidean")
+    selection = select(POOLS[name], 100, metric="euclidean")
+    saved = evenness(points, selection, draws=3, seed=4)
+    asked = measured_points(points, selection.rows, random_draws=3, seed=4)
+    assert asked.random is not None
+    for quantity in ("h_min", "mean_nearest", "fill"):
+        assert saved["random"][quantity]["values"] == list(asked.random.standings[quantity].random)
+    for quantity in ("h_min", "fill", "mesh_ratio", "copies"):
+        assert saved["kept"][quantity] == getattr(asked.exact, quantity)
+    whole = measured_points(points, random_draws=0).exact
+    assert (saved["pool"]["h_min"], saved["pool"]["copies"]) == (whole.h_min, whole.copies)
+    assert saved["pool"]["closest_pairs"] == [plain(pair) for pair in whole.closest[:10]]
 
 
 def test_rows_with_equal_sums_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from evenly.engine.knee import knee
-from evenly.engine.neighbours import Neighbours
 from evenly.engine.points import Points
 from evenly.engine.tiles import steady_torch
 from evenly.measures.certificate import Certificate, certificate
-from evenly.measures.exact import MOST_PAIRS, closest_pairs, nearest_within
-from evenly.measures.random_sets import SAMPLED_ROWS, Draws, random_subsets, sample_of
-from evenly.measures.result import plain
+from evenly.measures.exact import MOST_PAIRS, evenness_of
+from evenly.measures.random_sets import SAMPLED_ROWS, Draws, random_sets, sample_of
+from evenly.measures.result import Evenness, plain
 from evenly.measures.sets import RowSet
-from evenly.types import Float64Array, Int64Array, Progress, Selection, metric_distance, silent
+from evenly.types import Float64Array, Int64Array, Progress, Selection, silent
 
 RANDOM_DRAWS = 5
 CLOSEST_PAIRS = 10
@@ -81,59 +79,29 @@ def evenness(
 
     Returns:
         What JSON holds: ``pool`` and ``kept``, each with h_min, fill, mesh_ratio, closest_pairs and a
-        histogram ``nearest``; ``random`` with draws, h_min and fill (median and values) and ``nearest``;
+        histogram ``nearest``; ``random`` with draws, h_min, mean_nearest and fill (median and values) and ``nearest``;
         ``knee``, the size at which h_min(k) bends; ``sampled_rows``, of each set at most, where they are sampled.
     """
     chosen, pool = RowSet.of(points, selection.rows), RowSet.of(points)
     sampled = len(points) ** 2 > MOST_PAIRS
-    subsets = Draws(chosen, len(selection) / selection.pool_rows, progress, seed=seed if sampled else None)
-    kept_at, pool_at = None, None
-    if sampled:
-        kept_at, pool_at = _sample_with_closest(selection, seed), sample_of(len(points), seed, 0)
-    nearest = {
-        "kept": _nearest(chosen, kept_at, progress),
-        "pool": _nearest(pool, pool_at, progress, subsets.lists),
-    }
-    drawn = []
-    if len(selection) > 1 and not chosen.is_pool:
-        drawn = [subsets.nearest(rows) for rows in random_subsets(chosen, draws, seed)]
-    edges = _edges([part.squared for part in nearest.values()], selection)
-    fill = {"kept": selection.fill, "pool": 0.0}
-    found: dict[str, Any] = {name: _set(part, fill[name], edges) for name, part in nearest.items()}
+    subsets = Draws(chosen, progress, seed=seed if sampled else None)
+    kept_sample = _sample_with_closest(selection, seed) if sampled else None
+    pool_sample = sample_of(len(points), seed, 0) if sampled else None
+    kept = evenness_of(chosen, selection.fill, sample=kept_sample, progress=progress)
+    whole = evenness_of(pool, 0.0, sample=pool_sample, found=subsets.lists, progress=progress)
+    drawn = random_sets(chosen, draws, seed, subsets)
+    edges = _edges([kept.nearest_distance, whole.nearest_distance], selection.fill)
+    found: dict[str, Any] = {"kept": _saved(chosen, kept, edges), "pool": _saved(pool, whole, edges)}
     if sampled:
         found["sampled_rows"] = SAMPLED_ROWS
     found["knee"] = knee(selection.radii) if (np.diff(selection.radii) <= 0).all() else None
     if drawn:
-        found["random"] = _random(drawn, edges)
+        medians = {
+            name: {"median": float(np.median(values)), "values": values}
+            for name, values in drawn.values.items()
+        }
+        found["random"] = {"draws": drawn.draws, **medians, "nearest": _histogram(drawn.nearest, edges)}
     return found
-
-
-def _random(drawn: list[tuple[Float64Array, float]], edges: Float64Array) -> dict[str, Any]:
-    values = {
-        "h_min": [float(distance.min()) for distance, _ in drawn],
-        "fill": [filled for _, filled in drawn],
-    }
-    medians = {
-        name: {"median": float(np.median(of_draws)), "values": of_draws} for name, of_draws in values.items()
-    }
-    return {"draws": len(drawn), **medians, "nearest": _histogram(drawn[0][0], edges)}
-
-
-@dataclass(frozen=True, eq=False)
-class _Nearest:
-    """Some rows of a set, (m,) int64 pool row numbers, their nearest other row in it and the square to that."""
-
-    within: RowSet
-    rows: Int64Array
-    other: Int64Array
-    squared: Float64Array
-
-
-def _nearest(
-    chosen: RowSet, at: Int64Array | None, progress: Progress, found: Neighbours | None = None
-) -> _Nearest:
-    rows = chosen.rows if at is None else chosen.rows[at]
-    return _Nearest(chosen, rows, *nearest_within(chosen, progress, at=at, found=found))
 
 
 def _sample_with_closest(selection: Selection, seed: int) -> Int64Array:
@@ -144,10 +112,10 @@ def _sample_with_closest(selection: Selection, seed: int) -> Int64Array:
     return np.union1d(at[at != closest][: SAMPLED_ROWS - 1], closest)
 
 
-def _edges(squared: list[Float64Array], selection: Selection) -> Float64Array:
+def _edges(distances: list[Float64Array], fill: float) -> Float64Array:
     """Bins that hold the nearest distances of pool and kept rows."""
-    distances = metric_distance(np.concatenate(squared), selection.metric)
-    highest = max(float(distances[np.isfinite(distances)].max(initial=0.0)), selection.fill)
+    nearest = np.concatenate(distances)
+    highest = max(float(nearest[np.isfinite(nearest)].max(initial=0.0)), fill)
     return np.linspace(0.0, highest if highest > 0 else 1.0, _BINS + 1)
 
 
@@ -156,17 +124,14 @@ def _histogram(distance: Float64Array, edges: Float64Array) -> dict[str, Any]:
     return {"edges": edges.tolist(), "counts": np.histogram(finite, edges)[0].tolist()}
 
 
-def _set(nearest: _Nearest, fill: float, edges: Float64Array) -> dict[str, Any]:
-    chosen = nearest.within
-    distance = metric_distance(nearest.squared, chosen.points.metric)
-    h_min = float(distance.min())
-    pairs = closest_pairs(nearest.rows, nearest.other, distance) if len(chosen.rows) > 1 else ()
+def _saved(chosen: RowSet, even: Evenness, edges: Float64Array) -> dict[str, Any]:
+    """What measures.json holds of a set."""
     return {
         "rows": len(chosen.rows),
-        "h_min": plain(h_min),
-        "fill": fill,
-        "mesh_ratio": plain(fill / h_min if h_min > 0 else float("inf")),
-        "copies": len(chosen.rows) - len(np.unique(chosen.points.first_equal[chosen.rows])),
-        "closest_pairs": [plain(pair) for pair in pairs[:CLOSEST_PAIRS]],
-        "nearest": _histogram(distance, edges),
+        "h_min": plain(even.h_min),
+        "fill": even.fill,
+        "mesh_ratio": plain(even.mesh_ratio),
+        "copies": even.copies,
+        "closest_pairs": [plain(pair) for pair in even.closest[:CLOSEST_PAIRS]],
+        "nearest": _histogram(even.nearest_distance, edges),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ import torch
 from evenly.engine.neighbours import Neighbours, nearest
 from evenly.engine.within import rows_beyond
 from evenly.measures.pairs import PairsWithin, pair_distances
-from evenly.measures.result import Exact, Pair, Quantiles
+from evenly.measures.result import Evenness, Exact, Pair, Quantiles
 from evenly.measures.sets import RowSet
 from evenly.types import (
     Float64Array,
@@ -96,34 +97,57 @@ def farthest_dropped(chosen: RowSet, progress: Progress = silent) -> Pair | None
     return Pair(int(dropped[rows[at]]), int(kept[found.index[at, 0]]), fill)
 
 
-def exact_measures(chosen: RowSet, thresholds: Float64Array, seed: int, progress: Progress = silent) -> Exact:
-    """The exact measures of a set; see `evenly.measures.result.Exact`."""
-    points, single = chosen.points, len(chosen.rows) == 1
-    counter = None
-    if len(thresholds):
-        stand_ins, _, sizes = chosen.groups()
-        counter = PairsWithin(points.coded_of(stand_ins), squared_euclidean(thresholds, points.metric), sizes)
-    other, squared = nearest_within(chosen, progress, counter=counter)
-    distance = metric_distance(squared, chosen.points.metric)
+def evenness_of(
+    chosen: RowSet,
+    fill: float,
+    *,
+    sample: Int64Array | None = None,
+    found: Neighbours | None = None,
+    counter: PairsWithin | None = None,
+    progress: Progress = silent,
+) -> Evenness:
+    """How even a set is.
+
+    Args:
+        chosen: the set.
+        fill: its fill, which covers make as orders are.
+        sample: (m,) int64, which rows of the set are searched for their nearest other row there; None for all.
+        found, counter, progress: as for `nearest_within`.
+    """
+    other, squared = nearest_within(chosen, progress, at=sample, found=found, counter=counter)
+    rows = chosen.rows if sample is None else chosen.rows[sample]
+    distance, single = metric_distance(squared, chosen.points.metric), len(chosen.rows) == 1
     h_min = float(distance.min())
-    farthest = farthest_dropped(chosen, progress)
-    fill = farthest.distance if farthest else 0.0
-    counts = counter.counts if counter else np.zeros(0, dtype=np.int64)
-    return Exact(
+    return Evenness(
         h_min=h_min,
-        closest=() if single else closest_pairs(chosen.rows, other, distance),
+        closest=() if single else closest_pairs(rows, other, distance),
         nearest_row=other,
         nearest_distance=distance,
         nearest=None if single else Quantiles.of(distance, NEAREST_LEVELS),
         mean_nearest=None if single else float(distance.mean()),
         fill=fill,
-        loneliest_row=farthest.row if farthest else None,
-        loneliest_keeper=farthest.other if farthest else None,
         mesh_ratio=fill / h_min if h_min > 0 else float("inf"),
         copies=len(chosen.rows) - len(np.unique(chosen.points.first_equal[chosen.rows])),
+    )
+
+
+def exact_measures(chosen: RowSet, thresholds: Float64Array, seed: int, progress: Progress = silent) -> Exact:
+    """The exact measures of a set; see `evenly.measures.result.Exact`."""
+    points = chosen.points
+    counter = None
+    if len(thresholds):
+        stand_ins, _, sizes = chosen.groups()
+        counter = PairsWithin(points.coded_of(stand_ins), squared_euclidean(thresholds, points.metric), sizes)
+    farthest = farthest_dropped(chosen, progress)
+    even = evenness_of(chosen, farthest.distance if farthest else 0.0, counter=counter, progress=progress)
+    counts = counter.counts if counter else np.zeros(0, dtype=np.int64)
+    return Exact(
+        **{each.name: getattr(even, each.name) for each in fields(even)},
+        loneliest_row=farthest.row if farthest else None,
+        loneliest_keeper=farthest.other if farthest else None,
         pool_copies=len(points) - len(points.distinct),
         pairs_within=tuple(zip(thresholds.tolist(), counts.tolist(), strict=True)),
-        pair_distances=None if single else pair_distances(points, chosen.rows, seed),
+        pair_distances=None if len(chosen.rows) == 1 else pair_distances(points, chosen.rows, seed),
     )
 
 

@@ -86,9 +86,6 @@ def measured_points(
     geometry = pool_geometry(chosen, seed, progress)
     clusters = Clusters(points.tensor, seed) if diversity else None
     scores = diversity_measures(chosen, clusters, seed, progress) if clusters else None
-    random = None
-    if draws and not chosen.is_pool and len(chosen.rows) > 1:
-        random = against_random(chosen, exact, scores, clusters, draws, seed, progress)
     return Measures(
         metric=points.metric,
         pool_rows=len(points),
@@ -98,7 +95,7 @@ def measured_points(
         exact=exact,
         normalised=normalised_measures(chosen, exact, geometry),
         diversity=scores,
-        random=random,
+        random=against_random(chosen, exact, scores, clusters, draws, seed, progress),
     )
 
 

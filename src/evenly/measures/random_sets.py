@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import torch
 from evenly.engine.neighbours import Neighbours, nearest
 from evenly.measures.diversity import Clusters, cheap_scores
 from evenly.measures.exact import NEAREST_LEVELS
-from evenly.measures.result import AgainstRandom, Diversity, Exact, Quantiles, Standing
+from evenly.measures.result import AgainstRandom, Diversity, Exact, Quantiles, RandomSets, Standing
 from evenly.measures.sets import RowSet
 from evenly.types import Float64Array, Int64Array, Progress, metric_distance, silent
 
@@ -53,14 +53,14 @@ class Draws:
 
     Args:
         chosen: pool and set.
-        share: of the pool that a subset keeps.
         seed: of the samples of pools whose rows are too many to search for each; None searches for every row.
     """
 
-    def __init__(self, chosen: RowSet, share: float, progress: Progress, *, seed: int | None = None) -> None:
+    def __init__(self, chosen: RowSet, progress: Progress = silent, *, seed: int | None = None) -> None:
         self.points, self.seed = chosen.points, seed
         self.distinct = self.points.distinct
         self.coded = self.points.coded_of(self.distinct)
+        share = len(chosen.rows) / len(self.points)
         # Below this share most rows would be searched anew anyway.
         self.listed = min(LISTED, len(self.distinct) - 1) if share >= 0.15 and seed is None else 0
         self.lists: Neighbours | None = None
@@ -105,6 +105,43 @@ class Draws:
         return squared
 
 
+def random_sets(
+    chosen: RowSet,
+    draws: int,
+    seed: int,
+    subsets: Draws | None = None,
+    scores: Callable[[Int64Array, int], Mapping[str, float | None]] = lambda rows, seed: {},
+    progress: Progress = silent,
+) -> RandomSets | None:
+    """Measures random subsets as large as a set; None for none, where the set is the pool or has one row.
+
+    Args:
+        chosen: the set.
+        draws: how many; the same for the same seed.
+        seed: of the draws.
+        subsets: measures each, where there is one already.
+        scores: further values of the rows of a draw, by name.
+        progress: called after each draw.
+    """
+    if not draws or chosen.is_pool or len(chosen.rows) == 1:
+        return None
+    subsets = subsets or Draws(chosen, progress)
+    values: dict[str, list[float]] = {}
+    nearest_of_first = np.empty(0)
+    for draw, drawn in enumerate(random_subsets(chosen, draws, seed)):
+        distance, fill = subsets.nearest(drawn)
+        nearest_of_first = distance if draw == 0 else nearest_of_first
+        found: dict[str, float | None] = {
+            "h_min": float(distance.min()),
+            "mean_nearest": float(distance.mean()),
+        }
+        for name, value in {**found, "fill": fill, **scores(drawn, seed + draw)}.items():
+            if value is not None:
+                values.setdefault(name, []).append(value)
+        progress("random subsets", draw + 1, draws)
+    return RandomSets(draws, values, nearest_of_first)
+
+
 def against_random(
     chosen: RowSet,
     exact: Exact,
@@ -113,37 +150,23 @@ def against_random(
     draws: int,
     seed: int,
     progress: Progress = silent,
-) -> AgainstRandom:
-    """Where the set falls among random subsets of its size.
+) -> AgainstRandom | None:
+    """Where the set falls among random subsets of its size; None as for `random_sets`.
 
     The distances of every draw are exact; its diversity scores are summed over 4,000,000 pairs. Cost: one
     list of the pool's nearest neighbours, and for each draw one search of a small share of rows; for sets
     below 15 % of the pool, one search of the pool over the set for each draw.
     """
-    subsets = Draws(chosen, len(chosen.rows) / len(chosen.points), progress)
-    values: dict[str, list[float]] = {}
-    first: Quantiles | None = None
-    for draw, drawn in enumerate(random_subsets(chosen, draws, seed)):
-        distance, fill = subsets.nearest(drawn)
-        first = first or Quantiles.of(distance, NEAREST_LEVELS)
-        scores: dict[str, float | None] = {
-            "h_min": float(distance.min()),
-            "mean_nearest": float(distance.mean()),
-        }
-        scores["fill"] = fill
-        if clusters is not None:
-            scores |= cheap_scores(
-                chosen.points.tensor[torch.from_numpy(drawn)], clusters, PAIRS_PER_DRAW, seed + draw
-            )
-        for name in HIGHER_IS_MORE_EVEN:
-            if (score := scores.get(name)) is not None:
-                values.setdefault(name, []).append(score)
-        progress("random subsets", draw + 1, draws)
+
+    def scores(rows: Int64Array, seed: int) -> Mapping[str, float | None]:
+        return cheap_scores(chosen.points.take(rows), clusters, PAIRS_PER_DRAW, seed) if clusters else {}
+
+    found = random_sets(chosen, draws, seed, scores=scores, progress=progress)
+    if found is None:
+        return None
     standings = {}
-    for name, of_draws in values.items():
+    for name, higher_is_more_even in HIGHER_IS_MORE_EVEN.items():
         value = getattr(exact, name, None) if hasattr(exact, name) else getattr(diversity, name, None)
-        if value is not None and len(of_draws) == draws:
-            standings[name] = Standing.of(value, of_draws, higher_is_more_even=HIGHER_IS_MORE_EVEN[name])
-    if first is None:
-        raise ValueError("draws must be at least 1")
-    return AgainstRandom(draws, standings, first)
+        if value is not None and len(of_draws := found.values.get(name, [])) == draws:
+            standings[name] = Standing.of(value, of_draws, higher_is_more_even=higher_is_more_even)
+    return AgainstRandom(draws, standings, Quantiles.of(found.nearest, NEAREST_LEVELS))

@@ -91,8 +91,8 @@ class PairDistances:
 
 
 @dataclass(frozen=True, eq=False)
-class Exact:
-    """Quantities that are computed, not estimated. Distances in the metric's unit, row numbers of the pool.
+class Evenness:
+    """How even a set of rows is. Distances in the metric's unit, row numbers of the pool.
 
     Attributes:
         h_min: smallest distance between two rows of the set; infinite for a single row.
@@ -102,13 +102,11 @@ class Exact:
         nearest: its quantiles at 0, 1, 2 … 100 %; None for a single row.
         mean_nearest: its mean; None for a single row.
         fill: largest distance from a pool row to its nearest row of the set; 0 where the set is the pool.
-        loneliest_row: the row outside the set that is that far; None where the set is the pool.
-        loneliest_keeper: its nearest row of the set.
         mesh_ratio: fill / h_min; infinite where h_min is 0.
         copies: rows of the set that equal an earlier row of it.
-        pool_copies: rows of the pool that equal an earlier row of it.
-        pairs_within: for each distance asked for, the number of pairs of the set at most that far apart.
-        pair_distances: mean and quantiles over pairs of the set; None for a single row.
+
+    Of a set too large to search for the neighbours of each row, all but fill, copies and their quotient are of a
+    sample of k rows, each exact.
     """
 
     h_min: float
@@ -118,10 +116,24 @@ class Exact:
     nearest: Quantiles | None
     mean_nearest: float | None
     fill: float
-    loneliest_row: int | None
-    loneliest_keeper: int | None
     mesh_ratio: float
     copies: int
+
+
+@dataclass(frozen=True, eq=False)
+class Exact(Evenness):
+    """Quantities that are computed of all rows, not estimated.
+
+    Attributes:
+        loneliest_row: the row outside the set that is as far from it as fill says; None where the set is the pool.
+        loneliest_keeper: its nearest row of the set.
+        pool_copies: rows of the pool that equal an earlier row of it.
+        pairs_within: for each distance asked for, the number of pairs of the set at most that far apart.
+        pair_distances: mean and quantiles over pairs of the set; None for a single row.
+    """
+
+    loneliest_row: int | None
+    loneliest_keeper: int | None
     pool_copies: int
     pairs_within: tuple[tuple[float, int], ...]
     pair_distances: PairDistances | None
@@ -217,6 +229,21 @@ class Standing:
         return Standing(
             value, tuple(random), mean, value / mean if usable else None, below, higher_is_more_even
         )
+
+
+@dataclass(frozen=True, eq=False)
+class RandomSets:
+    """Random subsets of the pool, each as large as the set.
+
+    Attributes:
+        draws: how many.
+        values: by name (h_min, mean_nearest, fill and whatever else was asked for), one of each draw.
+        nearest: distances of the rows of the first draw to their nearest other row there.
+    """
+
+    draws: int
+    values: dict[str, list[float]]
+    nearest: Float64Array
 
 
 @dataclass(frozen=True)
