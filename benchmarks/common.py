@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from evenly.engine.tiles import Tiles, default_tiles
+from evenly.engine.blocks import Blocks, default_blocks
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -83,18 +83,20 @@ def bare_products(
         clock: as for `seconds`.
     """
     rows = torch.from_numpy(vectors).bfloat16()
-    tiles = default_tiles(rows.device)
-    tiles = Tiles(rows=1024, picks=1024, threads=tiles.threads)
-    blocks = max(1, round(share * picks / tiles.picks))
-    side = rows[: tiles.picks].T.contiguous()
+    blocks = default_blocks(rows.device)
+    blocks = Blocks(rows=1024, picks=1024, threads=blocks.threads)
+    products = max(1, round(share * picks / blocks.picks))
+    side = rows[: blocks.picks].T.contiguous()
 
     def block(part: slice) -> None:
-        for _ in range(blocks):
+        for _ in range(products):
             torch.mm(rows[part], side)
 
-    tiles.over(min(len(rows), 4 * tiles.rows), block)  # warm
+    blocks.over(min(len(rows), 4 * blocks.rows), block)  # warm
     return (
-        seconds(lambda: tiles.over(len(rows), block), clock) * picks / (blocks * min(tiles.picks, len(rows)))
+        seconds(lambda: blocks.over(len(rows), block), clock)
+        * picks
+        / (products * min(blocks.picks, len(rows)))
     )
 
 

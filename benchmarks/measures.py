@@ -27,9 +27,9 @@ from common import (
     training_vectors,
 )
 
+from evenly.engine.blocks import steady_torch
 from evenly.engine.greedy import select_prepared
 from evenly.engine.points import Points
-from evenly.engine.tiles import steady_torch
 from evenly.measures.evenness import evenness
 from evenly.measures.exact import exact_measures
 from evenly.measures.measure import COSINE_THRESHOLDS, check_thresholds

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from evenly.checks import check_metric
+from evenly.engine.blocks import default_blocks, steady_torch
 from evenly.engine.compiled import LOOPS
 from evenly.engine.disk import DiskPool, DiskShares, scratch_rows, share_out
 from evenly.engine.filter import product_dtype
@@ -24,7 +25,6 @@ from evenly.engine.memory import PAIRS_PER_ROW
 from evenly.engine.placing import PROCESSOR, Backend, memory_pool
 from evenly.engine.points import Points
 from evenly.engine.pool import Pool
-from evenly.engine.tiles import default_tiles, steady_torch
 from evenly.opened import backend_of, embedded_rows
 from evenly.request import PoolRequest
 from evenly.rows.index import KeyArray
@@ -257,12 +257,12 @@ def pairs_per_second(dimension: int, device: torch.device = PROCESSOR) -> float:
     count, picks = PRODUCT_SHAPE
     left, right = torch.ones(count, dimension), torch.ones(dimension, picks)
     left, right = (each.to(device, product_dtype(device, dimension)) for each in (left, right))
-    tiles = default_tiles(device)
+    blocks = default_blocks(device)
     with steady_torch():
         spent: list[float] = []
         while sum(spent) < PRODUCT_SECONDS:  # the first wakes threads up; the best counts
             started = time.perf_counter()
-            tiles.over(count, lambda block: torch.mm(left[block], right).shape)
+            blocks.over(count, lambda block: torch.mm(left[block], right).shape)
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             spent.append(time.perf_counter() - started)

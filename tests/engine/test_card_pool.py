@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 
 from evenly.engine import disk, distance, sharded
+from evenly.engine.blocks import Blocks
 from evenly.engine.disk import DiskPool, least_memory, share_out
 from evenly.engine.greedy import Greedy, select, select_prepared
 from evenly.engine.loop import central_row
@@ -18,15 +19,14 @@ from evenly.engine.memory import MemoryPool
 from evenly.engine.placing import Backend
 from evenly.engine.points import Points
 from evenly.engine.pool import Pool
-from evenly.engine.tiles import Tiles
 from evenly.errors import InputError
 from tests.engine.invariants import PoolInvariants, relaxed
 from tests.engine.pools import hard_pools
 from tests.engine.pretend_card import CARD, OnCard, pretend_card
 from tests.engine.test_disk_pool import on_disk
 
-SMALL = Tiles(rows=37, picks=29)
-ROOM = {"vectors on the card": 1 << 40, "codes on the card": 1 << 40, "codes sent by tiles": 0}
+SMALL = Blocks(rows=37, picks=29)
+ROOM = {"vectors on the card": 1 << 40, "codes on the card": 1 << 40, "codes sent by blocks": 0}
 EACH = [pytest.param(holds, marks=[pytest.mark.slow] if ROOM[holds] else []) for holds in ROOM]
 
 
@@ -39,10 +39,10 @@ class TestPoolOnCard(PoolInvariants):
             yield
 
     def make(self, rows: np.ndarray) -> Pool:
-        vectors, tiles = torch.from_numpy(rows), SMALL if len(rows) < 1000 else None
+        vectors, blocks = torch.from_numpy(rows), SMALL if len(rows) < 1000 else None
         if self.holds == "vectors on the card":
-            return MemoryPool(vectors.to(CARD), tiles=tiles)
-        return MemoryPool(vectors, device=CARD, tiles=tiles)
+            return MemoryPool(vectors.to(CARD), blocks=blocks)
+        return MemoryPool(vectors, device=CARD, blocks=blocks)
 
 
 @pytest.mark.slow

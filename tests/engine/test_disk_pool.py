@@ -13,6 +13,7 @@ import torch
 from hypothesis import given
 
 from evenly.engine import disk, distance, sharded
+from evenly.engine.blocks import Blocks
 from evenly.engine.disk import DiskPool, code_bytes, least_memory, share_out
 from evenly.engine.distance import unit_rows
 from evenly.engine.filter import fit_map
@@ -22,7 +23,6 @@ from evenly.engine.memory import MemoryPool
 from evenly.engine.placing import Backend
 from evenly.engine.points import Points
 from evenly.engine.pool import Pool
-from evenly.engine.tiles import Tiles
 from evenly.errors import InputError
 from tests.engine.invariants import PoolInvariants, relaxed
 from tests.engine.pools import hard_pools
@@ -120,7 +120,7 @@ import numpy as np
 from pathlib import Path
 from evenly.engine.disk import DiskPool, share_out
 from evenly.engine.loop import Order, central_row, extend_order
-from evenly.engine.tiles import steady_torch
+from evenly.engine.blocks import steady_torch
 
 def peak():
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
@@ -162,6 +162,6 @@ def test_memory_stays_within_the_budget_and_the_order_is_the_same(tmp_path: Path
 @pytest.mark.parametrize("dimension", [1, 6, 26, 27, 250, 379, 384, 387])
 def test_a_budget_counts_codes_as_wide_as_they_are(dimension: int) -> None:
     rows = torch.randn(40, dimension, generator=torch.Generator().manual_seed(0))
-    image = fit_map(rows, float(rows.abs().max()), dtype=torch.bfloat16)
-    codes = image.encode(rows, Tiles())
+    mapping = fit_map(rows, float(rows.abs().max()), dtype=torch.bfloat16)
+    codes = mapping.encode(rows, Blocks())
     assert code_bytes(dimension) == codes.rows.element_size() * codes.rows.shape[1]

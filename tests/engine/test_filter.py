@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evenly.engine.blocks import Blocks
 from evenly.engine.compiled import LOOPS
 from evenly.engine.filter import (
     Codes,
@@ -20,20 +21,19 @@ from evenly.engine.filter import (
     worthwhile_components,
 )
 from evenly.engine.pool import largest
-from evenly.engine.tiles import Tiles
 from tests.engine.oracle import squared_distances_to
 from tests.engine.pools import hard_pools
 
 quick = settings(deadline=None, max_examples=60, derandomize=True)
 
 
-def coded(rows: torch.Tensor, image: FilterMap, loops: bool) -> tuple[Codes, PickSide, torch.Tensor]:
+def coded(rows: torch.Tensor, mapping: FilterMap, loops: bool) -> tuple[Codes, PickSide, torch.Tensor]:
     """Codes that carry thresholds, the side of every second row, and the thresholds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LOOPS, "after_pairs", -1 if loops else 10**12)
-        codes = image.encode(rows, Tiles())
-        side = PickSide.of(codes.take(torch.arange(0, len(rows), 2)), image.columns)
-        distance = (rows.double() - rows[-1].double()).norm(dim=1) * image.scale
+        codes = mapping.encode(rows, Blocks())
+        side = PickSide.of(codes.take(torch.arange(0, len(rows), 2)), mapping.columns)
+        distance = (rows.double() - rows[-1].double()).norm(dim=1) * mapping.scale
         return codes, side, side.set_thresholds(codes, distance)
 
 
@@ -46,11 +46,11 @@ def bfloat16_map(rows: torch.Tensor) -> FilterMap:
 @given(rows=hard_pools())
 def test_compiled_codes_and_thresholds_are_those_of_torch(rows: np.ndarray) -> None:
     tensor = torch.from_numpy(rows)
-    image = bfloat16_map(tensor)
+    mapping = bfloat16_map(tensor)
     (slow, slow_side, slow_threshold), (fast, fast_side, fast_threshold) = (
-        coded(tensor, image, loops) for loops in (False, True)
+        coded(tensor, mapping, loops) for loops in (False, True)
     )
-    columns = slice(image.columns)
+    columns = slice(mapping.columns)
     assert torch.equal(slow.rows[:, columns], fast.rows[:, columns])
     assert torch.equal(slow_side.matrix[columns], fast_side.matrix[columns])
     for one, other in (

@@ -9,20 +9,24 @@ import numpy as np
 import pytest
 import torch
 
+from evenly.engine.blocks import Blocks
 from evenly.engine.compiled import LOOPS
 from evenly.engine.memory import MemoryPool
 from evenly.engine.pool import Pool
-from evenly.engine.tiles import Tiles
 from tests.engine.invariants import PoolInvariants
 
 VARIANTS = {
     "default": {},
-    "small tiles": {"tiles": Tiles(rows=37, picks=29, threads=2)},
-    "one thread": {"tiles": Tiles(rows=64, picks=64, threads=1)},
+    "small blocks": {"blocks": Blocks(rows=37, picks=29, threads=2)},
+    "one thread": {"blocks": Blocks(rows=64, picks=64, threads=1)},
     "float32 filter": {"dtype": torch.float32},
     "bfloat16 filter": {"dtype": torch.bfloat16},
     "three components": {"components": 3},
-    "one component in float32": {"components": 1, "dtype": torch.float32, "tiles": Tiles(rows=48, picks=48)},
+    "one component in float32": {
+        "components": 1,
+        "dtype": torch.float32,
+        "blocks": Blocks(rows=48, picks=48),
+    },
 }
 
 
@@ -45,7 +49,7 @@ class TestMemoryPool(PoolInvariants):
 
 
 @pytest.mark.skipif(LOOPS.load() is None, reason="numba is not installed")
-@pytest.mark.parametrize("variant", ["default", "small tiles", "float32 filter", "three components"])
+@pytest.mark.parametrize("variant", ["default", "small blocks", "float32 filter", "three components"])
 class TestMemoryPoolCompiled(PoolInvariants):
     """The compiled loops from the first pair on."""
 
@@ -72,8 +76,8 @@ class TestMemoryPoolOnCuda(PoolInvariants):
 
 
 def test_tiles_within_tiles_do_not_wait_for_each_other() -> None:
-    tiles = Tiles(rows=4, threads=2)
-    found = tiles.over(10, lambda block: tiles.over(6, lambda inner: (block.start, inner.start)))
+    blocks = Blocks(rows=4, threads=2)
+    found = blocks.over(10, lambda block: blocks.over(6, lambda inner: (block.start, inner.start)))
     assert found == [[(start, inner) for inner in (0, 4)] for start in (0, 4, 8)]
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from evenly.engine.blocks import Blocks
 from evenly.engine.disk import DiskPool, least_memory, share_out
 from evenly.engine.loop import Order, extend_order
 from evenly.engine.memory import MemoryPool
 from evenly.engine.pool import Pool
 from evenly.engine.sharded import ShardedPool
-from evenly.engine.tiles import Tiles
 from tests.engine.oracle import textbook_order
 from tests.engine.pretend_card import CARD, pretend_card
 
@@ -36,7 +36,7 @@ def clustered(seed: int) -> np.ndarray:
 def pools(rows: np.ndarray, scratch: Path) -> Iterator[tuple[str, Pool]]:
     """A new pool of each other kind on this machine."""
     tensor = torch.from_numpy(rows)
-    yield "float32 filter, one thread", MemoryPool(tensor, dtype=torch.float32, tiles=Tiles(threads=1))
+    yield "float32 filter, one thread", MemoryPool(tensor, dtype=torch.float32, blocks=Blocks(threads=1))
     cuts = (0, 4096, 9216, ROWS)
     shards = [MemoryPool(tensor[start:stop], first_row=start) for start, stop in pairwise(cuts)]
     yield "sharded", ShardedPool(shards)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evenly.engine.tiles import steady_torch
+from evenly.engine.blocks import steady_torch
 from evenly.errors import InputError
 from evenly.lab.result import Result, Table
 from evenly.lab.running import EXPERIMENTS, run_one, write, write_page

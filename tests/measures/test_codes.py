@@ -47,7 +47,7 @@ def test_nothing_is_surely_below_a_limit_that_the_error_drowns(dtype: torch.dtyp
         assert int(as_integers(torch.tensor([product], dtype=dtype))) >= int(below)
 
 
-def test_images_kept_for_the_pool_are_those_made_for_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_codes_kept_for_the_pool_are_those_made_for_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = np.random.default_rng(0).normal(size=(BLOCK + 300, 48)).astype(np.float32)
     index = torch.from_numpy(np.random.default_rng(1).choice(len(vectors), 700, replace=False))
     kept = Coded.of(vectors).take(index)

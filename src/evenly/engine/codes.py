@@ -4,7 +4,7 @@ Codes are those of `evenly.engine.filter`: rows centred, scaled by a power of tw
 spare columns carry a threshold, so that a product's sign answers one question; here they carry half the squared
 length of each code, so that the product of a query row with a key row is half the squared distance of their
 codes: a number that is never negative but for rounding. Then its bits read as an integer have the order of the
-number, and an integer minimum over a tile is several times as fast as a bfloat16 one. (Bits of negative numbers
+number, and an integer minimum over a block is several times as fast as a bfloat16 one. (Bits of negative numbers
 have the opposite order; what rounding leaves below 0 counts as 0.)
 
 These codes keep all d columns and those of the filter leave some out where they can, so neither serves both: by the
@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from evenly.engine.blocks import default_blocks, over_rows
 from evenly.engine.filter import (
     PIECES,
     FilterMap,
@@ -34,7 +35,6 @@ from evenly.engine.filter import (
     product_dtype,
 )
 from evenly.engine.mapped import is_mapped, release, tensor_of
-from evenly.engine.tiles import default_tiles, over_rows
 from evenly.types import Float32Array
 
 BLOCK = 1024
@@ -86,8 +86,8 @@ class Coded:
         largest = max(over_rows(len(rows), largest_of), default=0.0)
         sample = rows[:: max(1, len(rows) // _SAMPLE_ROWS)].clone()
         release(vectors)
-        image = fit_map(sample, largest, dtype=dtype or product_dtype(rows.device, rows.shape[1]))
-        return Coded(vectors, rows, image)
+        mapping = fit_map(sample, largest, dtype=dtype or product_dtype(rows.device, rows.shape[1]))
+        return Coded(vectors, rows, mapping)
 
     def __len__(self) -> int:
         return len(self.rows) if self.index is None else len(self.index)
@@ -121,7 +121,7 @@ class Coded:
 
         def work(block: slice) -> None:
             rows = self.gather(slice(part.start + block.start, part.start + block.stop))
-            codes = self.map.encode(rows, default_tiles(rows.device))
+            codes = self.map.encode(rows, default_blocks(rows.device))
             release(self.vectors)
             torch.neg(codes.rows, out=made.key[block])
             made.key[block, squares] = 1.0
@@ -162,16 +162,16 @@ class SearchCodes:
     map: FilterMap
 
     @staticmethod
-    def empty(count: int, image: FilterMap) -> SearchCodes:
+    def empty(count: int, mapping: FilterMap) -> SearchCodes:
         """Room for so many rows, and rows that pad them to whole blocks."""
         height = -(-count // BLOCK) * BLOCK
-        key = torch.empty(height, image.width, dtype=image.dtype)
+        key = torch.empty(height, mapping.width, dtype=mapping.dtype)
         error, norm = torch.empty(2, height, dtype=torch.float64)
         padding = slice(count, height)
-        squares, ones = _spare_columns(image.columns)
+        squares, ones = _spare_columns(mapping.columns)
         key[padding], error[padding], norm[padding] = 0.0, 0.0, 0.0
         key[padding, squares], key[padding, ones.start] = 1.0, FAR
-        return SearchCodes(key, error, norm, image)
+        return SearchCodes(key, error, norm, mapping)
 
     def __len__(self) -> int:
         return len(self.key)

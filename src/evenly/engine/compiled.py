@@ -160,14 +160,14 @@ def _encode(
         error: (A,) float64.
     """
     columns = rows.shape[1]
-    image = np.empty(columns)
+    mapped = np.empty(columns)
     rounded = np.empty(columns, dtype=np.float32)
     bits = rounded.view(np.int32)
     for at in range(len(rows)):
         row, code = rows[at], codes[at]
         for column in range(columns):
-            image[column] = (np.float64(row[column]) - centre[column]) * scale
-            rounded[column] = image[column]
+            mapped[column] = (np.float64(row[column]) - centre[column]) * scale
+            rounded[column] = mapped[column]
         _round(bits)
         code[columns:] = 0
         length = lost = 0.0
@@ -175,7 +175,7 @@ def _encode(
             code[column] = bits[column] >> 16
             number = np.float64(rounded[column])
             length += number * number
-            lost += (image[column] - number) ** 2
+            lost += (mapped[column] - number) ** 2
         squared_norm[at] = length
         error[at] = np.sqrt(lost) * (1 + 1e-9) + slack
 
@@ -202,13 +202,13 @@ def _set_thresholds(
 
     Args:
         distance: (A,) float64, in units of the map.
-        squared_norm: (A,) float64, of the rows' images.
+        squared_norm: (A,) float64, of the rows' codes.
         error: (A,) float64, theirs.
-        pick_norm: the largest length of a pick's image.
+        pick_norm: the largest length of a pick's code.
         pick_error: the largest error of one.
         rounding: the product's error over the sizes of its terms.
         slack: for denormal numbers.
-        codes: (A, 6) integers, bits of the columns beside the image: three ones, and pieces of the threshold.
+        codes: (A, 6) integers, bits of the columns beside the code: three ones, and pieces of the threshold.
         float_bits: how many low bits of a float32 the codes' precision lacks: 16 or 0.
         threshold: (A,) float64.
     """
@@ -252,7 +252,7 @@ def _lower_rows(
     squared_distance: Any,
     keeper: Any,
 ) -> None:
-    """Lowers the distances of the rows of a tile that have passing pairs; the earlier pick among equals.
+    """Lowers the distances of the rows of a block that have passing pairs; the earlier pick among equals.
 
     The pair with the largest product is computed first; another can be as near only if its product is at
     least what equation (2) of `evenly.engine.filter` gives for the distance found so far. Each line of the
@@ -266,7 +266,7 @@ def _lower_rows(
         vectors: (N, d) float32.
         picks: (P, d) float32.
         labels: (P,) int64.
-        squared_norm: (R,) float64, of the rows' images.
+        squared_norm: (R,) float64, of the rows' codes.
         error: (R,) float64, theirs.
         threshold: (R,) float64, what the rows carry.
         pick_norm, pick_error, rounding, slack: as for `_set_thresholds`.

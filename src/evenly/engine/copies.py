@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from evenly.engine.blocks import ROWS_AT_ONCE, over_rows
 from evenly.engine.mapped import release
-from evenly.engine.tiles import ROWS_AT_ONCE, over_rows
 from evenly.types import Float32Array, Int64Array
 
 

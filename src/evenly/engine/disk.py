@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenly.engine.blocks import slices
 from evenly.engine.distance import ROWS_PER_SUM
 from evenly.engine.filter import Codes, FilterMap, code_width, fit_map, worthwhile_components
 from evenly.engine.loop import MOST_AT_MOST
@@ -25,7 +26,6 @@ from evenly.engine.mapped import release, tensor_of
 from evenly.engine.memory import MemoryPool
 from evenly.engine.pool import Pool
 from evenly.engine.sharded import Answer, ShardedPool
-from evenly.engine.tiles import blocks
 from evenly.errors import InputError
 from evenly.files import scratch_stream
 from evenly.types import Float32Array
@@ -34,7 +34,7 @@ BYTES_PER_ROW = 80
 """Kept for every row whatever its width: distance, keeper, norms and errors of its code, and the result."""
 
 FIXED_BYTES = 256 << 20
-"""Pairs of the candidates of a round, and the tiles at work."""
+"""Pairs of the candidates of a round, and the blocks at work."""
 
 ROWS_AT_ONCE = 16 * ROWS_PER_SUM
 """Rows of a pass that does no more than read."""
@@ -107,83 +107,83 @@ class DiskPool(ShardedPool):
         vectors: (N, d) float32, memory-mapped.
         shares: from `share_out`.
         scratch: folder for codes that do not fit.
-        device: where products are made; codes are sent to a card a tile at a time.
+        device: where products are made; codes are sent to a card a block at a time.
     """
 
     def __init__(
         self, vectors: Float32Array, shares: DiskShares, scratch: Path, device: torch.device | None = None
     ) -> None:
-        image = _fitted_map(vectors)
+        mapping = _fitted_map(vectors)
         shards = []
-        for part in blocks(len(vectors), shares.shard_rows):
-            shelf = None if part.stop <= shares.resident_codes else scratch
-            shards.append(_ShelvedShard(vectors[part], part.start, image, shelf, device))
+        for part in slices(len(vectors), shares.shard_rows):
+            store = None if part.stop <= shares.resident_codes else scratch
+            shards.append(_StoredShard(vectors[part], part.start, mapping, store, device))
         super().__init__(shards)
 
     def _ask_one(self, number: int, question: Callable[[Pool], Answer]) -> Answer:
         shard = self._shards[number]
         answer = question(shard)
-        if isinstance(shard, _ShelvedShard):
+        if isinstance(shard, _StoredShard):
             shard.put_away()
         return answer
 
 
-class _ShelvedShard(MemoryPool):
+class _StoredShard(MemoryPool):
     """A memory pool over mapped rows that can give back its memory between two questions.
 
     Args:
         rows: (A, d) float32, mapped.
         first_row: their pool row number.
-        image: of the whole pool.
+        mapping: of the whole pool.
         scratch: folder for the codes; None keeps them in memory.
         device: where products are made.
     """
 
-    _settled_stay = 1 / 8  # when rows leave, the shelved codes are written anew
+    _settled_stay = 1 / 8  # when rows leave, the stored codes are written anew
 
     def __init__(
         self,
         rows: Float32Array,
         first_row: int,
-        image: FilterMap,
+        mapping: FilterMap,
         scratch: Path | None,
         device: torch.device | None,
     ) -> None:
-        super().__init__(tensor_of(rows), first_row=first_row, image=image, device=device)
+        super().__init__(tensor_of(rows), first_row=first_row, mapping=mapping, device=device)
         self._rows = rows
         self._scratch = scratch
-        self._shelved: Any = None  # the codes' bits on disk, mapped copy-on-write
+        self._stored: Any = None  # the codes' bits on disk, mapped copy-on-write
 
-    def _codes_home(self, image: FilterMap) -> torch.device:
-        return self.home
+    def _codes_device(self, mapping: FilterMap) -> torch.device:
+        return self.rows_device
 
     def _codes_at(self, names: Tensor) -> tuple[FilterMap, Codes] | None:
-        return None  # codes on a shelf are read in row order, once a round; others are made anew
+        return None  # codes in a scratch file are read in row order, once a round; others are made anew
 
     def forget(self) -> None:
         super().forget()
         if self._codes is None:
-            self._shelved = None
+            self._stored = None
 
     def put_away(self) -> None:
         """Gives back the memory of mapped pages, after moving new codes to a scratch file."""
         release(self._rows)
         if self._scratch is None or self._codes is None or not len(self._codes):
             return
-        if self._shelved is None or len(self._codes) < len(self._shelved):
-            self._shelved = _shelved(self._codes.rows, self._scratch)
+        if self._stored is None or len(self._codes) < len(self._stored):
+            self._stored = _stored_bits(self._codes.rows, self._scratch)
             self._codes = replace(
-                self._codes, rows=torch.from_numpy(self._shelved).view(self._codes.rows.dtype)
+                self._codes, rows=torch.from_numpy(self._stored).view(self._codes.rows.dtype)
             )
         # Thresholds that were written among the codes go with the pages: each cover writes them anew.
-        release(self._shelved)
+        release(self._stored)
 
 
 def _fitted_map(vectors: Float32Array) -> FilterMap:
     """The filter's map for all shards, from one pass: a sample spread over the pool, and its largest number."""
     step = max(1, len(vectors) // SAMPLE_ROWS)
     sampled, largest = [], 0.0
-    for block in blocks(len(vectors), ROWS_AT_ONCE):
+    for block in slices(len(vectors), ROWS_AT_ONCE):
         rows = vectors[block]
         sampled.append(rows[-block.start % step :: step].copy())
         largest = max(largest, float(rows.max()), -float(rows.min()))
@@ -193,7 +193,7 @@ def _fitted_map(vectors: Float32Array) -> FilterMap:
     return fit_map(sample, largest, dtype=torch.bfloat16, components=components)
 
 
-def _shelved(codes: Tensor, scratch: Path) -> Any:
+def _stored_bits(codes: Tensor, scratch: Path) -> Any:
     """The bits of codes in a file without a name, which vanishes with the process, mapped copy-on-write."""
     bits = codes.view(torch.int16).numpy()
     with scratch_stream(scratch, PICKS_KEPT) as file:

@@ -2,7 +2,7 @@
 
 Rows are mapped by a function that never stretches a distance (centre, scale by a power of two, and, where the pool
 is flat in some directions, keep the leading principal components and the length of the rest as one more
-coordinate), then rounded to bfloat16 or float32. With y the rounded image of x and e(x) its rounding error,
+coordinate), then rounded to bfloat16 or float32. With y the code of x, its rounded image, and e(x) its rounding error,
 
     |x - p|  >=  |y_x - y_p| - e(x) - e(p)                                                        (1)
 
@@ -27,8 +27,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenly.engine.blocks import Blocks, slices
 from evenly.engine.compiled import LOOPS
-from evenly.engine.tiles import Tiles, blocks
 
 PIECES = 3
 """bfloat16 pieces that carry a float64 column to 24 bits."""
@@ -51,7 +51,7 @@ _ROWS_AT_ONCE = 256
 MOVED_AT_ONCE = 2048
 
 _LONGEST = 2.0**40
-"""Images longer than this (an anchor far outside the pool) are not filtered: their squares would leave float32."""
+"""Codes longer than this (an anchor far outside the pool) are not filtered: their squares would leave float32."""
 
 
 def product_dtype(device: torch.device, columns: int) -> torch.dtype:
@@ -65,17 +65,17 @@ def product_dtype(device: torch.device, columns: int) -> torch.dtype:
 
 
 def code_width(columns: int) -> int:
-    """Columns of a code of an image: the image, two squares in pieces, and zeros up to what multiplies fast."""
+    """Columns of a code of so many coordinates: these, two squares in pieces, and zeros up to what multiplies fast."""
     return -(-(columns + 2 * PIECES) // 32) * 32
 
 
 @dataclass(frozen=True)
 class Codes:
-    """Rounded images of rows.
+    """Quantised codes of rows: their rounded images.
 
     Attributes:
-        rows: (A, width) filter dtype: m image columns, six that carry the squares of equation (2), zeros.
-        squared_norm: (A,) float64, |y|^2 of the m image columns.
+        rows: (A, width) filter dtype: m coordinates, six columns that carry the squares of equation (2), zeros.
+        squared_norm: (A,) float64, |y|^2 of the m coordinates.
         error: (A,) float64, at least e(x), in units of the map (original distance times `FilterMap.scale`).
         rest: (A,) float64, length of what the leading components leave out; 0 where all are kept.
     """
@@ -97,9 +97,9 @@ class Codes:
         return Codes(*(each.to(device) for each in (self.rows, self.squared_norm, self.error, self.rest)))
 
     @staticmethod
-    def empty(count: int, image: FilterMap, device: torch.device) -> Codes:
+    def empty(count: int, mapping: FilterMap, device: torch.device) -> Codes:
         """Room for ``count`` rows."""
-        rows = torch.empty(count, image.width, dtype=image.dtype, device=device)
+        rows = torch.empty(count, mapping.width, dtype=mapping.dtype, device=device)
         numbers = torch.empty(3, count, dtype=torch.float64, device=device)
         return Codes(rows, *numbers)
 
@@ -114,7 +114,7 @@ class Codes:
 
     def move(self, source: Tensor, target: Tensor) -> None:
         """Overwrites the rows of an int64 index with those of another that shares none with it."""
-        for part in blocks(len(source), MOVED_AT_ONCE):
+        for part in slices(len(source), MOVED_AT_ONCE):
             self[target[part]] = self.take(source[part])
 
     def __setitem__(self, part: slice | Tensor, codes: Codes) -> None:
@@ -123,7 +123,7 @@ class Codes:
 
     @property
     def filterable(self) -> Tensor:
-        """(A,) bool: images short enough for float32 products."""
+        """(A,) bool: codes short enough for float32 products."""
         return self.squared_norm < _LONGEST**2
 
 
@@ -145,12 +145,12 @@ class FilterMap:
 
     @property
     def columns(self) -> int:
-        """m, image columns."""
+        """m, coordinates of a code."""
         return len(self.centre) if self.basis is None else self.basis.shape[1] + 1
 
     @property
     def width(self) -> int:
-        """Columns of the product: the image, and the squares in three pieces each, padded to what multiplies fast."""
+        """Columns of the product: coordinates, the squares in three pieces each, and zeros up to what multiplies fast."""
         return code_width(self.columns)
 
     @property
@@ -159,15 +159,15 @@ class FilterMap:
         bytes_each: int = self.dtype.itemsize
         return self.width * bytes_each + 3 * 8
 
-    def encode(self, rows: Tensor, tiles: Tiles, home: torch.device | None = None) -> Codes:
-        """Images of (A, d) float32 rows, in blocks that stay in cache. Cost: A d (A d c with a basis).
+    def encode(self, rows: Tensor, blocks: Blocks, device: torch.device | None = None) -> Codes:
+        """Codes of (A, d) float32 rows, in blocks that stay in cache. Cost: A d (A d c with a basis).
 
         Args:
             rows: on the device of the map.
-            tiles: how many threads.
-            home: where the codes go; None for where the rows are.
+            blocks: how many threads.
+            device: where the codes go; None for where the rows are.
         """
-        codes = Codes.empty(len(rows), self, home or rows.device)
+        codes = Codes.empty(len(rows), self, device or rows.device)
 
         def work(block: slice) -> None:
             if codes.device == rows.device:
@@ -177,7 +177,9 @@ class FilterMap:
             self._encode_block(rows[block], made)
             codes[block] = made
 
-        replace(tiles, rows=_ROWS_AT_ONCE if rows.device.type == "cpu" else tiles.rows).over(len(rows), work)
+        replace(blocks, rows=_ROWS_AT_ONCE if rows.device.type == "cpu" else blocks.rows).over(
+            len(rows), work
+        )
         return codes
 
     def _encode_block(self, rows: Tensor, codes: Codes) -> None:
@@ -214,7 +216,7 @@ class FilterMap:
 def worthwhile_components(sample: Tensor) -> int | None:
     """How many leading directions make the filter cheaper without making it blunt; None to keep all coordinates.
 
-    What the leading directions leave out makes image distances too short, by about twice the mean square of
+    What the leading directions leave out makes distances of codes too short, by about twice the mean square of
     the rest. It should be small beside the distances that decide: those between neighbours.
 
     Args:
@@ -288,7 +290,7 @@ class PickSide:
 
     @staticmethod
     def of(codes: Codes, columns: int, padded: int = 0) -> PickSide:
-        """From the images of at least one pick, of m columns; all must be filterable. P' is ``padded`` at least."""
+        """From the codes of at least one pick, of m columns; all must be filterable. P' is ``padded`` at least."""
         picks = len(codes)
         side = codes.rows.new_empty(max(picks, padded), codes.rows.shape[1])
         side[:picks], side[picks:] = codes.rows, 0.0
@@ -317,7 +319,7 @@ class PickSide:
         """Writes the row side of equation (2) into ``codes.rows`` and returns what it carries.
 
         Args:
-            codes: row images; their six last columns are overwritten.
+            codes: of the rows; their six last columns are overwritten.
             distance: (A,) float64, the threshold T of each row in units of the map; finite.
 
         Returns:
@@ -386,7 +388,7 @@ def carry(values: Tensor, columns: Tensor) -> None:
 
 
 def largest_of_rows(product: Tensor) -> Tensor:
-    """The largest of each row of a tile, (R, P) of the filter dtype to (R,) integers: a row passes from 0 on.
+    """The largest of each row of a block, (R, P) of the filter dtype to (R,) integers: a row passes from 0 on.
 
     The bits are read as integers, which have the signs of the numbers; -0.0 counts as negative, which the error
     bound covers. The integer maximum is seven times as fast as the bfloat16 one.
@@ -395,7 +397,7 @@ def largest_of_rows(product: Tensor) -> Tensor:
 
 
 def passing_pairs(product: Tensor, *, above_diagonal: bool = False) -> tuple[Tensor, Tensor]:
-    """Pairs of a (R, P) tile that pass, in row order: row and column, (M,) int64 each.
+    """Pairs of a (R, P) block that pass, in row order: row and column, (M,) int64 each.
 
     Args:
         product: of the filter dtype.
@@ -404,10 +406,10 @@ def passing_pairs(product: Tensor, *, above_diagonal: bool = False) -> tuple[Ten
     bits = as_integers(product)
     loops = LOOPS.for_pairs(0) if bits.device.type == "cpu" else None
     if loops is not None:
-        tile = bits.numpy(), above_diagonal
-        count = loops.count_passing(*tile)
+        block = bits.numpy(), above_diagonal
+        count = loops.count_passing(*block)
         rows, columns = torch.empty(2, count, dtype=torch.int64)
-        loops.passing_pairs(*tile, rows.numpy(), columns.numpy())
+        loops.passing_pairs(*block, rows.numpy(), columns.numpy())
         return rows, columns
     if bits.device.type == "cpu":  # numpy scans six times as fast
         flat = torch.from_numpy(np.flatnonzero(bits.numpy() >= 0))

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from evenly.checks import check_device, check_int, check_keep
+from evenly.engine.blocks import steady_torch
 from evenly.engine.constraints import Constraints
 from evenly.engine.loop import MOST_AT_MOST, Order, Rule, central_row, extend_order, order_arrays
 from evenly.engine.orders import cover_in_order, cover_outside
@@ -16,7 +17,6 @@ from evenly.engine.placing import Backend
 from evenly.engine.points import Points
 from evenly.engine.pool import Pool
 from evenly.engine.saved_order import SavedOrder
-from evenly.engine.tiles import steady_torch
 from evenly.errors import InputError
 from evenly.types import Int64Array, Metric, Progress, Selection, VectorsLike, metric_distance, silent
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenly.engine.blocks import default_blocks
 from evenly.engine.compiled import LOOPS, Loops
 from evenly.engine.distance import mean_from_block_sums, squared_distances
 from evenly.engine.filter import (
@@ -29,7 +30,6 @@ from evenly.engine.filter import (
     product_dtype,
 )
 from evenly.engine.pool import Candidates, Pool
-from evenly.engine.tiles import default_tiles
 from evenly.types import BoolArray, Float64Array, Int64Array
 
 FIRST_CANDIDATES = 64
@@ -37,8 +37,8 @@ LEAST_AT_MOST = 512
 MOST_AT_MOST = 8192
 ROWS_PER_CANDIDATE = 24
 """A round asks for at most a 24th of the pool: among more candidates, their own pairs cost more than they save."""
-CANDIDATES_PER_TILE = 512
-"""Rows of a tile of the candidates' own pairs: small, so that all cores share even a short round."""
+CANDIDATES_PER_BLOCK = 512
+"""Rows of a block of the candidates' own pairs: small, so that all cores share even a short round."""
 EDGES_PER_CANDIDATE = 24
 """A round with more close pairs among its candidates than this wastes exact distances: ask for fewer next time."""
 
@@ -130,7 +130,7 @@ def extend_order(
     rule = rule or Rule()
     wanted = FIRST_CANDIDATES
     most_wanted = min(max(pool.count // ROWS_PER_CANDIDATE, LEAST_AT_MOST), MOST_AT_MOST)
-    most_wanted -= most_wanted % CANDIDATES_PER_TILE  # tiles of one shape: see `even_chunk`
+    most_wanted -= most_wanted % CANDIDATES_PER_BLOCK  # blocks of one shape: see `even_chunk`
     while len(order) < count:
         candidates = rule.best(pool, wanted)
         if not len(candidates.rows):
@@ -265,16 +265,16 @@ def close_pairs(candidates: Candidates) -> tuple[Int64Array, Int64Array, Float64
         i and j, (M,) int64 each, and the squared distances, (M,) float64; a few pairs may be farther.
     """
     vectors = candidates.vectors
-    image, codes = candidates.codes or _codes_of(vectors)
-    tiles = default_tiles(codes.device)
+    mapping, codes = candidates.codes or _codes_of(vectors)
+    blocks = default_blocks(codes.device)
     if codes.device.type == "cpu":
-        tiles = replace(tiles, rows=CANDIDATES_PER_TILE)
-    side = PickSide.of(codes, image.columns)
-    reach = torch.from_numpy(candidates.squared_distances).sqrt() * image.scale
+        blocks = replace(blocks, rows=CANDIDATES_PER_BLOCK)
+    side = PickSide.of(codes, mapping.columns)
+    reach = torch.from_numpy(candidates.squared_distances).sqrt() * mapping.scale
     side.set_thresholds(codes, reach.to(codes.device))
 
     def work(block: slice) -> tuple[Tensor, Tensor, Tensor]:
-        product = tiles.product(codes.rows[block], side.matrix[:, block.start :])
+        product = blocks.product(codes.rows[block], side.matrix[:, block.start :])
         pairs = passing_pairs(product, above_diagonal=True)  # both count from the block's first row
         first, second = (each.to(vectors.device) for each in pairs)
         first += block.start
@@ -282,7 +282,7 @@ def close_pairs(candidates: Candidates) -> tuple[Int64Array, Int64Array, Float64
         return first, second, squared_distances(vectors, first, vectors, second)
 
     first, second, squared = (
-        torch.cat(each).numpy() for each in zip(*tiles.over(len(vectors), work), strict=True)
+        torch.cat(each).numpy() for each in zip(*blocks.over(len(vectors), work), strict=True)
     )
     return first, second, squared
 
@@ -290,8 +290,8 @@ def close_pairs(candidates: Candidates) -> tuple[Int64Array, Int64Array, Float64
 def _codes_of(vectors: Tensor) -> tuple[FilterMap, Codes]:
     """A map for some vectors and their codes."""
     dtype = product_dtype(vectors.device, vectors.shape[1])
-    image = fit_map(vectors[:64], largest_coordinate(vectors), dtype=dtype)
-    return image, image.encode(vectors, default_tiles(vectors.device))
+    mapping = fit_map(vectors[:64], largest_coordinate(vectors), dtype=dtype)
+    return mapping, mapping.encode(vectors, default_blocks(vectors.device))
 
 
 def order_arrays(order: Order) -> tuple[Int64Array, Float64Array]:

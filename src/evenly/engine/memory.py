@@ -1,8 +1,8 @@
 """The pool in memory: on the processor, on a card, or with the products alone on a card.
 
-Vectors, distances and exact sums are at home, where the vectors are: in main memory or on a card. Products are made on
-a device. Where that is not home, only codes, thresholds and the few pairs that pass go to and fro, and codes for which
-the card has no room stay at home and are sent a tile at a time.
+Distances and exact sums are on the device of the vectors: main memory or a card. Products are made on a device that
+may be another. Then only codes, thresholds and the few pairs that pass go to and fro, and codes for which the card has
+no room stay with the vectors and are sent a block at a time.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from evenly.engine.blocks import Blocks, card_room, default_blocks, even_chunk
 from evenly.engine.compiled import LOOPS, Loops
 from evenly.engine.distance import ROWS_PER_SUM, block_sums, squared_distances, squared_distances_to
 from evenly.engine.filter import (
@@ -27,7 +28,6 @@ from evenly.engine.filter import (
     worthwhile_components,
 )
 from evenly.engine.pool import Candidates, largest
-from evenly.engine.tiles import Tiles, card_room, default_tiles, even_chunk
 from evenly.types import BoolArray, Float64Array, Int64Array
 
 SAMPLE_ROWS = 4096
@@ -44,7 +44,7 @@ SPECTRUM_ROWS = 512
 
 
 class MemoryPool:
-    """Rows in one memory, which is their home.
+    """Rows in the memory of one device.
 
     Args:
         vectors: (N, d) float32, kept as they are and never copied.
@@ -52,8 +52,8 @@ class MemoryPool:
         device: where products are made; None for where the vectors are.
         dtype: precision of the filter; None takes what the device multiplies faster.
         components: leading directions the filter keeps; None decides from a sample.
-        image: the filter's map where it is fitted already, as to the whole of a larger pool.
-        tiles: how the work is cut; None for what suits device and home.
+        mapping: the filter's map where it is fitted already, as to the whole of a larger pool.
+        blocks: how the work is cut; None for what suits the devices.
 
     Memory beside the vectors: the codes, half the vectors' size or less, and about 70 bytes a row.
     """
@@ -69,23 +69,23 @@ class MemoryPool:
         device: torch.device | None = None,
         dtype: torch.dtype | None = None,
         components: int | None = None,
-        image: FilterMap | None = None,
-        tiles: Tiles | None = None,
+        mapping: FilterMap | None = None,
+        blocks: Blocks | None = None,
     ) -> None:
         self.vectors = vectors
         self.first_row = first_row
-        self.home = vectors.device
-        self.device = device or self.home
-        self.tiles = tiles or default_tiles(self.device)
-        self.home_tiles = tiles or default_tiles(self.home)
+        self.rows_device = vectors.device
+        self.device = device or self.rows_device
+        self.blocks = blocks or default_blocks(self.device)
+        self.row_blocks = blocks or default_blocks(self.rows_device)
         self._dtype = dtype or product_dtype(self.device, vectors.shape[1])
         self._components = components
         count = len(vectors)
-        self._squared_distance = torch.full((count,), torch.inf, dtype=torch.float64, device=self.home)
-        self._keeper = torch.full((count,), -1, dtype=torch.int64, device=self.home)
-        self._active = torch.arange(count, device=self.home)  # rows whose distance can still fall
-        self._place = torch.arange(count, device=self.home)  # of each row among them, or -1
-        self._map = image
+        self._squared_distance = torch.full((count,), torch.inf, dtype=torch.float64, device=self.rows_device)
+        self._keeper = torch.full((count,), -1, dtype=torch.int64, device=self.rows_device)
+        self._active = torch.arange(count, device=self.rows_device)  # rows whose distance can still fall
+        self._place = torch.arange(count, device=self.rows_device)  # of each row among them, or -1
+        self._map = mapping
         self._codes: Codes | None = None  # of the active rows
         self._loops(PAIRS_PER_ROW * count)  # a large pool loads them now, not in the middle of a round
 
@@ -94,22 +94,24 @@ class MemoryPool:
         return len(self.vectors)
 
     def block_sums(self) -> Tensor:
-        tiles = replace(self.home_tiles, rows=SUMS_AT_ONCE * ROWS_PER_SUM)
-        return torch.cat(tiles.over(self.count, lambda block: block_sums(self.vectors[block])))
+        blocks = replace(self.row_blocks, rows=SUMS_AT_ONCE * ROWS_PER_SUM)
+        return torch.cat(blocks.over(self.count, lambda block: block_sums(self.vectors[block])))
 
     def nearest(self, point: Tensor, among: BoolArray | None = None) -> tuple[float, int]:
-        here = point.to(self.home)
+        here = point.to(self.rows_device)
         squared = torch.cat(
-            self.home_tiles.over(self.count, lambda block: squared_distances_to(self.vectors[block], here))
+            self.row_blocks.over(self.count, lambda block: squared_distances_to(self.vectors[block], here))
         )
         if among is not None:
             own = torch.from_numpy(among[self.first_row : self.first_row + self.count])
-            squared[~own.to(self.home)] = torch.inf
+            squared[~own.to(self.rows_device)] = torch.inf
         row = int((squared == squared.min()).nonzero()[0])
         return float(squared[row]), self.first_row + row
 
     def take(self, rows: Int64Array) -> Tensor:
-        return self.vectors.index_select(0, torch.from_numpy(rows - self.first_row).to(self.home)).cpu()
+        return self.vectors.index_select(
+            0, torch.from_numpy(rows - self.first_row).to(self.rows_device)
+        ).cpu()
 
     def farthest(self, count: int) -> Candidates:
         squared = self._squared_distance.cpu().numpy()
@@ -125,8 +127,8 @@ class MemoryPool:
         )
 
     def cover(self, vectors: Tensor, labels: Int64Array) -> None:
-        picks = vectors.to(self.home)
-        names = torch.from_numpy(labels).to(self.home)
+        picks = vectors.to(self.rows_device)
+        names = torch.from_numpy(labels).to(self.rows_device)
         if len(picks) and bool(torch.isinf(self._squared_distance).any()):
             self._cover_exactly(picks[0], names[0])
             picks, names = picks[1:], names[1:]
@@ -134,9 +136,9 @@ class MemoryPool:
         own = names[(names >= self.first_row) & (names < self.first_row + self.count)]
         self._squared_distance[own - self.first_row] = 0.0
         self._keeper[own - self.first_row] = own
-        image, codes = self._current_codes()
-        pick_codes = at_hand[1] if at_hand else image.encode(picks, self.home_tiles)
-        near = pick_codes.filterable.to(self.home)
+        mapping, codes = self._current_codes()
+        pick_codes = at_hand[1] if at_hand else mapping.encode(picks, self.row_blocks)
+        near = pick_codes.filterable.to(self.rows_device)
         if not bool(near.all()):
             # A pick that far off ties with none that is near, so the order between the two kinds does not matter.
             for far in (~near).nonzero().flatten():
@@ -144,15 +146,15 @@ class MemoryPool:
             pick_codes = pick_codes.take(near.nonzero().flatten().to(pick_codes.device))
             picks, names = picks[near], names[near]
         if len(picks):
-            self._cover_filtered(image, codes, pick_codes, picks, names)
+            self._cover_filtered(mapping, codes, pick_codes, picks, names)
 
     def forget(self) -> None:
         # Anew, for the last cover may still be in somebody's hands.
         self._squared_distance = torch.full_like(self._squared_distance, torch.inf)
         self._keeper = torch.full_like(self._keeper, -1)
         if len(self._active) < self.count:  # codes of the rows that left are gone
-            self._active = torch.arange(self.count, device=self.home)
-            self._place = torch.arange(self.count, device=self.home)
+            self._active = torch.arange(self.count, device=self.rows_device)
+            self._place = torch.arange(self.count, device=self.rows_device)
             self._codes = None
 
     def cover_result(self) -> tuple[Int64Array, Float64Array]:
@@ -164,7 +166,7 @@ class MemoryPool:
         Args:
             names: (R,) int64 pool row numbers.
         """
-        own = names.to(self.home) - self.first_row
+        own = names.to(self.rows_device) - self.first_row
         if self._map is None or self._codes is None or not bool(((own >= 0) & (own < self.count)).all()):
             return None
         place = self._place[own]
@@ -181,32 +183,32 @@ class MemoryPool:
             self._squared_distance[block][nearer] = squared[nearer]
             self._keeper[block][nearer] = label
 
-        self.home_tiles.over(self.count, work)
+        self.row_blocks.over(self.count, work)
 
     def _cover_filtered(
-        self, image: FilterMap, codes: Codes, pick_codes: Codes, picks: Tensor, labels: Tensor
+        self, mapping: FilterMap, codes: Codes, pick_codes: Codes, picks: Tensor, labels: Tensor
     ) -> None:
         """Lowers the distances of all active rows; see `evenly.engine.filter` for the bound.
 
         Args:
-            image: the map that made the codes.
+            mapping: the map that made the codes.
             codes: of the active rows.
             pick_codes: of the picks, all filterable.
             picks: (P, d) float32.
             labels: (P,) int64.
         """
-        chunk = even_chunk(len(picks), self.tiles.picks)
+        chunk = even_chunk(len(picks), self.blocks.picks)
         padded = -(-len(picks) // chunk) * chunk
-        side = PickSide.of(pick_codes.to(self.device), image.columns, padded)
+        side = PickSide.of(pick_codes.to(self.device), mapping.columns, padded)
 
         def work(block: slice) -> None:
             rows, part = self._active[block], codes[block].to(self.device)
-            distance = self._squared_distance[rows].sqrt_() * image.scale
+            distance = self._squared_distance[rows].sqrt_() * mapping.scale
             threshold = side.set_thresholds(part, distance.to(self.device))
             loops = self._loops(0)
             for start in range(0, len(picks), chunk):
                 some = slice(start, start + chunk)
-                product = self.tiles.product(part.rows, side.matrix[:, some])
+                product = self.blocks.product(part.rows, side.matrix[:, some])
                 if loops is None:
                     hit = (largest_of_rows(product) >= 0).nonzero().flatten()
                     if not len(hit):
@@ -218,13 +220,13 @@ class MemoryPool:
                     )
                 else:
                     pairs = side.nearest_possible(product, hit, part, threshold)
-                    hit, where, which = (each.to(self.home) for each in (hit, *pairs))
+                    hit, where, which = (each.to(self.rows_device) for each in (hit, *pairs))
                     self._lower(rows[hit], where, which + start, picks, labels)
 
-        self.tiles.over(len(codes), work, taper=True)
+        self.blocks.over(len(codes), work, taper=True)
 
     def _loops(self, pairs: int) -> Loops | None:
-        return LOOPS.for_pairs(pairs) if self.device.type == self.home.type == "cpu" else None
+        return LOOPS.for_pairs(pairs) if self.device.type == self.rows_device.type == "cpu" else None
 
     def _lower_compiled(
         self,
@@ -239,11 +241,11 @@ class MemoryPool:
     ) -> None:
         """`PickSide.nearest_possible` and `_lower` in one compiled loop; see `evenly.engine.compiled`."""
         scale = self._map.scale if self._map else 1.0
-        tile = (rows, self.vectors, picks, labels, codes.squared_norm, codes.error, threshold)
+        block = (rows, self.vectors, picks, labels, codes.squared_norm, codes.error, threshold)
         loops.lower_rows(
             as_integers(product).numpy(),
             missing_bits(product),
-            *(each.numpy() for each in tile),
+            *(each.numpy() for each in block),
             *side.bounds,
             scale,
             self._squared_distance.numpy(),
@@ -260,13 +262,13 @@ class MemoryPool:
         """
         of = rows[where]
         squared = torch.cat(
-            self.home_tiles.over(
+            self.row_blocks.over(
                 len(of), lambda some: squared_distances(self.vectors, of[some], picks, which[some])
             )
         )
-        best = torch.full((len(rows),), torch.inf, dtype=torch.float64, device=self.home)
+        best = torch.full((len(rows),), torch.inf, dtype=torch.float64, device=self.rows_device)
         best.scatter_reduce_(0, where, squared, "amin")
-        nearest = torch.full((len(rows),), len(picks), dtype=torch.int64, device=self.home)
+        nearest = torch.full((len(rows),), len(picks), dtype=torch.int64, device=self.rows_device)
         equal = squared == best[where]
         nearest.scatter_reduce_(0, where[equal], which[equal], "amin")
         nearer = best < self._squared_distance[rows]
@@ -278,7 +280,7 @@ class MemoryPool:
         """The map and the codes of the active rows. Picked and copied rows leave; the last rows take their places."""
         self._map = self._map or self._fitted_map()
         if self._codes is None:
-            self._codes = self._map.encode(self.vectors, self.home_tiles, self._codes_home(self._map))
+            self._codes = self._map.encode(self.vectors, self.row_blocks, self._codes_device(self._map))
         above = self._squared_distance[self._active] > 0
         left = int(above.sum())
         if left < (1 - self._settled_stay) * len(self._active):
@@ -293,10 +295,10 @@ class MemoryPool:
             self._codes = self._codes[:left]
         return self._map, self._codes
 
-    def _codes_home(self, image: FilterMap) -> torch.device:
-        """Where codes are kept: on the device, where that has room for them."""
-        fits = self.device.type == "cpu" or self.count * image.row_bytes <= card_room(self.device)
-        return self.device if fits else self.home
+    def _codes_device(self, mapping: FilterMap) -> torch.device:
+        """Where codes are kept: where products are made, if there is room for them."""
+        fits = self.device.type == "cpu" or self.count * mapping.row_bytes <= card_room(self.device)
+        return self.device if fits else self.rows_device
 
     def _fitted_map(self) -> FilterMap:
         sample = self.vectors[:: max(1, self.count // SAMPLE_ROWS)]
@@ -306,5 +308,5 @@ class MemoryPool:
             components = worthwhile_components(few)
         if components is None:
             sample = few  # no more than a centre is wanted
-        largest = max(self.home_tiles.over(self.count, lambda rows: largest_coordinate(self.vectors[rows])))
+        largest = max(self.row_blocks.over(self.count, lambda rows: largest_coordinate(self.vectors[rows])))
         return fit_map(sample, largest, dtype=self._dtype, components=components)

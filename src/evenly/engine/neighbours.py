@@ -1,7 +1,7 @@
 """Exact nearest neighbours: a low-precision product says where to look, exact distances decide.
 
-Only the minimum of the product over each tile of right rows is kept. A bound on the product's error turns the
-tile minima of a left row into a limit that its true neighbours cannot exceed; the few tiles that hold an
+Only the minimum of the product over each strip of right rows is kept. A bound on the product's error turns the
+strip minima of a left row into a limit that its true neighbours cannot exceed; the few strips that hold an
 entry under the limit are multiplied again, and the pairs under it are computed by subtraction in float64. So
 the product may be as coarse as it likes: it changes the time, never the result.
 """
@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from evenly.engine.blocks import CHUNK_STEP, available_cores, on_all_cores, slices
 from evenly.engine.codes import (
     BLOCK,
     FAR,
@@ -31,7 +32,6 @@ from evenly.engine.codes import (
 from evenly.engine.distance import squared_distances
 from evenly.engine.filter import as_integers
 from evenly.engine.mapped import release
-from evenly.engine.tiles import CHUNK_STEP, available_cores, blocks, on_all_cores
 from evenly.types import Float64Array, Int64Array, Progress, silent
 
 _FOUND_AT_ONCE = 64 * BLOCK
@@ -39,7 +39,7 @@ _FOUND_AT_ONCE = 64 * BLOCK
 
 _SWEEPS_PER_CORE = 8
 _CROWDED = 4
-_TILES = 64
+_STRIPS = 64
 
 Watch: TypeAlias = Callable[[Tensor, Tensor, int, int], None]
 Found: TypeAlias = tuple[Tensor, Tensor, Tensor]
@@ -82,13 +82,13 @@ def nearest(
     Returns:
         The K nearest, exact in float64. Cost: one low-precision product, A B d (half where right is left),
         and about K / 50 of it again. Memory: the codes of `SIDE_ROWS` rows of each side and the minima of their
-        tiles, whatever A and B are. Right rows should be distinct: m copies of a row take m^2 exact distances.
+        strips, whatever A and B are. Right rows should be distinct: m copies of a row take m^2 exact distances.
     """
     index = np.full((len(left), count), -1, dtype=np.int64)
     squared = np.full((len(left), count), np.inf)
-    sides = list(blocks(len(right), SIDE_ROWS))
+    sides = list(slices(len(right), SIDE_ROWS))
     work = _Work(progress, stage, -(-len(left) // BLOCK) * len(sides))
-    for queries in blocks(len(left), SIDE_ROWS):
+    for queries in slices(len(left), SIDE_ROWS):
         codes = left.codes(queries)
         for side in sides:
             keys = codes if left is right and queries == side else right.codes(side)
@@ -108,7 +108,7 @@ class _Work:
 
 
 class _Search:
-    """One search of some left among some right rows: the two sides, the bounds, and the two passes over the tiles."""
+    """One search of some left among some right rows: the two sides, the bounds, and the two passes over the strips."""
 
     def __init__(
         self,
@@ -125,11 +125,11 @@ class _Search:
         self.left, self.right, self.count, self.watch = left, right, count, watch
         self.queries, self.keys, self.left_part, self.right_part = queries, keys, left_part, right_part
         self._mirrored = queries is keys
-        wanted = 2 ** int(np.ceil(np.log2(max((right_part.stop - right_part.start) / _TILES, 1))))
-        self.tile = min(max(wanted, 8), BLOCK)
-        self.tiles = len(keys) // self.tile
-        self.tile_error = keys.error.view(-1, self.tile).amax(1)
-        self.tile_norm = keys.norm.view(-1, self.tile).amax(1)
+        wanted = 2 ** int(np.ceil(np.log2(max((right_part.stop - right_part.start) / _STRIPS, 1))))
+        self.strip = min(max(wanted, 8), BLOCK)
+        self.strips = len(keys) // self.strip
+        self.strip_error = keys.error.view(-1, self.strip).amax(1)
+        self.strip_norm = keys.norm.view(-1, self.strip).amax(1)
         self.own = torch.full((len(queries),), -1, dtype=torch.int64)
         if own is not None:
             part = own[left_part]
@@ -139,7 +139,7 @@ class _Search:
     def run(self, index: Int64Array, squared: Float64Array, work: _Work) -> None:
         """Merges the neighbours of the left rows among these right rows into (A', K) found before."""
         dtype = self.keys.key.dtype
-        minima = as_integers(torch.full((len(self.queries), self.tiles), FAR, dtype=dtype))
+        minima = as_integers(torch.full((len(self.queries), self.strips), FAR, dtype=dtype))
         known = torch.full((len(self.queries), 1), torch.inf, dtype=torch.float64)
         known[: len(squared), 0] = torch.from_numpy(squared[:, -1])
 
@@ -156,16 +156,16 @@ class _Search:
 
         tasks = itertools.product(starts, range(0, len(self.keys), width))
         on_all_cores(sweep, [(start, at) for start, at in tasks if not self._mirrored or at + width > start])
-        for rows in blocks(len(index), max(_FOUND_AT_ONCE // self.count // BLOCK, 1) * BLOCK):
+        for rows in slices(len(index), max(_FOUND_AT_ONCE // self.count // BLOCK, 1) * BLOCK):
             parts = list(_parts(rows, BLOCK))
             limits = torch.cat(on_all_cores(lambda at: self._limits(minima[at], at, known[at]), parts))
             under = (minima[rows] <= limits).T.contiguous()
 
             def look(
-                tile: int, under: Tensor = under, limits: Tensor = limits, first: int = rows.start
+                strip: int, under: Tensor = under, limits: Tensor = limits, first: int = rows.start
             ) -> Found:
-                at = under[tile].nonzero().flatten()
-                found = self._look(tile, at + first, limits[at, tile])
+                at = under[strip].nonzero().flatten()
+                found = self._look(strip, at + first, limits[at, strip])
                 release(self.right.vectors)
                 return found
 
@@ -173,7 +173,7 @@ class _Search:
             _merge(found, rows, self.right_part.start, index, squared)
 
     def _sweep(self, start: int, columns: slice, minima: Tensor) -> None:
-        """Pass 1: tile minima of a block of left rows; where right is left, of later rows in its tiles too."""
+        """Pass 1: strip minima of a block of left rows; where right is left, of later rows in its strips too."""
         rows = self.queries.query(slice(start, start + BLOCK))
         product = torch.empty(BLOCK, BLOCK, dtype=rows.dtype)
         own = self.own[start : start + BLOCK]
@@ -184,14 +184,14 @@ class _Search:
             if column in with_own:
                 self._hide_own(product, own - column)
             bits = as_integers(product)
-            of_tiles = bits.view(BLOCK, -1, self.tile).amin(2)
+            of_strips = bits.view(BLOCK, -1, self.strip).amin(2)
             if self.watch is not None:
                 at = start + self.left_part.start, column + self.right_part.start
-                self.watch(bits, of_tiles.amin(1), *at)
-            minima[start : start + BLOCK, column // self.tile : (column + BLOCK) // self.tile] = of_tiles
+                self.watch(bits, of_strips.amin(1), *at)
+            minima[start : start + BLOCK, column // self.strip : (column + BLOCK) // self.strip] = of_strips
             if self._mirrored and column > start:
-                own_tiles = slice(start // self.tile, (start + BLOCK) // self.tile)
-                minima[column : column + BLOCK, own_tiles] = bits.view(-1, self.tile, BLOCK).amin(1).T
+                own_strips = slice(start // self.strip, (start + BLOCK) // self.strip)
+                minima[column : column + BLOCK, own_strips] = bits.view(-1, self.strip, BLOCK).amin(1).T
 
     @staticmethod
     def _hide_own(product: Tensor, own: Tensor) -> None:
@@ -200,17 +200,17 @@ class _Search:
         product[inside, own[inside]] = FAR
 
     def _limits(self, minima: Tensor, rows: slice, known: Tensor) -> Tensor:
-        """What the product of a true neighbour cannot exceed in each tile: integers (R, tiles) to the same.
+        """What the product of a true neighbour cannot exceed in each strip: integers (R, strips) to the same.
 
-        Each tile minimum bounds one distance from above; the count-th smallest of these bounds is at least
+        Each strip minimum bounds one distance from above; the count-th smallest of these bounds is at least
         the distance of the count-th neighbour, and so is the count-th square ``known`` (R, 1) from other sides.
         """
-        dtype, image = self.keys.key.dtype, self.left.map
+        dtype, mapping = self.keys.key.dtype, self.left.map
         unit = ROUNDING[dtype]
-        slack = self.left.product_error(self.queries.norm[rows, None], self.tile_norm)
-        reach = self.queries.error[rows, None] + self.tile_error
-        farthest = known.sqrt() * (image.scale * (1 + 1e-9))
-        if self.tiles >= self.count:
+        slack = self.left.product_error(self.queries.norm[rows, None], self.strip_norm)
+        reach = self.queries.error[rows, None] + self.strip_error
+        farthest = known.sqrt() * (mapping.scale * (1 + 1e-9))
+        if self.strips >= self.count:
             product = minima.view(dtype).double().clamp_(min=0.0)
             distance = ((product + slack) * (2 / (1 - unit))).sqrt_() + reach
             # The least alone is found twenty times as fast as the k-th.
@@ -218,20 +218,20 @@ class _Search:
             farthest = torch.minimum(farthest, kth[:, None])
         return surely_within(((farthest + reach).square_() / 2 + slack).clamp_(max=FAR / 2), dtype)
 
-    def _look(self, tile: int, rows: Tensor, limits: Tensor) -> Found:
-        """Pass 2: left row, right row and exact square of the pairs of one tile that lie under the limit."""
+    def _look(self, strip: int, rows: Tensor, limits: Tensor) -> Found:
+        """Pass 2: left row, right row and exact square of the pairs of one strip that lie under the limit."""
         found: list[Found] = []
-        column = tile * self.tile
-        key = self.keys.key[column : column + self.tile].T
+        column = strip * self.strip
+        key = self.keys.key[column : column + self.strip].T
         for part, limit in zip(rows.split(BLOCK), limits.split(BLOCK), strict=True):
             even = torch.nn.functional.pad(part, (0, -len(part) % CHUNK_STEP))
             product = torch.mm(self.queries.query(even), key)[: len(part)]
             self._hide_own(product, self.own[part] - column)
-            # Comparing and searching tiles is several times as fast in numpy as in torch.
+            # Comparing and searching strips is several times as fast in numpy as in torch.
             under = as_integers(product).numpy() <= limit[:, None].numpy()
             if np.count_nonzero(under) > _CROWDED * (self.count + 1) * len(part):
                 under &= self._sharper(part, column)
-            where, which = (torch.from_numpy(at) for at in np.divmod(np.flatnonzero(under), self.tile))
+            where, which = (torch.from_numpy(at) for at in np.divmod(np.flatnonzero(under), self.strip))
             where, which = part[where], which + column
             left = self.left.pool_rows(where + self.left_part.start)
             right = self.right.pool_rows(which + self.right_part.start)
@@ -242,21 +242,21 @@ class _Search:
         return _joined(found)
 
     def _sharper(self, rows: Tensor, column: int) -> npt.NDArray[np.bool_]:
-        """For crowded tiles, by a float64 product: which pairs may be among the nearest of their row here."""
+        """For crowded strips, by a float64 product: which pairs may be among the nearest of their row here."""
         first = self.right_part.start + column
-        keys = self.right.gather(slice(first, min(first + self.tile, self.right_part.stop)))
+        keys = self.right.gather(slice(first, min(first + self.strip, self.right_part.stop)))
         queries = self.left.rows.index_select(0, self.left.pool_rows(rows + self.left_part.start))
         squared, error = squared_by_product(queries, keys, self.left.map.centre)
         self._hide_own(squared, self.own[rows] - column)
         kth = squared.kthvalue(min(self.count, len(keys)), dim=1, keepdim=True).values
-        possible = np.zeros((len(rows), self.tile), dtype=np.bool_)
+        possible = np.zeros((len(rows), self.strip), dtype=np.bool_)
         possible[:, : len(keys)] = (squared <= kth + 2 * error).numpy()
         return possible
 
 
 def _parts(rows: slice, size: int) -> Iterator[slice]:
     """Consecutive slices of at most ``size`` that cover ``rows``."""
-    return (slice(rows.start + at.start, rows.start + at.stop) for at in blocks(rows.stop - rows.start, size))
+    return (slice(rows.start + at.start, rows.start + at.stop) for at in slices(rows.stop - rows.start, size))
 
 
 def _joined(found: Iterable[Found]) -> Found:

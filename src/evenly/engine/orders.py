@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenly.engine.blocks import slices, steady_torch
 from evenly.engine.distance import squared_distances_to
 from evenly.engine.loop import close_neighbours
 from evenly.engine.mapped import release
 from evenly.engine.points import Points
 from evenly.engine.pool import Candidates, Pool
-from evenly.engine.tiles import blocks, steady_torch
 from evenly.types import Float64Array, Int64Array, Selection, metric_distance
 
 PICKS_AT_ONCE = 2048
@@ -68,7 +68,7 @@ def nearest_of(points: Points, others: Points) -> tuple[Int64Array, Float64Array
 
 def cover_outside(pool: Pool, others: Points) -> None:
     """Covers a pool with rows from outside, which are numbered from N on."""
-    for part in blocks(len(others), PICKS_AT_ONCE):
+    for part in slices(len(others), PICKS_AT_ONCE):
         pool.cover(others.tensor[part], np.arange(part.start, part.stop) + pool.count)
         release(others.vectors)
 

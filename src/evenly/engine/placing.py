@@ -15,6 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from evenly.engine.blocks import card_room
 from evenly.engine.disk import (
     BYTES_PER_ROW,
     DiskPool,
@@ -26,7 +27,6 @@ from evenly.engine.disk import (
 from evenly.engine.mapped import is_mapped, tensor_of
 from evenly.engine.memory import MemoryPool
 from evenly.engine.pool import Pool
-from evenly.engine.tiles import card_room
 from evenly.errors import InputError
 from evenly.types import Float32Array
 from evenly.words import size

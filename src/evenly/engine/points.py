@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from evenly.checks import check_finite_rows, check_metric, check_vectors
+from evenly.engine.blocks import over_rows, slices
 from evenly.engine.codes import Coded
 from evenly.engine.copies import first_equal_rows
 from evenly.engine.distance import unit_rows
 from evenly.engine.mapped import is_mapped, release, tensor_of
 from evenly.engine.placing import Backend
 from evenly.engine.pool import Pool
-from evenly.engine.tiles import blocks, over_rows
 from evenly.types import Float32Array, Int64Array, Metric, VectorsLike
 
 ROWS_AT_ONCE = 16384
@@ -101,7 +101,7 @@ class Points:
     def _gather(self, rows: Int64Array, target: Float32Array) -> None:
         """Copies rows, a few at a time where they are mapped."""
         at_once = FAR_APART if is_mapped(self.vectors) else max(len(rows), 1)
-        for block in blocks(len(rows), at_once):
+        for block in slices(len(rows), at_once):
             np.take(self.vectors, rows[block], axis=0, out=target[block])
             release(self.vectors)
             if block.stop % ROWS_AT_ONCE == 0:
@@ -217,7 +217,7 @@ def _room(vectors: Float32Array, count: int, backend: Backend) -> Float32Array:
 def vectors_sha256(vectors: Float32Array) -> str:
     """Hash of (N, d) float32 rows, little-endian and row-major."""
     digest = hashlib.sha256()
-    for block in blocks(len(vectors), ROWS_AT_ONCE):
+    for block in slices(len(vectors), ROWS_AT_ONCE):
         digest.update(np.ascontiguousarray(vectors[block], dtype="<f4").data)
         release(vectors)
     return digest.hexdigest()

@@ -20,12 +20,12 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from evenly.engine.blocks import available_cores, default_blocks, steady_torch
 from evenly.engine.distance import ROWS_PER_SUM
 from evenly.engine.mapped import MappedRows, mapped_rows, tensor_of
 from evenly.engine.memory import MemoryPool
 from evenly.engine.pool import Candidates, Pool
 from evenly.engine.sharded import Answer, ShardedPool, join_candidates
-from evenly.engine.tiles import available_cores, default_tiles, steady_torch
 from evenly.errors import InputError, MissingExtraError
 from evenly.types import Float32Array, Float64Array, Int64Array
 
@@ -133,8 +133,8 @@ class _Worker:
 
     def load(self, source: Float32Array | MappedRows, first_row: int, threads: int) -> None:
         rows = tensor_of(source.open() if isinstance(source, MappedRows) else source)
-        tiles = replace(default_tiles(rows.device), threads=threads)
-        self._pool = MemoryPool(rows, first_row=first_row, tiles=tiles)
+        blocks = replace(default_blocks(rows.device), threads=threads)
+        self._pool = MemoryPool(rows, first_row=first_row, blocks=blocks)
 
     def answer(self, loaded: None, question: Callable[[Pool], Answer]) -> Answer:
         """Answers once ``loaded``, what `load` returned, is there; fails as `load` failed."""

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenly.engine.blocks import on_all_cores, over_rows, slices, steady_torch
 from evenly.engine.distance import squared_distances
 from evenly.engine.greedy import select_prepared
 from evenly.engine.mapped import release
 from evenly.engine.orders import selection_of
 from evenly.engine.points import Points
-from evenly.engine.tiles import blocks, on_all_cores, over_rows, steady_torch
 from evenly.errors import InputError
 from evenly.types import Float64Array, Int64Array, Progress, Selection, silent, squared_euclidean
 
@@ -108,7 +108,7 @@ def near_pairs(points: Points, squared_limit: float) -> NearPairs:
 
     def work(block: slice) -> list[tuple[Tensor, Tensor, Tensor]]:
         found = []
-        for columns in blocks(len(points), _COLUMNS, start=block.start):
+        for columns in slices(len(points), _COLUMNS, start=block.start):
             squared = squares[block, None] + squares[columns] - 2.0 * (rows[block] @ rows[columns].T)
             first, second = (squared < squared_limit + slack).nonzero(as_tuple=True)
             first, second = first + block.start, second + columns.start
@@ -120,7 +120,7 @@ def near_pairs(points: Points, squared_limit: float) -> NearPairs:
         return found
 
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
-    for some in _batched(blocks(len(points), _BLOCK)):
+    for some in _batched(slices(len(points), _BLOCK)):
         parts += chain.from_iterable(on_all_cores(work, some))
         if sum(len(part[0]) for part in parts) > MOST_PAIRS:
             raise InputError(

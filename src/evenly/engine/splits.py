@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from evenly.engine.blocks import over_rows, steady_torch
 from evenly.engine.distance import squared_distances_to
 from evenly.engine.greedy import select_prepared
 from evenly.engine.loop import central_row
 from evenly.engine.mapped import release
 from evenly.engine.orders import nearest_of
 from evenly.engine.points import Points
-from evenly.engine.tiles import over_rows, steady_torch
 from evenly.types import Float64Array, Int64Array, Progress, silent
 
 

@@ -14,15 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenly.engine.blocks import CHUNK_STEP, Blocks, available_cores, slices
 from evenly.engine.codes import BLOCK, SIDE_ROWS, Coded, SearchCodes
 from evenly.engine.filter import as_integers
-from evenly.engine.tiles import CHUNK_STEP, Tiles, available_cores, blocks
 from evenly.types import Int64Array, Progress, silent
 
-_PRODUCTS = Tiles(rows=4 * BLOCK, picks=BLOCK, threads=available_cores())
-
-_TILE = 64
-"""Columns that prove one neighbour at most: the minimum of a tile costs a third of counting its entries."""
+_STRIP = 64
+"""Columns that prove one neighbour at most: the minimum of a strip costs a third of counting its entries."""
 
 
 def rows_beyond(
@@ -47,9 +45,9 @@ def rows_beyond(
     reach = limit * queries.map.scale * (1 - 1e-9)
     steps = itertools.count(1)
     total = -(-len(rows) // SIDE_ROWS) * -(-len(keys) // SIDE_ROWS)
-    for part in blocks(len(keys), SIDE_ROWS) if limit > 0 else ():
+    for part in slices(len(keys), SIDE_ROWS) if limit > 0 else ():
         side, left = _Side(keys, keys.codes(part), reach, enough), queries.take(rows)
-        for some in blocks(len(rows), SIDE_ROWS):
+        for some in slices(len(rows), SIDE_ROWS):
             proven[some] = side.count(left.codes(some), proven[some])
             progress(stage, min(next(steps), total), total)
         rows, proven = rows[proven < enough], proven[proven < enough]
@@ -69,6 +67,7 @@ class _Side:
     def __init__(self, coded: Coded, keys: SearchCodes, reach: float, enough: int) -> None:
         self.coded, self.reach, self.enough = coded, reach, enough
         self.keys = _spread(keys.key)
+        self.blocks = Blocks(rows=4 * BLOCK, picks=BLOCK, threads=available_cores())
         self.error, self.norm = float(keys.error.max()), keys.norm.max()
 
     def count(self, queries: SearchCodes, proven: Tensor) -> Tensor:
@@ -88,10 +87,10 @@ class _Side:
                 left = queries.query(at, less=half_square[at])
                 for keys in self.keys[some_keys]:
                     # Where the product is negative, the pair is surely within.
-                    product = _PRODUCTS.product(left, keys.T)
-                    found[at] += (as_integers(product).view(len(at), -1, _TILE).amin(2) < 0).sum(1)
+                    product = self.blocks.product(left, keys.T)
+                    found[at] += (as_integers(product).view(len(at), -1, _STRIP).amin(2) < 0).sum(1)
 
-            _PRODUCTS.over(len(rows), work, taper=True)
+            self.blocks.over(len(rows), work, taper=True)
         return found[: len(proven)]
 
     def _half_square(self, queries: SearchCodes) -> Tensor:

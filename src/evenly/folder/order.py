@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from evenly.engine.tiles import blocks
+from evenly.engine.blocks import slices
 from evenly.files import write_table
 from evenly.types import Int64Array, Selection
 
@@ -66,4 +66,4 @@ def write_order(selection: Selection, ids: Iterable[str], parts: Int64Array, pat
             schema=ORDER_SCHEMA,
         )
 
-    return write_table(path, map(table, blocks(selection.pool_rows, ROWS_AT_ONCE)), ORDER_SCHEMA)
+    return write_table(path, map(table, slices(selection.pool_rows, ROWS_AT_ONCE)), ORDER_SCHEMA)

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from evenly.engine.blocks import slices, steady_torch
 from evenly.engine.mapped import release, tensor_of
-from evenly.engine.tiles import blocks, steady_torch
 from evenly.files import write_table
 from evenly.folder.order import ROWS_AT_ONCE
 from evenly.rows.index import EXCERPT_CHARACTERS
@@ -80,7 +80,7 @@ def write_view(rows: Rows, vectors: Float32Array, path: Path) -> str:
             schema=schema,
         )
 
-    return write_table(path, map(table, blocks(len(rows), ROWS_AT_ONCE)), schema)
+    return write_table(path, map(table, slices(len(rows), ROWS_AT_ONCE)), schema)
 
 
 def _as(kind: pa.DataType, value: Any) -> Any:

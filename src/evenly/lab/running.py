@@ -13,7 +13,7 @@ from typing import Protocol
 
 from matplotlib.figure import Figure
 
-from evenly.engine.tiles import steady_torch
+from evenly.engine.blocks import steady_torch
 from evenly.errors import InputError
 from evenly.files import new_files, write_atomically
 from evenly.lab.experiments import (

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from evenly.engine.tiles import steady_torch
+from evenly.engine.blocks import steady_torch
 from evenly.errors import InputError
 from evenly.lab import designs, geometry, labels
 from evenly.lab.experiments import forecast

@@ -21,13 +21,13 @@ import torch
 from torch import Tensor
 
 from evenly.checks import check_int
+from evenly.engine.blocks import ROWS_AT_ONCE, on_all_cores, slices, steady_torch
 from evenly.engine.codes import BLOCK, ROUNDING, Coded, squared_by_product
 from evenly.engine.distance import squared_distances
 from evenly.engine.filter import as_integers
 from evenly.engine.mapped import release
 from evenly.engine.neighbours import nearest
 from evenly.engine.points import Points
-from evenly.engine.tiles import ROWS_AT_ONCE, blocks, on_all_cores, steady_torch
 from evenly.measures.exact import MOST_PAIRS, nearest_within
 from evenly.measures.result import plain
 from evenly.measures.sets import RowSet
@@ -227,7 +227,7 @@ class _Parts:
             own = np.flatnonzero(keeper[distinct] < len(chosen.points))  # the others have anchors for keepers
             label[own] = place[np.searchsorted(distinct, chosen.points.first_equal[keeper[distinct][own]])]
             known = np.flatnonzero(label >= 0)
-            for block in blocks(len(known), ROWS_AT_ONCE):
+            for block in slices(len(known), ROWS_AT_ONCE):
                 rows = known[block]
                 squared[rows] = _squared_distances(coded, rows, centres[label[rows]])
         open_rows = np.flatnonzero(label < 0)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenly.engine.blocks import on_all_cores
 from evenly.engine.distance import squared_distances
 from evenly.engine.neighbours import nearest
-from evenly.engine.tiles import on_all_cores
 from evenly.measures.result import Diversity
 from evenly.measures.sets import RowSet
 from evenly.types import Float64Array, Int64Array, Progress, metric_distance, silent

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from evenly.engine.blocks import steady_torch
 from evenly.engine.knee import knee
 from evenly.engine.points import Points
-from evenly.engine.tiles import steady_torch
 from evenly.measures.certificate import Certificate, certificate
 from evenly.measures.exact import MOST_PAIRS, evenness_of
 from evenly.measures.random_sets import SAMPLED_ROWS, Draws, random_sets, sample_of

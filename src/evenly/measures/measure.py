@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from evenly.checks import check_int
+from evenly.engine.blocks import steady_torch
 from evenly.engine.points import Points
-from evenly.engine.tiles import steady_torch
 from evenly.errors import InputError
 from evenly.measures.diversity import Clusters, diversity_measures
 from evenly.measures.exact import exact_measures

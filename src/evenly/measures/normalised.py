@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenly.engine.blocks import on_all_cores
 from evenly.engine.codes import BLOCK
 from evenly.engine.neighbours import nearest
-from evenly.engine.tiles import on_all_cores
 from evenly.measures.result import Estimate, Exact, Normalised
 from evenly.measures.sets import RowSet
 from evenly.types import Float64Array, Progress, silent, squared_euclidean

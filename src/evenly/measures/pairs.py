@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from evenly.engine.blocks import on_all_cores, slices
 from evenly.engine.codes import (
     BLOCK,
     FAR,
@@ -23,7 +24,6 @@ from evenly.engine.codes import (
 )
 from evenly.engine.distance import squared_distances
 from evenly.engine.points import Points
-from evenly.engine.tiles import blocks, on_all_cores
 from evenly.measures.result import PairDistances, Quantiles
 from evenly.types import BoolArray, Float64Array, Int64Array, metric_distance
 
@@ -68,7 +68,7 @@ class PairsWithin:
 
     def __init__(self, coded: Coded, squared_limits: Float64Array, copies: Int64Array) -> None:
         self.coded, self.limits, self.copies = coded, squared_limits, copies
-        codes = (coded.codes(block) for block in blocks(len(coded), BLOCK))
+        codes = (coded.codes(block) for block in slices(len(coded), BLOCK))
         largest = [(block.error.max(), block.norm.max()) for block in codes]
         self.error, self.norm = (torch.stack(of_blocks) for of_blocks in zip(*largest, strict=True))
         self.within, self.possible = self._bounds()

@@ -107,7 +107,7 @@ def verify_order(
 
     Returns:
         The checks, in order. Where the row numbers themselves are wrong, nothing beyond them is checked.
-        Cost: one float64 product of the pool with the picks; memory: tiles of 2,048 x 512.
+        Cost: one float64 product of the pool with the picks; memory: blocks of 2,048 x 512.
 
     Raises:
         InputError: vectors or metric that cannot be used, or claims of the wrong length.
@@ -286,7 +286,7 @@ def _check_number(name: str, claimed: float, found: float, slack: float) -> Chec
 
 
 class _Sweep:
-    """Distances of all rows to the first t centres (anchors, then picks), for all t, tile by tile."""
+    """Distances of all rows to the first t centres (anchors, then picks), for all t, block by block."""
 
     def __init__(
         self,

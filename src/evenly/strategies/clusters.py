@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenly.engine.tiles import blocks
+from evenly.engine.blocks import slices
 from evenly.errors import MissingExtraError
 from evenly.strategies.task import Task, whole_pool
 from evenly.types import Float64Array, Int64Array
@@ -64,7 +64,7 @@ def cluster(task: Task, count: int) -> Clusters:
         warnings.simplefilter("ignore")  # fewer distinct rows than clusters: empty ones are handled here
         label = model.fit(rows).labels_.astype(np.int64)
     distance = np.empty(len(rows))
-    for block in blocks(len(rows), _BATCH):
+    for block in slices(len(rows), _BATCH):
         centres = model.cluster_centers_[label[block]]
         distance[block] = np.linalg.norm(rows[block] - centres, axis=1)
     return Clusters(label, distance, count)

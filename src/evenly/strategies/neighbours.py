@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from evenly.engine.tiles import Tiles, default_tiles
+from evenly.engine.blocks import Blocks, default_blocks
 
 
 def nearest_neighbours(vectors: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -29,5 +29,5 @@ def nearest_neighbours(vectors: Tensor, count: int) -> tuple[Tensor, Tensor]:
         found = torch.topk(apart, count, dim=1, largest=False)
         index[block], squared[block] = found.indices, found.values.clamp_(min=0.0)
 
-    Tiles(rows=1024, threads=default_tiles(vectors.device).threads).over(len(vectors), work)
+    Blocks(rows=1024, threads=default_blocks(vectors.device).threads).over(len(vectors), work)
     return index, squared

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evenly.engine.tiles import Tiles, default_tiles
+from evenly.engine.blocks import Blocks, default_blocks
 from evenly.strategies.neighbours import nearest_neighbours
 from evenly.strategies.rounds import Leaders
 from evenly.strategies.task import Strategy, Task, products, whole_pool
@@ -68,8 +68,8 @@ class _Novelty:
         def work(block: slice) -> None:
             self.nearest[block] = self._with(self.nearest[block], self._weighted(block, rows))
 
-        threads = default_tiles(self.vectors.device).threads
-        Tiles(rows=2048, threads=threads).over(len(self.vectors), work)
+        threads = default_blocks(self.vectors.device).threads
+        Blocks(rows=2048, threads=threads).over(len(self.vectors), work)
 
     def next_rows(self, most: int) -> Tensor:
         """The next picks, as many of at most ``most`` as are sure: (m,) int64."""

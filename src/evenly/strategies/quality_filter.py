@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenly.engine.blocks import over_rows
 from evenly.engine.mapped import release
-from evenly.engine.tiles import over_rows
 from evenly.strategies.task import Strategy, Task
 from evenly.strategies.thinning import thin_until
 from evenly.types import Int64Array

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from evenly.engine.blocks import available_cores
 from evenly.engine.points import Points
-from evenly.engine.tiles import available_cores
 from evenly.types import Float64Array, Int64Array, Metric, Progress, silent
 from evenly.words import size
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenly.engine.tiles import Tiles
+from evenly.engine.blocks import Blocks
 
 
 @settings(deadline=None)
 @given(st.integers(0, 20_000), st.integers(1, 4), st.sampled_from([8, 130, 4096]), st.booleans())
 def test_slices_cover_all_rows_in_order(count: int, threads: int, rows: int, taper: bool) -> None:
-    slices = Tiles(rows=rows, threads=threads).over(count, lambda part: part, taper=taper)
+    slices = Blocks(rows=rows, threads=threads).over(count, lambda part: part, taper=taper)
     starts, stops = [part.start for part in slices], [part.stop for part in slices]
     assert [0, *stops] == [*starts, count]
     assert all(0 < part.stop - part.start <= rows for part in slices)
@@ -20,7 +20,7 @@ def test_slices_cover_all_rows_in_order(count: int, threads: int, rows: int, tap
 @settings(deadline=None)
 @given(st.integers(1, 20_000), st.integers(2, 4), st.sampled_from([8, 130, 4096]))
 def test_tapered_slices_let_no_thread_wait_for_a_high_one(count: int, threads: int, rows: int) -> None:
-    slices = Tiles(rows=rows, threads=threads).over(count, lambda part: part, taper=True)
+    slices = Blocks(rows=rows, threads=threads).over(count, lambda part: part, taper=True)
     low = -(-rows // 4)
     assert all(part.stop - part.start <= low for part in slices[-threads:])
     high = [part for part in slices if part.stop - part.start > low]

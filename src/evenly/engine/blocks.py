@@ -1,4 +1,4 @@
-"""Cutting work into tiles and sharing them out among cores. Changes the time and never the result."""
+"""Cutting work into blocks and sharing them out among cores. Changes the time and never the result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from evenly.types import Progress, silent
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
-_THREADS = "evenly-tiles"
+_THREADS = "evenly-blocks"
 
 SHARE_OF_CARD = 0.8
 
@@ -31,13 +31,13 @@ CHUNK_STEP = 64
 
 
 @dataclass(frozen=True)
-class Tiles:
+class Blocks:
     """How the work is cut.
 
     Attributes:
-        rows: rows of a product tile.
-        picks: columns of a product tile, at most.
-        threads: tiles at work at once.
+        rows: rows of a product block.
+        picks: columns of a product block, at most.
+        threads: blocks at work at once.
     """
 
     rows: int = 4096
@@ -57,20 +57,20 @@ class Tiles:
             work: takes a slice of them, of ``rows`` rows; the last may be of fewer.
             taper: whether the last slices are a quarter as high, so that all threads end at nearly the same time.
 
-        One thread is the caller's own. So is that of a tile which calls this: a thread that waited for its own kind
+        One thread is the caller's own. So is that of a block which calls this: a thread that waited for its own kind
         would wait for ever.
         """
         if self.threads == 1 or threading.current_thread().name.startswith(_THREADS):
-            return [work(block) for block in blocks(count, self.rows)]
+            return [work(block) for block in slices(count, self.rows)]
         high = max(count // self.rows - self.threads + 1, 0) * self.rows if taper else count
-        low = blocks(count, self.low_rows, start=high)
-        return list(_workers(self.threads).map(work, itertools.chain(blocks(high, self.rows), low)))
+        low = slices(count, self.low_rows, start=high)
+        return list(_workers(self.threads).map(work, itertools.chain(slices(high, self.rows), low)))
 
     def product(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        """The product of a tile, in memory that this thread's next product takes again.
+        """The product of a block, in memory that this thread's next product takes again.
 
-        Tiles of ever new sizes, each allocated anew, would leave holes several times their size in the heap. In
-        bfloat16 rows of zeros fill a tile up to whole low slices: see `even_chunk`.
+        Blocks of ever new sizes, each allocated anew, would leave holes several times their size in the heap. In
+        bfloat16 rows of zeros fill a block up to whole low slices: see `even_chunk`.
         """
         rows = len(left)
         missing = -rows % self.low_rows
@@ -94,13 +94,13 @@ class _Scratch(threading.local):
 _scratch = _Scratch()
 
 
-def default_tiles(device: torch.device) -> Tiles:
-    """Tiles that suit the device: large ones for a card, one per core that this process may use otherwise."""
-    return Tiles(rows=32768, picks=4096) if device.type == "cuda" else Tiles(threads=available_cores())
+def default_blocks(device: torch.device) -> Blocks:
+    """Blocks that suit the device: large ones for a card, one per core that this process may use otherwise."""
+    return Blocks(rows=32768, picks=4096) if device.type == "cuda" else Blocks(threads=available_cores())
 
 
 def card_room(device: torch.device) -> int:
-    """Bytes of a card that codes and vectors may take of what is free; the rest is for the tiles at work."""
+    """Bytes of a card that codes and vectors may take of what is free; the rest is for the blocks at work."""
     return int(SHARE_OF_CARD * torch.cuda.mem_get_info(device)[0])
 
 
@@ -109,7 +109,7 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def blocks(count: int, size: int, start: int = 0) -> Iterator[slice]:
+def slices(count: int, size: int, start: int = 0) -> Iterator[slice]:
     """Consecutive slices of at most ``size`` that cover ``count``, but for what lies before ``start``."""
     return (slice(at, min(at + size, count)) for at in range(start, count, size))
 
@@ -125,12 +125,12 @@ def on_all_cores(
         progress(stage, next(done), len(tasks))
         return result
 
-    return Tiles(rows=1, threads=available_cores()).over(len(tasks), one)
+    return Blocks(rows=1, threads=available_cores()).over(len(tasks), one)
 
 
 def over_rows(count: int, work: Callable[[slice], _Result]) -> list[_Result]:
     """Results of ``work`` over consecutive slices of so many rows, `ROWS_AT_ONCE` each, on all cores."""
-    return Tiles(rows=ROWS_AT_ONCE, threads=available_cores()).over(count, work)
+    return Blocks(rows=ROWS_AT_ONCE, threads=available_cores()).over(count, work)
 
 
 @contextmanager
@@ -138,7 +138,7 @@ def steady_torch() -> Iterator[None]:
     """Keeps torch operations of the calling thread on one core, and products at the precision that was asked for.
 
     Threads that wait for one another at the end of every small operation cost more than they save, most of
-    all on a busy machine; the tiles have the cores. And the filter's error bound is that of sums in float32:
+    all on a busy machine; the blocks have the cores. And the filter's error bound is that of sums in float32:
     settings that let torch add in less are put aside.
     """
     threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
