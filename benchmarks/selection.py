@@ -32,7 +32,7 @@ from probe import probe
 
 from evenly.engine.greedy import select_prepared
 from evenly.engine.points import Points
-from evenly.measures import verify_order
+from evenly.measures import Claim, verify_order
 
 TEXTBOOK_PICKS = 300
 REPEATS = 15
@@ -83,7 +83,7 @@ def time_selection(vectors: Vectors, picks: int) -> dict[str, Any]:
         REPEATS,
     )
     _, order = textbook_per_pick(vectors, start, TEXTBOOK_PICKS)
-    checks = verify_order(vectors, selection.rows, selection.radii, start=start)
+    checks = verify_order(vectors, Claim(selection.rows, selection.radii, start=start))
     engine, bare, textbook = taken.values()
     return {
         **{f"{name}, seconds": [round(one, 3) for one in each] for name, each in taken.items()},

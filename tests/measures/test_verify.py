@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from evenly.engine.greedy import select
 from evenly.errors import InputError
-from evenly.measures import Check, Departures, verify_bound, verify_order
+from evenly.measures import Check, Claim, Departures, verify_bound
+from evenly.measures import verify_order as checked_order
 from evenly.types import Metric, Selection
+
+
+def verify_order(
+    vectors: object, rows: object, radii: object, *, rule: Departures | None = None, **said: Any
+) -> list[Check]:
+    """What is said of an order, checked: the claims among the options, and how they are to be taken."""
+    claims = {name: said.pop(name) for name in list(said) if name in {each.name for each in fields(Claim)}}
+    return checked_order(vectors, Claim(rows, radii, **claims), departures=rule, **said)
 
 
 def random_pool(seed: int) -> tuple[np.ndarray, Selection]:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from evenly.measures import Departures, verify_order
+from evenly.measures import Check, Claim, Departures
+from evenly.measures import verify_order as checked_order
+
+
+def verify_order(
+    vectors: object, rows: object, radii: object, *, rule: Departures | None = None, **said: Any
+) -> list[Check]:
+    """What is said of an order, checked: the claims among the options, and how they are to be taken."""
+    claims = {name: said.pop(name) for name in list(said) if name in {each.name for each in fields(Claim)}}
+    return checked_order(vectors, Claim(rows, radii, **claims), departures=rule, **said)
+
 
 ROWS, PICKS = 150, 30
 RANDOM = np.random.default_rng(3)

@@ -12,8 +12,8 @@ from evenly.measures.verify import Check, Departures
 from evenly.types import Int64Array
 
 
-def rule_of(prepared: Prepared, picks: Int64Array) -> Departures:
-    """The rule that an order must follow."""
+def departures_of(prepared: Prepared, picks: Int64Array) -> Departures:
+    """How an order departs from plain max-min."""
     count, given, choice = len(prepared.pool), len(prepared.given), prepared.choice
     until = None
     if prepared.quotas is not None:

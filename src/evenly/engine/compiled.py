@@ -187,16 +187,7 @@ def _product_error(squared_norm: float, pick_norm: float, threshold: float, roun
 
 
 def _set_thresholds(
-    distance: Any,
-    squared_norm: Any,
-    error: Any,
-    pick_norm: float,
-    pick_error: float,
-    rounding: float,
-    slack: float,
-    codes: Any,
-    float_bits: int,
-    threshold: Any,
+    distance: Any, squared_norm: Any, error: Any, bounds: Any, codes: Any, float_bits: int, threshold: Any
 ) -> None:
     """Fills what `evenly.engine.filter.PickSide.set_thresholds` computes.
 
@@ -204,14 +195,13 @@ def _set_thresholds(
         distance: (A,) float64, in units of the map.
         squared_norm: (A,) float64, of the rows' codes.
         error: (A,) float64, theirs.
-        pick_norm: the largest length of a pick's code.
-        pick_error: the largest error of one.
-        rounding: the product's error over the sizes of its terms.
-        slack: for denormal numbers.
+        bounds: the largest length of a pick's code, the largest error of one, the product's error over the sizes of
+            its terms, and what is added for denormal numbers.
         codes: (A, 6) integers, bits of the columns beside the code: three ones, and pieces of the threshold.
         float_bits: how many low bits of a float32 the codes' precision lacks: 16 or 0.
         threshold: (A,) float64.
     """
+    pick_norm, pick_error, rounding, slack = bounds
     for at in range(len(distance)):
         reach = min(
             distance[at] * (1 + 1e-9) + error[at] + pick_error,
@@ -235,22 +225,7 @@ def _set_thresholds(
 
 
 def _lower_rows(
-    bits: Any,
-    float_bits: int,
-    rows: Any,
-    vectors: Any,
-    picks: Any,
-    labels: Any,
-    squared_norm: Any,
-    error: Any,
-    threshold: Any,
-    pick_norm: float,
-    pick_error: float,
-    rounding: float,
-    slack: float,
-    scale: float,
-    squared_distance: Any,
-    keeper: Any,
+    product: Any, rows: Any, vectors: Any, labelled: Any, codes: Any, bounds: Any, scale: float, cover: Any
 ) -> None:
     """Lowers the distances of the rows of a block that have passing pairs; the earlier pick among equals.
 
@@ -259,21 +234,24 @@ def _lower_rows(
     product is read once, for the largest of every `LANES`-th number, which the processor compares side by side;
     only lanes that hold a pair that matters are looked at again, while the line is still in the first-level cache.
 
+    Longer than 60 lines, for it is one loop: what it leaves and enters is kept in registers.
+
     Args:
-        bits: (R, P) integers, the product's bits; where not negative, they have the order of the numbers.
-        float_bits: how many low bits of a float32 the product's precision lacks: 16 or 0.
+        product: (R, P) integers, its bits, where not negative in the order of the numbers; and how many low bits of a
+            float32 its precision lacks: 16 or 0.
         rows: (R,) int64 row numbers.
         vectors: (N, d) float32.
-        picks: (P, d) float32.
-        labels: (P,) int64.
-        squared_norm: (R,) float64, of the rows' codes.
-        error: (R,) float64, theirs.
-        threshold: (R,) float64, what the rows carry.
-        pick_norm, pick_error, rounding, slack: as for `_set_thresholds`.
+        labelled: (P, d) float32 picks, and their (P,) int64 labels.
+        codes: of the rows, (R,) float64 each: squared lengths, errors, and the thresholds that they carry.
+        bounds: as for `_set_thresholds`.
         scale: of the map.
-        squared_distance: (N,) float64, lowered in place.
-        keeper: (N,) int64, changed in place.
+        cover: (N,) float64 squared distances and (N,) int64 keepers, changed in place.
     """
+    bits, float_bits = product
+    picks, labels = labelled
+    squared_norm, error, threshold = codes
+    pick_norm, pick_error, rounding, slack = bounds
+    squared_distance, keeper = cover
     width = bits.shape[1]
     most = np.empty(LANES, dtype=bits.dtype)
     sums = np.empty(vectors.shape[1])
@@ -348,26 +326,19 @@ def _passing_pairs(bits: Any, above_diagonal: bool, rows: Any, columns: Any) -> 
 
 
 def _pick_farthest(
-    given: Any,
-    rows: Any,
-    starts: Any,
-    others: Any,
-    between: Any,
-    rest_squared: float,
-    rest_row: int,
-    picks: Any,
-    radii: Any,
+    given: Any, rows: Any, neighbours: Any, rest_squared: float, rest_row: int, picks: Any, radii: Any
 ) -> int:
     """Greedy among candidates by distance alone, as far as no row outside can come first; returns how many picks.
 
     Args:
         given: (B,) float64 squared distances to the picks before, largest first.
         rows: (B,) int64 row numbers, the lowest first among equals.
-        starts, others, between: neighbours as in `evenly.engine.loop.CloseNeighbours`.
+        neighbours: starts, others and squared distances of `evenly.engine.loop.CloseNeighbours`.
         rest_squared, rest_row: of the first row outside; -1 and -1 where there is none.
         picks: (P,) int64, room for the indices of that many picks.
         radii: (P,) float64, room for their squared radii.
     """
+    starts, others, between = neighbours
     rest = (-rest_squared, rest_row)
     squared = given.copy()
     lowered = [(0.0, rows[0], 0)]  # a heap of those lowered before their turn: the compiler sees its kind

@@ -150,7 +150,7 @@ class FilterMap:
 
     @property
     def width(self) -> int:
-        """Columns of the product: coordinates, the squares in three pieces each, and zeros up to what multiplies fast."""
+        """Columns of the product: coordinates, squares in three pieces each, and zeros up to what multiplies fast."""
         return code_width(self.columns)
 
     @property
@@ -331,7 +331,7 @@ class PickSide:
             given = (each.numpy() for each in (distance, codes.squared_norm, codes.error))
             carried = as_integers(codes.rows)[:, self.columns : self.columns + 2 * PIECES]
             loops.set_thresholds(
-                *given, *self.bounds, carried.numpy(), missing_bits(codes.rows), threshold.numpy()
+                *given, self.bounds, carried.numpy(), missing_bits(codes.rows), threshold.numpy()
             )
             return threshold
         reach = distance * (1 + 1e-9) + codes.error + self.error

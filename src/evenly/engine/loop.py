@@ -173,9 +173,7 @@ def _picked_by_distance(
     count = loops.pick_farthest(
         candidates.squared_distances,
         candidates.rows,
-        neighbours.starts,
-        neighbours.others,
-        neighbours.squared_distances,
+        (neighbours.starts, neighbours.others, neighbours.squared_distances),
         *(candidates.rest or (-1.0, -1)),
         picks,
         squared_radii,

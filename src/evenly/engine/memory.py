@@ -240,16 +240,15 @@ class MemoryPool:
         side: PickSide,
     ) -> None:
         """`PickSide.nearest_possible` and `_lower` in one compiled loop; see `evenly.engine.compiled`."""
-        scale = self._map.scale if self._map else 1.0
-        block = (rows, self.vectors, picks, labels, codes.squared_norm, codes.error, threshold)
         loops.lower_rows(
-            as_integers(product).numpy(),
-            missing_bits(product),
-            *(each.numpy() for each in block),
-            *side.bounds,
-            scale,
-            self._squared_distance.numpy(),
-            self._keeper.numpy(),
+            (as_integers(product).numpy(), missing_bits(product)),
+            rows.numpy(),
+            self.vectors.numpy(),
+            (picks.numpy(), labels.numpy()),
+            tuple(each.numpy() for each in (codes.squared_norm, codes.error, threshold)),
+            side.bounds,
+            self._map.scale if self._map else 1.0,
+            (self._squared_distance.numpy(), self._keeper.numpy()),
         )
 
     def _lower(self, rows: Tensor, where: Tensor, which: Tensor, picks: Tensor, labels: Tensor) -> None:
@@ -260,10 +259,10 @@ class MemoryPool:
             where: (M,) int64 index into ``rows``.
             which: (M,) int64 index into ``picks``.
         """
-        of = rows[where]
+        paired = rows[where]
         squared = torch.cat(
             self.row_blocks.over(
-                len(of), lambda some: squared_distances(self.vectors, of[some], picks, which[some])
+                len(paired), lambda some: squared_distances(self.vectors, paired[some], picks, which[some])
             )
         )
         best = torch.full((len(rows),), torch.inf, dtype=torch.float64, device=self.rows_device)

@@ -92,7 +92,7 @@ def nearest(
         codes = left.codes(queries)
         for side in sides:
             keys = codes if left is right and queries == side else right.codes(side)
-            search = _Search(left, right, codes, keys, queries, side, count, own, watch)
+            search = _Search(_Span(left, codes, queries), _Span(right, keys, side), count, own, watch)
             search.run(index[queries], squared[queries], work)
     return Neighbours(index, squared)
 
@@ -107,23 +107,25 @@ class _Work:
         self.progress(self.stage, next(self.done), self.total)
 
 
+@dataclass(frozen=True, eq=False)
+class _Span:
+    """Some consecutive rows and their codes."""
+
+    coded: Coded
+    codes: SearchCodes
+    part: slice
+
+
 class _Search:
     """One search of some left among some right rows: the two sides, the bounds, and the two passes over the strips."""
 
     def __init__(
-        self,
-        left: Coded,
-        right: Coded,
-        queries: SearchCodes,
-        keys: SearchCodes,
-        left_part: slice,
-        right_part: slice,
-        count: int,
-        own: Int64Array | None,
-        watch: Watch | None,
+        self, left: _Span, right: _Span, count: int, own: Int64Array | None, watch: Watch | None
     ) -> None:
-        self.left, self.right, self.count, self.watch = left, right, count, watch
-        self.queries, self.keys, self.left_part, self.right_part = queries, keys, left_part, right_part
+        self.left, self.right, self.count, self.watch = left.coded, right.coded, count, watch
+        self.left_part, self.right_part = left.part, right.part
+        queries, keys, right_part = left.codes, right.codes, right.part
+        self.queries, self.keys = queries, keys
         self._mirrored = queries is keys
         wanted = 2 ** int(np.ceil(np.log2(max((right_part.stop - right_part.start) / _STRIPS, 1))))
         self.strip = min(max(wanted, 8), BLOCK)
@@ -132,7 +134,7 @@ class _Search:
         self.strip_norm = keys.norm.view(-1, self.strip).amax(1)
         self.own = torch.full((len(queries),), -1, dtype=torch.int64)
         if own is not None:
-            part = own[left_part]
+            part = own[left.part]
             here = (part >= right_part.start) & (part < right_part.stop)
             self.own[: len(part)] = torch.from_numpy(np.where(here, part - right_part.start, -1))
 

@@ -9,14 +9,14 @@ import numpy as np
 
 from evenly.controls.choice import saved_choice
 from evenly.controls.prepared import prepare
-from evenly.controls.verify import promise_checks, rule_of
+from evenly.controls.verify import departures_of, promise_checks
 from evenly.errors import InputError
 from evenly.files import file_sha256
 from evenly.folder.manifest import Manifest
 from evenly.folder.order import ORDER_FILE
 from evenly.folder.place import output_places
 from evenly.folder.selection import SelectionFolder
-from evenly.measures.verify import Check, verify_bound, verify_order
+from evenly.measures.verify import Check, Claim, verify_bound, verify_order
 from evenly.opened import OpenedPool, open_pool, read_pool
 from evenly.request import SavedPoolRequest
 from evenly.rows.rows import Rows
@@ -182,19 +182,22 @@ def _order_checks(folder: SelectionFolder, pool: OpenedPool, same: bool) -> list
     manifest, picks = folder.manifest, folder.picks
     prepared = prepare(saved_choice(manifest), pool, picks[: manifest.options.given])
     anchors = prepared.anchors
-    checks = verify_order(
-        pool.points.vectors,
+    claim = Claim(
         picks,
         folder.radii,
         start=manifest.start,
         start_rule=manifest.start_rule if same else "row",
-        metric=manifest.metric,
-        anchors=None if anchors is None else anchors.vectors,
-        rule=rule_of(prepared, picks),
         keeper=folder.keeper,
         keeper_distance=folder.keeper_distance,
         h_min=manifest.h_min,
         fill=manifest.fill,
+    )
+    checks = verify_order(
+        pool.points.vectors,
+        claim,
+        metric=manifest.metric,
+        anchors=None if anchors is None else anchors.vectors,
+        departures=departures_of(prepared, picks),
         **({} if same else {"tolerance": OTHER_MACHINE}),
     )
     return checks + promise_checks(folder, prepared)

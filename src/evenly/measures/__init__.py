@@ -3,11 +3,12 @@
 from evenly.measures.certificate import Certificate, certificate
 from evenly.measures.measure import measure
 from evenly.measures.result import Measures
-from evenly.measures.verify import Check, Departures, verify_bound, verify_order
+from evenly.measures.verify import Check, Claim, Departures, verify_bound, verify_order
 
 __all__ = [
     "Certificate",
     "Check",
+    "Claim",
     "Departures",
     "Measures",
     "certificate",

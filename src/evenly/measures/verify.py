@@ -71,37 +71,48 @@ class Departures:
         return self.farthest and self.weights is None and self.step == 0
 
 
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """What is said of an order.
+
+    Attributes:
+        rows: (k,) row numbers in the order of picking.
+        radii: (k,) radii; that of a first pick without anchors may be infinite, NaN or None.
+        start: the row recorded as first pick; None where anchors stand in its place.
+        start_rule: ``nearest-mean`` claims that no row lies nearer the mean of the pool.
+        keeper: (N,) nearest kept row of every row, N + i for anchor i; None to leave it unchecked.
+        keeper_distance: (N,) distance to it; with ``keeper``.
+        h_min: smallest distance; None to leave it unchecked.
+        fill: largest distance of a pool row to its keeper; None to leave it unchecked.
+    """
+
+    rows: Any
+    radii: Any
+    start: int | None = None
+    start_rule: str = "row"
+    keeper: Any = None
+    keeper_distance: Any = None
+    h_min: float | None = None
+    fill: float | None = None
+
+
 def verify_order(
     vectors: VectorsLike,
-    rows: Any,
-    radii: Any,
+    claim: Claim,
     *,
-    start: int | None = None,
-    start_rule: str = "row",
     metric: str = "cosine",
     anchors: VectorsLike | None = None,
-    rule: Departures | None = None,
-    keeper: Any = None,
-    keeper_distance: Any = None,
-    h_min: float | None = None,
-    fill: float | None = None,
+    departures: Departures | None = None,
     tolerance: float = TOLERANCE,
 ) -> list[Check]:
     """Checks an order line by line. Never raises for a wrong claim, only for input that cannot be read.
 
     Args:
         vectors: (N, d) numbers, the pool.
-        rows: (k,) row numbers in the order of picking, as claimed.
-        radii: (k,) claimed radii; that of a first pick without anchors may be infinite, NaN or None.
-        start: the row recorded as first pick; None where anchors stand in its place.
-        start_rule: ``nearest-mean`` also checks that no row lies nearer the mean of the pool.
+        claim: what is said of the order.
         metric: ``cosine`` or ``euclidean``; the unit of all distances.
         anchors: (A, d) rows that counted as kept before the first pick.
-        rule: how the order departs from plain max-min; None for not at all.
-        keeper: (N,) claimed nearest kept row of every row, N + i for anchor i; None to leave it unchecked.
-        keeper_distance: (N,) claimed distance to it; with ``keeper``.
-        h_min: claimed smallest distance; None to leave it unchecked.
-        fill: claimed largest distance of a pool row to its keeper; None to leave it unchecked.
+        departures: how the order departs from plain max-min; None for not at all.
         tolerance: how far distances may be off, as a share of the largest radius. Vectors from another
             machine or device need more: what their own differences amount to.
 
@@ -112,39 +123,36 @@ def verify_order(
     Raises:
         InputError: vectors or metric that cannot be used, or claims of the wrong length.
     """
-    kind = check_metric(metric)
+    kind, departures = check_metric(metric), departures or Departures()
     pool = _prepared(check_vectors(vectors), kind)
-    picks = _as_rows(rows, "row numbers")
-    claimed = _as_distances(radii, "radii", len(picks))
-    rule = rule or Departures()
-    first_check = _check_rows(picks, len(pool), rule)
+    picks = _as_rows(claim.rows, "row numbers")
+    radii = _as_distances(claim.radii, "radii", len(picks))
+    first_check = _check_rows(picks, len(pool), departures)
     if not first_check.passed:
         return [first_check]
-    fixed = (
-        np.empty((0, pool.shape[1]))
-        if anchors is None
-        else _prepared(check_vectors(anchors, name="anchors"), kind)
-    )
-    free_first = not len(fixed) and not rule.given
-    largest = float(np.max(claimed[np.isfinite(claimed)], initial=0.0))
+    fixed = np.empty((0, pool.shape[1]))
+    if anchors is not None:
+        fixed = _prepared(check_vectors(anchors, name="anchors"), kind)
+    free_first = not len(fixed) and not departures.given
+    largest = float(np.max(radii[np.isfinite(radii)], initial=0.0))
     slack = tolerance * (largest if largest > 0 else 1.0)
-    sweep = _Sweep(pool, fixed, picks, claimed, kind, slack, rule)
+    sweep = _Sweep(pool, fixed, picks, radii, kind, slack, departures)
     sweep.run()
     checks = [first_check]
     if free_first:
-        checks.append(_check_start(pool, picks, start, start_rule, slack, rule))
-    if rule.falls:
-        checks.append(_check_falling(claimed, max(rule.given, int(free_first)), slack))
+        checks.append(_check_start(pool, picks, claim, slack, departures))
+    if departures.falls:
+        checks.append(_check_falling(radii, max(departures.given, int(free_first)), slack))
     checks.append(sweep.radius_check())
-    if rule.farthest:
+    if departures.farthest:
         checks.append(sweep.farthest_check())
-    if keeper is not None:
-        distances = _as_distances(keeper_distance, "keeper_distance", len(pool))
-        checks.append(sweep.keeper_check(_as_rows(keeper, "keeper"), distances))
-    if h_min is not None:
-        checks.append(_check_number("h_min", h_min, sweep.smallest_radius(), slack))
-    if fill is not None:
-        checks.append(_check_number("fill", fill, float(sweep.distance().max()), slack))
+    if claim.keeper is not None:
+        distances = _as_distances(claim.keeper_distance, "keeper_distance", len(pool))
+        checks.append(sweep.keeper_check(_as_rows(claim.keeper, "keeper"), distances))
+    if claim.h_min is not None:
+        checks.append(_check_number("h_min", claim.h_min, sweep.smallest_radius(), slack))
+    if claim.fill is not None:
+        checks.append(_check_number("fill", claim.fill, float(sweep.distance().max()), slack))
     return checks
 
 
@@ -228,7 +236,7 @@ def _squared_product(left: Float64Array, right: Float64Array) -> Float64Array:
     return cast(Float64Array, squared)
 
 
-def _check_rows(picks: Int64Array, pool_rows: int, rule: Departures) -> Check:
+def _check_rows(picks: Int64Array, pool_rows: int, departures: Departures) -> Check:
     name = "row numbers"
     outside = picks[(picks < 0) | (picks >= pool_rows)]
     if len(outside):
@@ -238,25 +246,25 @@ def _check_rows(picks: Int64Array, pool_rows: int, rule: Departures) -> Check:
         return Check(name, False, f"row {values[counts > 1][0]} was picked more than once")
     if not len(picks):
         return Check(name, False, "no row was picked")
-    if rule.until is not None:
-        chosen = np.arange(rule.given, len(picks))
-        late = chosen[rule.until[picks[chosen]] <= chosen]
+    if departures.until is not None:
+        chosen = np.arange(departures.given, len(picks))
+        late = chosen[departures.until[picks[chosen]] <= chosen]
         if len(late):
-            reason = "it was excluded" if rule.until[picks[late[0]]] == 0 else "its group was full"
+            reason = "it was excluded" if departures.until[picks[late[0]]] == 0 else "its group was full"
             return Check(name, False, f"row {picks[late[0]]} was picked at rank {late[0]} although {reason}")
     return Check(name, True, f"{len(picks)} different rows of the pool of {pool_rows}")
 
 
 def _check_start(
-    pool: Float64Array, picks: Int64Array, start: int | None, start_rule: str, slack: float, rule: Departures
+    pool: Float64Array, picks: Int64Array, claim: Claim, slack: float, departures: Departures
 ) -> Check:
-    if start is not None and picks[0] != start:
-        return Check("start", False, f"the first pick is row {picks[0]}; the record says {start}")
-    if start_rule != "nearest-mean":
+    if claim.start is not None and picks[0] != claim.start:
+        return Check("start", False, f"the first pick is row {picks[0]}; the record says {claim.start}")
+    if claim.start_rule != "nearest-mean":
         return Check("start", True, f"row {picks[0]}")
     distance = np.sqrt(np.square(pool - pool.mean(axis=0)).sum(axis=1))
-    if rule.until is not None:
-        distance[rule.until == 0] = np.inf
+    if departures.until is not None:
+        distance[departures.until == 0] = np.inf
     nearest = int(distance.argmin())
     if distance[picks[0]] > distance[nearest] + slack:
         return Check(
@@ -296,26 +304,34 @@ class _Sweep:
         radii: Float64Array,
         metric: Metric,
         slack: float,
-        rule: Departures,
+        departures: Departures,
     ) -> None:
         self.pool, self.picks, self.radii, self.metric, self.slack = pool, picks, radii, metric, slack
         self.anchors = len(anchors)
         self.centres = np.concatenate([anchors, pool[picks]])
         # The centre from which on a row could not be picked, and what its square counts for.
         always = np.full(len(pool), len(self.centres))
-        self.closed = always if rule.until is None else np.minimum(rule.until + self.anchors - 1, always)
+        self.closed = (
+            always if departures.until is None else np.minimum(departures.until + self.anchors - 1, always)
+        )
         # Within the slack of the least distance a row may or may not have been open.
         self.squared_least = (
-            float(squared_euclidean(rule.least_distance + slack, metric)) if rule.least_distance else 0.0
+            float(squared_euclidean(departures.least_distance + slack, metric))
+            if departures.least_distance
+            else 0.0
         )
-        self.squared_weight = np.ones(len(pool)) if rule.weights is None else np.square(rule.weights)
+        self.squared_weight = (
+            np.ones(len(pool)) if departures.weights is None else np.square(departures.weights)
+        )
         # What a row's distance to the first t centres may be at most: the radius of the pick that comes next.
         next_rank = np.arange(len(self.centres) - 1) + 1 - self.anchors
-        chosen = next_rank >= rule.given if rule.farthest else np.zeros(len(next_rank), dtype=bool)
+        chosen = (
+            next_rank >= departures.given if departures.farthest else np.zeros(len(next_rank), dtype=bool)
+        )
         next_rank = next_rank[chosen]
         reach = radii[next_rank]
-        if rule.step:
-            reach = (np.floor(reach / rule.step) + 1) * rule.step
+        if departures.step:
+            reach = (np.floor(reach / departures.step) + 1) * departures.step
         self.squared_allowed = np.full(len(self.centres), np.inf)
         self.squared_allowed[:-1][chosen] = (
             squared_euclidean(reach + slack, metric) * self.squared_weight[picks[next_rank]]
