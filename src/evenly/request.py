@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-Part = Literal["all", "prompt", "response"]
+Part = Literal["all", "prompt", "response", "chosen", "rejected", "pair"]
+PARTS: tuple[Part, ...] = get_args(Part)
 Long = Literal["cut", "mean"]
 
 
@@ -61,7 +62,12 @@ class PoolRequest:
         "Fields that hold the text (FIELD or FIELD,FIELD; the last is the response), or a Jinja template.",
         group=READING,
     )
-    part: Part = option("all", "Which part of a row is embedded.", group=READING)
+    part: Part = option(
+        "all",
+        "Which part of a row is embedded. For pairs: all is the prompt and both answers, chosen and rejected one of "
+        "them, pair both.",
+        group=READING,
+    )
     split: str | None = option(None, "Split of a dataset.", group=READING)
     metric: Literal["cosine", "euclidean"] = option(
         "cosine", "cosine is 1 - cos of the vectors.", group=EMBEDDING

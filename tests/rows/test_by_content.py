@@ -64,11 +64,11 @@ def test_a_pointer_of_git_lfs_is_named(tmp_path: Path, name: str) -> None:
 
 def test_turns_may_be_json_in_a_string(tmp_path: Path) -> None:
     whole = pool([{"text": 1, "messages": json.dumps(TURNS)}])
-    assert whole.messages(0) == TURNS
+    assert whole.whole(0).turns == TURNS
     table = pa.table({"messages": [[json.dumps(turn) for turn in TURNS]]})
     pq.write_table(table, tmp_path / "a.parquet")
     rows = read_rows([str(tmp_path / "a.parquet")])
-    assert rows.messages(0) == TURNS
+    assert rows.whole(0).turns == TURNS
     assert rows.pair(0) == ("q", "a")
     with pytest.raises(
         InputError, match="row 1 of standard input holds no list of turns in the field messages"
@@ -108,7 +108,7 @@ def test_other_delimiters_are_seen_in_the_header(tmp_path: Path, delimiter: str)
 
 def test_names_in_a_header_lose_their_spaces(tmp_path: Path) -> None:
     source = b"Question , Answer\nq,a\n"
-    with pytest.raises(InputError, match=r"found: Question, Answer. Name the field with --text"):
+    with pytest.raises(InputError, match=r"found: Question, Answer. Name the field as `text`"):
         opened(tmp_path, "a.csv", source)
     assert opened(tmp_path, "a.csv", source, text="Question,Answer").pair(0) == ("q", "a")
 

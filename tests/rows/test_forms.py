@@ -102,7 +102,7 @@ def test_parts_choose_what_is_embedded() -> None:
         pool(record, {"prompt": "p", "completion": " "}, part="response")
     with pytest.raises(InputError, match=r"has no response; use `part=all`"):
         pool({"text": "t"}, part="response")
-    with pytest.raises(InputError, match=r"use all, prompt or response"):
+    with pytest.raises(InputError, match=r"use all, prompt, response, chosen, rejected or pair"):
         pool(record, part="both")  # type: ignore[arg-type]
 
 
@@ -153,22 +153,18 @@ def test_templates_in_the_data_are_data() -> None:
     assert list(pool({"text": "{{ 1 + 1 }}"}, text="{{ text }}").texts()) == ["{{ 1 + 1 }}"]
 
 
-def test_messages_for_training() -> None:
-    rows = pool({"messages": TURNS})
-    assert [turn["role"] for turn in rows.messages(0)] == [
-        "system",
-        "user",
-        "assistant",
-        "user",
-        "assistant",
-        "user",
-    ]
-    assert rows.messages(0)[1]["content"] == "U1\nU2"
-    assert pool({"conversations": SHARED}).messages(0)[1] == {"role": "assistant", "content": "a"}
-    asked = pool({"instruction": "i", "input": "x", "output": "o", "n": "7"}, text="n")
-    assert asked.messages(0) == [{"role": "user", "content": "i\nx"}, {"role": "assistant", "content": "o"}]
-    assert pool({"n": "7", "m": "8"}, text="n,m").messages(0)[1] == {"role": "assistant", "content": "8"}
-    assert pool({"text": "t"}).messages(0) == [{"role": "user", "content": "t"}]
+def test_turns_for_training() -> None:
+    turns = pool({"messages": TURNS}).whole(0).turns
+    assert [turn["role"] for turn in turns] == ["system", "user", "assistant", "user", "assistant", "user"]
+    assert turns[1]["content"] == TURNS[1]["content"]  # an image is among its parts
+    assert pool({"conversations": SHARED}).whole(0).turns[1] == {"role": "assistant", "content": "a"}
+    asked = pool({"instruction": "i", "input": "x", "output": "o", "n": "7"}, text="n").whole(0)
+    assert asked.turns == [{"role": "user", "content": "i\nx"}, {"role": "assistant", "content": "o"}]
+    assert asked.more == {"n": "7"}
+    named = pool({"n": "7", "m": "8"}, text="n,m").whole(0)
+    assert (named.turns[1], named.kind) == ({"role": "assistant", "content": "8"}, "answers")
+    plain = pool({"text": "t"}).whole(0)
+    assert (plain.turns, plain.kind) == ([{"role": "user", "content": "t"}], "texts")
 
 
 MALFORMED = [
@@ -192,11 +188,15 @@ def test_malformed_records(record: dict[str, Any], message: str) -> None:
 
 def test_mixed_forms_and_rows_without_text() -> None:
     alpaca = {"instruction": "i", "output": "o"}
+    mixed = pool(alpaca, {"text": "t"}, {"messages": TURNS[3:5]}, {"messages": None, "text": "u"})
+    assert list(mixed.texts()) == ["i\no", "t", "U3\nA2", "u"]
+    assert mixed.sources[0].form == (
+        "alpaca (instruction, input, output); plain text (text); messages (messages: role, content)"
+    )
+    assert [mixed.whole(row).kind for row in range(4)] == ["answers", "texts", "answers", "texts"]
     with pytest.raises(
-        InputError, match=r"record forms mixed within a file: row 2 .*plain text.* where row 1 has alpaca"
+        InputError, match=r"row 2 of standard input has no form that is known; found: id. Name"
     ):
-        pool(alpaca, {"text": "t"})
-    with pytest.raises(InputError, match=r"row 2 .*no form that is known \(id\)"):
         pool(alpaca, {"id": "t"})
     with pytest.raises(
         InputError, match=r"row 2 of standard input \(and 1 more rows\) has no text .* found: text"

@@ -23,7 +23,7 @@ from evenly.rows.sources import read_rows
 from evenly.train.export import export, longest
 from evenly.train.handed import TRAINERS
 from evenly.train.models import load_tokenizer
-from evenly.train.whole_rows import whole_row
+from tests.rows.test_forms import pool
 
 RECORDS = [{"instruction": f"add {n} and 1", "input": "", "output": f"{n + 1} – done"} for n in range(6)]
 CALL = {"type": "function", "function": {"name": "look_up", "arguments": '{"topic": "bread", "n": 2}'}}
@@ -271,8 +271,7 @@ def test_a_name_for_the_one_who_answers_that_nobody_knows(tmp_path: Path) -> Non
     ids=["alpaca", "lists", "turns as text", "null beside"],
 )
 def test_turns_of_a_row(record: dict, roles: list[str], texts: list[str]) -> None:
-    last = [{"role": "user", "content": "c"}, {"role": "assistant", "content": "d"}]
-    turns = whole_row(record, last if "history" in record else []).turns
+    turns = pool(record).whole(0).turns
     assert [turn["role"] for turn in turns] == roles
     assert [turn["content"] for turn in turns] == texts
 
@@ -290,7 +289,7 @@ PAIRS = [
 
 @pytest.mark.parametrize("record", PAIRS, ids=["texts", "sharegpt", "implicit prompt"])
 def test_both_answers_of_a_pair_reach_the_trainer(record: dict) -> None:
-    row = whole_row(record, [])
+    row = pool(record).whole(0)
     for target in ("trl", "axolotl", "llama-factory"):
         (line,) = TRAINERS[target].lines(row)
         sides = {
@@ -343,7 +342,7 @@ def test_the_longest_row_fits_the_window_that_is_set(tmp_path: Path) -> None:
     window = yaml.safe_load((out / "llama_factory.yaml").read_text())["cutoff_len"]
     assert window >= 9000 / 3
     assert window % 256 == 0
-    assert longest([whole_row({"text": "a"}, [{"role": "user", "content": "a"}])]) == 256
+    assert longest([pool({"text": "a"}).whole(0)]) == 256
 
 
 def test_plain_text_goes_as_text(tmp_path: Path) -> None:

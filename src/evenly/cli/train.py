@@ -34,12 +34,12 @@ def train(
 
     require_training("evenly train")
     from evenly.train.single import train_rows
-    from evenly.train.whole_rows import read_whole
+    from evenly.train.whole_rows import conversation
 
     settings = make_request({}, rate=lr, **named(training)).training
     with shown_progress() as progress:
         rows = read_rows(sources, split=split, progress=progress)
-        messages = [read_whole(rows, row).conversation() for row in range(len(rows))]
+        messages = [conversation(rows.whole(row)) for row in range(len(rows))]
         done = train_rows(messages, model, settings, Path(out), seed=seed, progress=progress)
     typer.echo(
         f"trained on {done.rows:,} rows for {done.steps:,} steps; {done.truncated:,} rows were cut at "

@@ -19,11 +19,12 @@ from evenly.jobs.arms import ArmMaker, TestParts, check_kinds, set_tests_aside
 from evenly.opened import check_request, embedded_rows, read_pool
 from evenly.request import PoolRequest
 from evenly.rows.rows import Rows
+from evenly.rows.turns import turn_text
 from evenly.train.arms import NAME, Arm, load_arms, save_arms
 from evenly.train.plan import Prepared, plan_runs
 from evenly.train.result import ComparisonResult
 from evenly.train.settings import Request
-from evenly.train.whole_rows import Conversation, read_whole, turn_text
+from evenly.train.whole_rows import Conversation, conversation
 from evenly.types import Float32Array, Int64Array, Progress, silent
 from evenly.vectors.embedding import embed_texts
 from evenly.vectors.kind import EmbeddingKind
@@ -51,7 +52,7 @@ class DrawnPool:
 
     def messages(self, numbers: Int64Array) -> list[Conversation]:
         """Rows of the sources as turns, with all that trainers know of them."""
-        return [read_whole(self.rows, int(number)).conversation() for number in numbers]
+        return [conversation(self.rows.whole(int(number))) for number in numbers]
 
     def vectors(self, progress: Progress = silent) -> tuple[Float32Array, float]:
         """(P, d) float32 of the members, and the seconds that they cost.

@@ -11,12 +11,12 @@ import numpy as np
 from evenly.checks import check_keep
 from evenly.jobs.compare import draw_pool, saved_selections
 from evenly.records import Frozen
+from evenly.rows.turns import turn_text
 from evenly.train.arms import Arm
 from evenly.train.curves import EVEN_TEST, RANDOM_TEST
 from evenly.train.plan import Prepared, plan_runs, tokens_to_pass
 from evenly.train.row_losses import RowLosses, pad_batch
 from evenly.train.settings import Request
-from evenly.train.whole_rows import turn_text
 from evenly.types import Int64Array, Progress, silent
 
 TIMED_ROWS = 16

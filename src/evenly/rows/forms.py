@@ -1,54 +1,48 @@
-"""Record forms: which fields of a record are the prompt and which the response.
+"""Record forms: which fields of a record are the prompt and which the answer.
 
-A form is recognised by the names of a record's fields: the first form of `FORMS` whose required fields are
-all there is taken. Records of a file must all have one form. What is embedded:
+Every row is recognised by itself, by the names of its fields: the first form of `FORMS` whose fields are all there
+and whose question is not null. docs/formats.md shows each form, and what of it is embedded:
 
 * fields: the prompt's fields joined by a line break, those that are blank left out; ``all`` is prompt and
   response, joined likewise. An optional field (``input``) may be missing or null, which reads as blank.
-* conversations: the texts of the turns joined by line breaks, without role names. The response is the last
-  turn of the assistant, the prompt everything before it. What follows that turn counts towards ``all`` alone.
-  A conversation without the assistant is all prompt.
+* conversations: all that the turns say, joined by line breaks, without role names.
+* a system text and a history in columns of their own come first, a tool list last.
+* pairs: prompt, chosen and rejected answer: a pair teaches what sets its answers apart, so both are read.
 * plain text is all prompt.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Protocol
 
-Part = Literal["all", "prompt", "response"]
+from evenly.rows.turns import (
+    RecordError,
+    Turn,
+    is_turns,
+    joined,
+    missing,
+    read_turns,
+    turn_text,
+    unpacked,
+)
+from evenly.rows.whole import Kind, Texts, WholeRow, side_without, texts_of
+
 Record = Mapping[str, Any]
 
-ROLES = {
-    "human": "user",
-    "user": "user",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "bing": "assistant",
-    "bard": "assistant",
-    "model": "assistant",
-    "assistant": "assistant",
-    "system": "system",
+TURNS = ("messages", "conversations", "conversation", "contents")
+_SYSTEM = ("system", "system_prompt", "systemInstruction", "system_instruction")
+_LABELS = ("label", "kto_tag")
+BESIDE = (*_SYSTEM, "history", "tools", *_LABELS)
+"""Fields that belong to what a row says in any form."""
+
+_READ = {
+    *("system", "tools", "history", "chosen", "rejected", "label", "completions", "labels", "instruction"),
+    *("input", "output", "prompt", "completion", "text", *TURNS),
 }
-"""ShareGPT's names and the ones chat templates know. Any other role (tool, function …) is kept as it is."""
-
-
-class RecordError(Exception):
-    """What is wrong with a record, in words that go behind "row 3 of train.jsonl"."""
-
-
-class Texts(NamedTuple):
-    """What a record says; ``whole`` is what ``--part all`` embeds."""
-
-    prompt: str
-    response: str
-    whole: str
-
-    def part(self, part: Part) -> str:
-        return self.whole if part == "all" else self.prompt if part == "prompt" else self.response
+"""Names that lines of exports have for themselves: other fields of such a name do not travel beside them."""
 
 
 class Form(Protocol):
@@ -56,7 +50,7 @@ class Form(Protocol):
 
     @property
     def name(self) -> str:
-        """One file takes rows of sources whose forms have the same name."""
+        """What the form is called."""
 
     @property
     def description(self) -> str:
@@ -64,7 +58,7 @@ class Form(Protocol):
 
     @property
     def fields(self) -> tuple[str, ...] | None:
-        """The fields it reads; None where that cannot be told beforehand."""
+        """The fields it reads beside those of `BESIDE`; None where that cannot be told beforehand."""
 
     @property
     def has_response(self) -> bool:
@@ -73,8 +67,8 @@ class Form(Protocol):
     def texts(self, record: Record) -> Texts:
         """Raises RecordError where the record does not have the form."""
 
-    def messages(self, record: Record) -> list[dict[str, str]]:
-        """The record as turns with ``role`` and ``content``, as chat templates take them."""
+    def whole(self, record: Record) -> WholeRow:
+        """The record with nothing left out; raises RecordError where it does not have the form."""
 
 
 @dataclass(frozen=True)
@@ -84,14 +78,18 @@ class FieldForm:
     Attributes:
         name: of the form.
         prompt: the fields of the prompt.
-        response: the field of the response; None for plain text.
+        response: the field of the response; None for plain text and prompts alone.
         optional: fields that a record may lack.
+        plain: whether it is text to train on, without a prompt or an answer.
+        alone: whether only these fields are read: those that the user named.
     """
 
     name: str
     prompt: tuple[str, ...]
     response: str | None = None
     optional: tuple[str, ...] = ()
+    plain: bool = False
+    alone: bool = False
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -111,14 +109,29 @@ class FieldForm:
         return self.response is not None
 
     def texts(self, record: Record) -> Texts:
-        prompt = _joined([self._text(record, field) for field in self.prompt])
+        if not self.alone and any(not missing(record.get(name)) for name in BESIDE):
+            return texts_of(self.whole(record))
+        prompt = joined([self._text(record, field) for field in self.prompt])
         response = "" if self.response is None else self._text(record, self.response)
-        return Texts(prompt, response, _joined((prompt, response)))
+        return Texts(prompt, response, joined((prompt, response)))
 
-    def messages(self, record: Record) -> list[dict[str, str]]:
-        prompt, response, _ = self.texts(record)
-        turns = [{"role": "user", "content": prompt}]
-        return turns if self.response is None else [*turns, {"role": "assistant", "content": response}]
+    def whole(self, record: Record) -> WholeRow:
+        turns = self._prompt(record)
+        if self.response is not None:
+            turns = [*turns, *self._side(record, self.response, "assistant")]
+        kind: Kind = "texts" if self.plain else "prompts"
+        return _assembled(record, self.fields, turns, kind, alone=self.alone)
+
+    def _prompt(self, record: Record) -> list[Turn]:
+        if len(self.prompt) == 1:
+            return self._side(record, self.prompt[0], "user")
+        return [{"role": "user", "content": joined([self._text(record, field) for field in self.prompt])}]
+
+    def _side(self, record: Record, field: str, role: str) -> list[Turn]:
+        value = record.get(field)
+        if isinstance(value, list | tuple | Mapping) and is_turns(value):
+            return read_turns(value, field)
+        return [{"role": role, "content": self._text(record, field)}]
 
     def _text(self, record: Record, field: str) -> str:
         try:
@@ -137,6 +150,7 @@ class ConversationForm:
     name: str
     field: str
     keys: str
+    has_response = True
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -150,23 +164,98 @@ class ConversationForm:
     def description(self) -> str:
         return f"{self.name} ({self.field}: {self.keys})"
 
+    def texts(self, record: Record) -> Texts:
+        return texts_of(self.whole(record))
+
+    def whole(self, record: Record) -> WholeRow:
+        return _assembled(record, self.fields, read_turns(record[self.field], self.field), "prompts")
+
+
+@dataclass(frozen=True)
+class PairForm:
+    """A chosen and a rejected answer; the prompt in a field of its own, or at the head of both answers.
+
+    Attributes:
+        asked: the fields that may hold the prompt, the first that is there is taken.
+        nested: whether the prompt is an object with messages and tools in it, as OpenAI writes it.
+    """
+
+    name: str
+    chosen: str
+    rejected: str
+    asked: tuple[str, ...]
+    nested: bool = False
+    has_response = True
+
     @property
-    def has_response(self) -> bool:
-        return True
+    def fields(self) -> tuple[str, ...]:
+        return (*self.asked, self.chosen, self.rejected)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return (*(self.asked if self.nested else ()), self.chosen, self.rejected)
+
+    @property
+    def description(self) -> str:
+        return f"{self.name} ({self.chosen}, {self.rejected})"
 
     def texts(self, record: Record) -> Texts:
-        turns = self.messages(record)
-        answers = [place for place, turn in enumerate(turns) if turn["role"] == "assistant"]
-        last = answers[-1] if answers else len(turns)
-        contents = [turn["content"] for turn in turns]
-        return Texts(_joined(contents[:last]), _joined(contents[last : last + 1]), _joined(contents))
+        return texts_of(self.whole(record))
 
-    def messages(self, record: Record) -> list[dict[str, str]]:
-        return list(_turns(record[self.field], self.field))
+    def whole(self, record: Record) -> WholeRow:
+        chosen, rejected = (_side(record[name], name, "assistant") for name in (self.chosen, self.rejected))
+        name = next((name for name in self.asked if not missing(record.get(name))), None)
+        beside: Record = record
+        if name is None:
+            shared = 0
+            while shared < min(len(chosen), len(rejected)) - 1 and chosen[shared] == rejected[shared]:
+                shared += 1
+            asked, chosen, rejected = chosen[:shared], chosen[shared:], rejected[shared:]
+        else:
+            given = record[name]
+            if self.nested and isinstance(found := unpacked(given), Mapping) and "messages" in found:
+                given, beside = found["messages"], {"tools": found.get("tools"), **record}
+            asked = _side(given, name, "user")
+            if name == "instruction" and not missing(record.get("input")):
+                more = value_text(record["input"], "input")
+                asked[-1] = {**asked[-1], "content": joined((turn_text(asked[-1]), more))}
+        asked = [*_system(beside, asked), *_history(beside.get("history")), *asked]
+        chosen, rejected = side_without(chosen, asked), side_without(rejected, asked)
+        return WholeRow(
+            "pairs",
+            asked,
+            chosen,
+            rejected,
+            _tools(beside),
+            other_fields(record, (name or "", *self.required)),
+        )
+
+
+@dataclass(frozen=True)
+class StepForm:
+    """A prompt, steps towards an answer, and of each whether it is right."""
+
+    name = "stepwise supervision"
+    fields = required = ("prompt", "completions", "labels")
+    description = "stepwise supervision (prompt, completions, labels)"
+    has_response = True
+
+    def texts(self, record: Record) -> Texts:
+        return texts_of(self.whole(record))
+
+    def whole(self, record: Record) -> WholeRow:
+        prompt = [] if missing(record["prompt"]) else _side(record["prompt"], "prompt", "user")
+        steps = {name: list(record[name]) for name in ("completions", "labels")}
+        more = {**other_fields(record, self.fields), **steps}
+        return WholeRow("steps", [*_system(record, prompt), *prompt], tools=_tools(record), more=more)
 
 
 _ANSWERS = ("response", "output")
-FORMS: tuple[FieldForm | ConversationForm, ...] = (
+_QUESTIONS = ("prompt", "question", "problem", "query", "instruction")
+FORMS: tuple[FieldForm | ConversationForm | PairForm | StepForm, ...] = (
+    PairForm("OpenAI preference", "preferred_output", "non_preferred_output", ("input",), nested=True),
+    PairForm("preference", "chosen", "rejected", ("prompt", *TURNS, *_QUESTIONS[1:])),
+    StepForm(),
     ConversationForm("messages", "messages", "role, content"),
     ConversationForm("sharegpt", "conversations", "from, value"),
     *(
@@ -176,20 +265,51 @@ FORMS: tuple[FieldForm | ConversationForm, ...] = (
     *(FieldForm("prompt and completion", ("prompt",), name) for name in ("completion", *_ANSWERS)),
     *(FieldForm("question and answer", ("question",), name) for name in ("answer", *_ANSWERS)),
     *(FieldForm("problem and solution", ("problem",), name) for name in ("solution", *_ANSWERS)),
-    FieldForm("plain text", ("text",)),
+    FieldForm("plain text", ("text",), plain=True),
+    # Version 0.1.0 knew those above alone: a row of one of them that has fields of another, too, stays what it was.
+    ConversationForm("conversation", "conversation", "role, content"),
+    ConversationForm("contents", "contents", "role, parts"),
+    FieldForm("alpaca", ("instruction", "input"), "answer", ("input",)),
+    FieldForm("prompt and completion", ("prompt",), "answer"),
+    FieldForm("question and answer", ("question",), "solution"),
+    FieldForm("problem and solution", ("problem",), "answer"),
+    *(FieldForm("query and response", ("query",), name) for name in (*_ANSWERS, "answer")),
+    FieldForm("input and output", ("input",), "output"),
+    FieldForm("inputs and targets", ("inputs",), "targets"),
+    FieldForm("input and output", ("text_input",), "output"),
+    *(FieldForm("prompts", (name,)) for name in _QUESTIONS),
 )
 
-
-_CONVERSATIONS = tuple(form.field for form in FORMS if isinstance(form, ConversationForm))
+_ASKS = {
+    *(name for form in FORMS if isinstance(form, FieldForm) for name in form.prompt if name != "input"),
+    *TURNS,
+}
+_SIDES = ("chosen", "rejected", "preferred_output", "non_preferred_output")
+_LISTS = ("completions", "labels")
+READ_FIELDS = tuple(dict.fromkeys([*(name for form in FORMS for name in form.fields), *BESIDE]))
+"""Every field that some form reads."""
 
 
 def recognise(record: Record) -> Form | None:
-    """The form of a record by the names of its fields, None where none fits. A conversation that is null is none."""
+    """The form of a record, None where none fits.
+
+    A question or conversation that is null counts as missing while another form fits, as do answers of a pair that
+    are neither texts nor turns (scores, say).
+    """
     names = tuple(record)
-    for name in _CONVERSATIONS:
-        if name in record and record[name] is None:
-            names = tuple(other for other in names if other != name)
-    return _form_of(names)
+    there = tuple(
+        name
+        for name in names
+        if not (
+            (name in _ASKS and missing(record[name]))
+            or (name in _SIDES and not isinstance(record[name], str | list | tuple | Mapping))
+            or (name in _LISTS and not isinstance(record[name], list | tuple))
+        )
+    )
+    found = _form_of(there)
+    if found is None and len(there) < len(names):
+        found = _form_of(tuple(name for name in names if name in there or name not in (*TURNS, *_SIDES)))
+    return found
 
 
 @lru_cache(maxsize=4096)
@@ -202,53 +322,131 @@ def value_text(value: Any, field: str) -> str:
     """The text of one field: text as it is, null as blank, numbers as they print, turns one per line."""
     if isinstance(value, str):
         return value
-    if value is None or value != value:  # libraries write a missing text as NaN
+    if missing(value):
         return ""
-    if isinstance(value, list | tuple):
-        return _joined(turn["content"] for turn in _turns(value, field))
+    if isinstance(value, list | tuple) or (isinstance(value, Mapping) and is_turns(value)):
+        return joined(map(turn_text, read_turns(value, field)))
     if isinstance(value, dict | bytes):
         raise RecordError(
             f"holds {type(value).__name__} in the field {field}, which is no text; name another as `text`"
         )
-    return str(value)
-
-
-def _turns(given: Any, field: str) -> Iterable[dict[str, str]]:
-    value = _unpacked(given)
-    if not isinstance(value, list | tuple):
-        raise RecordError(
-            f"holds no list of turns in the field {field}; expected role and content, or from and value"
-        )
-    for number, turn in enumerate(map(_unpacked, value), start=1):
-        keys = ("role", "content") if isinstance(turn, Mapping) and "role" in turn else ("from", "value")
-        role = turn.get(keys[0]) if isinstance(turn, Mapping) else None
-        if not isinstance(role, str) or keys[1] not in turn:
-            raise RecordError(
-                f"has no role and content (or from and value) in turn {number} of {field}; mend it"
-            )
-        content = turn[keys[1]]
-        yield {"role": ROLES.get(role.lower(), role), "content": _content_text(content, number, field)}
-
-
-def _unpacked(value: Any) -> Any:
-    """What a string of JSON holds: some libraries save turns, or all of a conversation, as one."""
     try:
-        return json.loads(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
+        return str(value)
+    except ValueError as error:  # a whole number of more than 4300 digits
+        raise RecordError(f"holds a number in the field {field} that cannot be read: {error}") from None
 
 
-def _content_text(content: Any, number: int, field: str) -> str:
-    if isinstance(content, str):
-        return content
-    if content is None:
-        return ""
-    # Typed parts: text is taken, images and the like have none.
-    if isinstance(content, list | tuple) and all(isinstance(part, Mapping | str) for part in content):
-        texts = [part if isinstance(part, str) else part.get("text") for part in content]
-        return _joined(text for text in texts if isinstance(text, str))
-    raise RecordError(f"has a turn without text in {field}: turn {number} holds {type(content).__name__}")
+def _side(value: Any, field: str, role: str) -> list[Turn]:
+    """One side of a pair as turns: a text is one turn of the role."""
+    if is_turns(value):
+        return read_turns(value, field)
+    if isinstance(value, list | tuple) and not value:
+        return []
+    return [{"role": role, "content": value_text(value, field)}]
 
 
-def _joined(texts: Iterable[str]) -> str:
-    return "\n".join([text for text in texts if text and not text.isspace()])
+def _assembled(
+    record: Record, taken: Sequence[str], turns: list[Turn], kind: Kind, *, alone: bool = False
+) -> WholeRow:
+    """A row of turns, with what stands beside them in columns of its own."""
+    more = other_fields(record, taken)
+    if alone:
+        return _of_kind(kind, turns, None, more)
+    turns = [*_system(record, turns), *_history(record.get("history")), *turns]
+    label = next((record[name] for name in _LABELS if not missing(record.get(name))), None)
+    if isinstance(label, bool) and turns and turns[-1]["role"] == "assistant":
+        more["label"] = label
+        return WholeRow("judged answers", turns[:-1], turns[-1:], tools=_tools(record), more=more)
+    if label is not None:
+        more["label"] = label
+    return _of_kind(kind, turns, _tools(record), more)
+
+
+def _of_kind(kind: Kind, turns: list[Turn], tools: Any, more: dict[str, Any]) -> WholeRow:
+    answered = any(turn["role"] == "assistant" for turn in turns)
+    return WholeRow("answers" if answered else kind, turns, tools=tools, more=more)
+
+
+def other_fields(record: Record, taken: Iterable[str] = ()) -> dict[str, Any]:
+    gone = {*_READ, *_SYSTEM, *_LABELS, *taken}
+    return {name: value for name, value in record.items() if value is not None and name not in gone}
+
+
+def _tools(record: Record) -> Any:
+    found = unpacked(record.get("tools"))
+    return None if missing(found) or found in ("", [], {}) else found
+
+
+def _system(record: Record, turns: Sequence[Turn]) -> list[Turn]:
+    """The system text of a column of its own, unless the turns begin with one."""
+    if turns and turns[0]["role"] == "system":
+        return []
+    for name in _SYSTEM:
+        given = record.get(name)
+        if isinstance(given, Mapping) and "parts" in given:
+            given = given["parts"]
+        if isinstance(given, list | tuple):
+            parts = [part.get("text") if isinstance(part, Mapping) else part for part in given]
+            given = joined(part for part in parts if isinstance(part, str))
+        if isinstance(given, str) and given.strip():
+            return [{"role": "system", "content": given}]
+    return []
+
+
+def _history(given: Any) -> list[Turn]:
+    """Earlier rounds of an Alpaca row: pairs of a question and its answer, or turns."""
+    history = unpacked(given)
+    if not isinstance(history, list | tuple):
+        return []
+    if is_turns(history):
+        return read_turns(history, "history")
+    rounds = [pair for pair in history if isinstance(pair, list | tuple) and len(pair) == 2]
+    return [
+        {"role": role, "content": value_text(text, "history")}
+        for pair in rounds
+        for role, text in zip(("user", "assistant"), pair, strict=True)
+    ]
+
+
+class RowByRow:
+    """The form of every record decided by itself; remembers which forms were seen, in order.
+
+    Attributes:
+        seen: the forms by description.
+    """
+
+    name = "recognised"
+
+    def __init__(self) -> None:
+        self.seen: dict[str, Form] = {}
+        self._last: Form | None = None
+
+    @property
+    def description(self) -> str:
+        return "; ".join(self.seen)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Those of the forms seen."""
+        return tuple(dict.fromkeys(name for form in self.seen.values() for name in form.fields or ()))
+
+    @property
+    def has_response(self) -> bool:
+        return any(form.has_response for form in self.seen.values())
+
+    def form_of(self, record: Record) -> Form:
+        """The form of a record; raises RecordError where none is known."""
+        form = recognise(record)
+        if form is None:
+            found = ", ".join(map(str, record)) or "no field"
+            raise RecordError(f"has no form that is known; found: {found}. Name the field as `text`")
+        if form is not self._last:  # nearly always it is
+            self.seen.setdefault(form.description, form)
+            self._last = form
+        return form
+
+    def texts(self, record: Record) -> Texts:
+        return self.form_of(record).texts(record)
+
+    def whole(self, record: Record) -> WholeRow:
+        return self.form_of(record).whole(record)

@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from evenly.rows.columns import Columns, ColumnsBuilder, Scalar
-from evenly.rows.forms import RecordError, Texts
 from evenly.rows.noise import SpreadSample
+from evenly.rows.turns import RecordError
+from evenly.rows.whole import Texts
 from evenly.types import Int64Array
 
 KeyArray: TypeAlias = npt.NDArray[np.uint64]

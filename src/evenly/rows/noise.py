@@ -11,7 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from evenly.rows.forms import Texts
+from evenly.rows.whole import Texts
 from evenly.words import counted
 
 USUAL_SAMPLE = 2000  # texts of the pool that are read to learn what is usual

@@ -12,12 +12,15 @@ import numpy as np
 
 from evenly.errors import InputError
 from evenly.records import SourceRecord
+from evenly.request import Part
 from evenly.rows.columns import ROWS_AT_ONCE, Scalar
 from evenly.rows.fileformat import Records
-from evenly.rows.forms import Form, Part, RecordError, Texts, recognise
+from evenly.rows.forms import READ_FIELDS, Form, RowByRow, recognise
 from evenly.rows.index import FIELD, ID_FIELDS, PROMPT, RESPONSE, Index, KeyArray, scalar
 from evenly.rows.noise import noise_reasons
+from evenly.rows.turns import RecordError
 from evenly.rows.vector_field import Room, field_vectors
+from evenly.rows.whole import Texts, WholeRow
 from evenly.types import Float32Array, Int64Array
 
 SOURCE = "source"
@@ -33,8 +36,9 @@ class Source:
         path: of its file or folder; None for standard input and datasets by id.
         sha256: of its bytes.
         records: what it holds.
-        form: where the text of its records is, by ``--text`` or recognised.
-        own_form: the form that its first record has, whatever ``--text`` says; ``form`` where that is none known.
+        form: where the text of its records is, by ``--text`` or recognised record by record.
+        own_forms: the forms that its records have whatever ``--text`` says (then that of the first alone); ``form``
+            where that is none known.
     """
 
     name: str
@@ -42,10 +46,15 @@ class Source:
     sha256: str
     records: Records
     form: Form
-    own_form: Form
+    own_forms: tuple[Form, ...]
 
     def __len__(self) -> int:
         return len(self.records)
+
+    @property
+    def reads(self) -> tuple[str, ...] | None:
+        """The fields that must be read of a record for its text; None for all."""
+        return READ_FIELDS if isinstance(self.form, RowByRow) else self.form.fields
 
 
 class Rows:
@@ -88,7 +97,7 @@ class Rows:
     def all_texts(self) -> Iterator[Texts]:
         """Prompt, response and whole text of every row, parsed as one goes."""
         for source in self._sources:
-            for number, record in enumerate(source.records.records(source.form.fields), start=1):
+            for number, record in enumerate(source.records.records(source.reads), start=1):
                 yield texts_of(source.form, record, number, source.records.name)
 
     def texts(self) -> RowTexts:
@@ -133,17 +142,17 @@ class Rows:
     def row_texts(self, row: int) -> Texts:
         """Prompt, response and whole text of one row."""
         source, local = self.locate(row)
-        record = source.records.record(local, source.form.fields)
+        record = source.records.record(local, source.reads)
         return texts_of(source.form, record, local + 1, source.records.name)
 
-    def messages(self, row: int) -> list[dict[str, str]]:
-        """One row as turns with ``role`` and ``content`` for chat templates, by the record's own form.
-
-        A row of plain text is one turn of the user.
-        """
+    def whole(self, row: int) -> WholeRow:
+        """One row with nothing left out, by its own form whatever ``--text`` says: what trainers and exports take."""
         source, local = self.locate(row)
         record = source.records.record(local)
-        return (recognise(record) or source.form).messages(record)
+        try:
+            return (recognise(record) or source.form).whole(record)
+        except RecordError as error:
+            raise InputError(f"row {local + 1} of {source.records.name} {error}") from None
 
     def record(self, row: int) -> dict[str, Any]:
         """One row as it was read, with all its fields."""
@@ -201,7 +210,7 @@ class Rows:
         taken = {
             field
             for source in self._sources
-            for form in (source.form, source.own_form)
+            for form in (source.form, *source.own_forms)
             for field in form.fields or ()
         }
         return virtual | {
@@ -294,17 +303,6 @@ def texts_of(form: Form, record: dict[str, Any], number: int, name: str) -> Text
         return form.texts(record)
     except RecordError as error:
         raise InputError(f"row {number} of {name} {error}") from None
-
-
-def form_of_record(record: dict[str, Any], name: str) -> Form:
-    """The form of the first record of a source, or an error that says what it has."""
-    form = recognise(record)
-    if form is None:
-        raise InputError(
-            f"row 1 of {name} has no form that is known; found: {', '.join(map(str, record)) or 'no field'}. "
-            "Name the field as `text`"
-        )
-    return form
 
 
 def names_in_ids(sources: Sequence[str]) -> list[str]:

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import pyarrow as pa
 
 from evenly.errors import InputError
+from evenly.request import PARTS, Part
 from evenly.rows.contents import read_contents
 from evenly.rows.fileformat import Records
 from evenly.rows.formats import check_kind, kind_of, known_endings
-from evenly.rows.forms import Form, Part, recognise
+from evenly.rows.forms import READ_FIELDS, Form, RowByRow, recognise
 from evenly.rows.hub import DATASET, open_dataset
 from evenly.rows.index import IndexBuilder
 from evenly.rows.json_files import JSON_LINES
-from evenly.rows.rows import Rows, Source, form_of_record, names_in_ids, texts_of
+from evenly.rows.rows import Rows, Source, names_in_ids, texts_of
 from evenly.rows.tables import Table
 from evenly.rows.templates import form_of_text
 from evenly.types import Progress, silent
@@ -107,8 +108,8 @@ def _pool(
     scratch: Path | None,
     progress: Progress,
 ) -> Rows:
-    if part not in ("all", "prompt", "response"):
-        raise InputError(f"part {part!r} is not known; use all, prompt or response")
+    if part not in PARTS:
+        raise InputError(f"part {part!r} is not known; use {', '.join(PARTS[:-1])} or {PARTS[-1]}")
     named = form_of_text(text) if text is not None else None
     with IndexBuilder(fields, scratch) as index:
         checked = [_check(*source, named, part, index, progress) for source in opened]
@@ -169,21 +170,15 @@ def _check(
     index: IndexBuilder,
     progress: Progress,
 ) -> Source:
-    """Goes over a source once: finds its form, holds every record to it, and has the index learn of it."""
+    """Goes over a source once: finds the form of its records, reads their texts, and has the index learn of them."""
     first, all_records = records.first_pass()
-    form = named or form_of_record(first, records.name)
+    form = named or RowByRow()
     # The whole first record: of tables only the columns wanted follow, and an error should name all.
     texts_of(form, first, 1, records.name)
-    if part == "response" and not form.has_response:
-        raise InputError(
-            f"{records.name} has the form {form.description}, which has no response; use `part=all`"
-        )
     wanted = index.begin_source(first, form.fields or ())
+    reads = READ_FIELDS if named is None else form.fields
     empty: list[int] = []
-    found_records = all_records(None if form.fields is None else [*form.fields, *wanted])
-    for number, record in enumerate(found_records, start=1):
-        if named is None and records.names is None and recognise(record) is not form:
-            raise _mixed(records.name, number, record, form)
+    for number, record in enumerate(all_records(None if reads is None else [*reads, *wanted]), start=1):
         found = texts_of(form, record, number, records.name)
         text = found.part(part)
         if not text.strip():
@@ -196,22 +191,16 @@ def _check(
     index.end_source(len(records))
     if empty:
         raise _without_text(records, empty, form, part)
-    return Source(name, path, sha256, records, form, recognise(first) or form)
-
-
-def _mixed(name: str, number: int, record: dict[str, object], form: Form) -> InputError:
-    other = recognise(record)
-    found = (
-        other.description if other else f"no form that is known ({', '.join(map(str, record)) or 'no field'})"
-    )
-    return InputError(
-        f"record forms mixed within a file: row {number} of {name} has {found} where row 1 has "
-        f"{form.description}; split the file, or name the text as `text`"
-    )
+    own_forms = tuple(form.seen.values()) if isinstance(form, RowByRow) else (recognise(first) or form,)
+    return Source(name, path, sha256, records, form, own_forms)
 
 
 def _without_text(records: Records, empty: list[int], form: Form, part: Part) -> InputError:
     where = f"row {empty[0]} of {records.name}"
+    if part == "response" and not form.has_response:
+        raise InputError(
+            f"{records.name} has the form {form.description}, which has no response; use `part=all`"
+        )
     if part == "all":
         others = f" (and {len(empty) - 1} more rows)" if len(empty) > 1 else ""
         found = ", ".join(map(str, records.record(empty[0] - 1)))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evenly.errors import InputError
-from evenly.rows.forms import FieldForm, Form, Record, RecordError, Texts
+from evenly.rows.forms import FieldForm, Form, Record, other_fields
+from evenly.rows.turns import RecordError
+from evenly.rows.whole import Texts, WholeRow
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -28,7 +30,9 @@ def form_of_text(text: str) -> Form:
         raise InputError(
             f"`text` must be field names, each once, with commas between them, or a template; got {text!r}"
         )
-    return FieldForm("fields", fields) if len(fields) == 1 else FieldForm("fields", fields[:-1], fields[-1])
+    if len(fields) == 1:
+        return FieldForm("fields", fields, alone=True)
+    return FieldForm("fields", fields[:-1], fields[-1], alone=True)
 
 
 class TemplateForm:
@@ -52,8 +56,10 @@ class TemplateForm:
             raise RecordError(f"does not fit the template of `text`: {error}; found: {found}") from None
         return Texts(prompt, "", prompt)
 
-    def messages(self, record: Record) -> list[dict[str, str]]:
-        return [{"role": "user", "content": self.texts(record).prompt}]
+    def whole(self, record: Record) -> WholeRow:
+        return WholeRow(
+            "prompts", [{"role": "user", "content": self.texts(record).prompt}], more=other_fields(record)
+        )
 
 
 def _compiled(source: str) -> Template:

@@ -165,10 +165,10 @@ def _check_one_file(sources: Sequence[Source], target: _Target) -> None:
                 f"rows of {source.name} cannot be written unchanged to {target.path.name}; "
                 f"give the output the ending {endings}"
             )
-        if source.own_form.name != first.own_form.name:
+        if {form.name for form in first.own_forms}.isdisjoint(form.name for form in source.own_forms):
             raise InputError(
-                f"one file takes rows of one form: {first.name} has {first.own_form.description}, "
-                f"{source.name} has {source.own_form.description}; "
+                f"one file takes rows of one form: {first.name} has {_forms(first)}, "
+                f"{source.name} has {_forms(source)}; "
                 "name a folder (`out=kept/`) to get one file per source"
             )
         if source.records.columns != first.records.columns:
@@ -176,3 +176,7 @@ def _check_one_file(sources: Sequence[Source], target: _Target) -> None:
                 f"one file takes rows with the same columns and types: those of {source.name} differ from "
                 f"{first.name}; name a folder (`out=kept/`) to get one file per source"
             )
+
+
+def _forms(source: Source) -> str:
+    return "; ".join(form.description for form in source.own_forms)

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from evenly.errors import InputError
 from evenly.files import write_table
+from evenly.rows.turns import Turn, turn_text
 from evenly.train.losses import IGNORED
-from evenly.train.whole_rows import Turn, turn_text, with_arguments
+from evenly.train.whole_rows import with_arguments
 from evenly.types import Int64Array, Progress, silent
 
 Messages: TypeAlias = Sequence[Turn]

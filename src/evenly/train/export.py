@@ -20,8 +20,9 @@ from evenly.files import new_files, refuse_inputs
 from evenly.folder.selection import SelectionFolder
 from evenly.rows.rows import Rows
 from evenly.rows.sources import read_rows
+from evenly.rows.whole import Kind, WholeRow
 from evenly.train.handed import DATA_FILE, TRAINERS, Line, Refused, has_media
-from evenly.train.whole_rows import MEDIA, Kind, WholeRow, read_whole
+from evenly.train.whole_rows import MEDIA, bytes_of_text
 
 LEFT_OUT_FILE = "left_out.jsonl"
 BYTES_PER_TOKEN = 3
@@ -89,7 +90,7 @@ def export(
         raise InputError(f"`to` {target} is not known; use one of {', '.join(TRAINERS)}")
     _check_out(kept, out, overwrite)
     rows, numbers = kept_rows(kept, sources)
-    whole = {number: read_whole(rows, row) for number, row in enumerate(numbers, start=1)}
+    whole = {number: rows.whole(row) for number, row in enumerate(numbers, start=1)}
     found = Counter(row.kind for row in whole.values())
     kinds = [kind for kind, _ in found.most_common() if kind in trainer.kinds]
     if not kinds:
@@ -168,7 +169,7 @@ def kept_rows(kept: Path, sources: Sequence[str] = ()) -> tuple[Rows, list[int]]
 def longest(rows: Iterable[WholeRow]) -> int:
     """Tokens of the longest row, by estimate: its bytes by `BYTES_PER_TOKEN`, and the marks of every turn."""
     most = max(
-        row.bytes_of_text() // BYTES_PER_TOKEN + TOKENS_PER_TURN * len(row.every_turn()) for row in rows
+        bytes_of_text(row) // BYTES_PER_TOKEN + TOKENS_PER_TURN * len(row.every_turn()) for row in rows
     )
     return -(-(most + 1) // ROUNDED_TO) * ROUNDED_TO
 

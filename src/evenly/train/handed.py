@@ -13,7 +13,9 @@ from typing import Any
 
 import yaml
 
-from evenly.train.whole_rows import MEDIA, Kind, Turn, WholeRow, with_arguments
+from evenly.rows.turns import Turn
+from evenly.rows.whole import Kind, WholeRow
+from evenly.train.whole_rows import MEDIA, with_arguments
 
 DATA_FILE = "kept.jsonl"
 Line = dict[str, Any]
