@@ -206,9 +206,9 @@ def test_many_known_texts_are_found_quickly_and_rightly(tmp_path: Path) -> None:
     keys, vectors = text_keys(texts), np.arange(40_000, dtype=np.float32).reshape(-1, 2)
     store = Store(tmp_path, b"n" * 32, 2)
     for start in range(0, 20_000, 5_000):
-        with store.writer() as writer:
+        with store.writing() as keep:
             block = slice(start, start + 5_000)
-            writer.add(keys[block], np.arange(20_000)[block], vectors[block])
+            keep(keys[block], np.arange(20_000)[block], vectors[block])
     order = np.random.default_rng(0).permutation(20_000)
     out = np.empty_like(vectors)
     assert np.array_equal(Store(tmp_path, b"n" * 32, 2).fetch(keys[order], out, order), order)

@@ -12,6 +12,7 @@ from evenly.folder.manifest import MANIFEST_FILE, Manifest, read_manifest
 from evenly.records import SourceRecord
 from evenly.rows.formats import kind_of, stem_of
 from evenly.rows.sources import STANDARD_INPUT
+from evenly.vectors.registry import encoder_named
 
 RECORD_ENDING = ".evenly"
 
@@ -75,11 +76,11 @@ def _other_record(folder: Path, targets: Sequence[Path]) -> Path | None:
 def inputs_among(values: Iterable[Any]) -> list[tuple[str, Path]]:
     """Those of the values of options that name a file to be read, and what else is read with it.
 
-    ``vectors:FILE`` reads a file, and a selection the kept rows of its folder.
+    An encoder may read a file, and a selection reads the kept rows of its folder.
     """
     found = []
-    for name in (value for value in values if isinstance(value, str)):
-        path = Path(name.removeprefix("vectors:"))
+    for name in (value for value in values if isinstance(value, str) and value):
+        path = encoder_named(name).path or Path(name)
         folder = find_folder(path) if path.is_dir() else None
         if folder is not None:
             found += [(name, place) for place in (folder, *output_places(read_manifest(folder), folder))]

@@ -17,11 +17,10 @@ import os
 import struct
 import time
 import uuid
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,7 +43,12 @@ _SUFFIX = ".vectors"
 _TEMPORARY = ".tmp"
 _STALE_SECONDS = 24 * 3600.0
 FLUSH_ROWS = 8192
+"""12 MiB of vectors of 384 numbers: few files, and little memory beside the batches."""
 FLUSH_SECONDS = 5.0
+"""What a killed run loses at most."""
+
+Keep = Callable[[KeyArray, Int64Array, Float32Array], None]
+"""Takes keys (n, 4), tokens (n,) and vectors (n, d) of new rows."""
 
 
 def text_keys(texts: Sequence[str]) -> KeyArray:
@@ -128,9 +132,9 @@ class Cache:
     def size(self) -> CacheSize:
         """Counts what is there, for every encoder."""
         shards = self._files(_SUFFIX)
-        headers = [header for header in map(_read_header, shards) if header]
+        whole = [shard for shard in map(Shard.open, shards) if shard]
         used = sum(_size(path) for path in shards + self._files(_TEMPORARY) + self._small_files())
-        return CacheSize(self.folder, len(headers), sum(header.rows for header in headers), used)
+        return CacheSize(self.folder, len(whole), sum(shard.rows for shard in whole), used)
 
     def clear(self) -> CacheSize:
         """Removes all there is and returns what was there. Only files of the cache are touched."""
@@ -156,96 +160,85 @@ class Cache:
         return sorted(path for path in self.folder.glob(f"{_STORE_NAME}/*{suffix}") if path.is_file())
 
 
-@dataclass(frozen=True)
-class _Header:
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """One file of vectors, as its header says.
+
+    Attributes:
+        path: the file.
+        store: 32 bytes that name encoder and settings.
+        rows: n.
+        dimension: d.
+        index_sum, vectors_sum: SHA-256 of its two parts.
+    """
+
+    path: Path
     store: bytes
     rows: int
     dimension: int
     index_sum: bytes
     vectors_sum: bytes
 
+    @staticmethod
+    def open(path: Path) -> Shard | None:
+        """The shard of a file that is as long as its header says, or None."""
+        try:
+            with path.open("rb") as stream:
+                magic, *fields = _HEADER.unpack(stream.read(_HEADER.size))
+                shard, length = Shard(path, *fields), os.fstat(stream.fileno()).st_size
+        except (OSError, struct.error):
+            return None
+        complete = length == shard.vectors_start + shard.rows * shard.dimension * 4
+        return shard if magic == _MAGIC and complete else None
+
     @property
     def vectors_start(self) -> int:
-        index_end = _HEADER.size + self.rows * 36
-        return -(-index_end // _ALIGN) * _ALIGN
+        """Bytes before the vectors."""
+        return -(-(_HEADER.size + self.rows * 36) // _ALIGN) * _ALIGN
 
-    @property
-    def file_bytes(self) -> int:
-        return self.vectors_start + self.rows * self.dimension * 4
+    def index(self) -> tuple[KeyArray, npt.NDArray[np.uint32]] | None:
+        """Keys (n, 4) uint64 and tokens (n,) uint32 of each whole text; None where they do not match
+        their sum, or are gone."""
+        try:
+            with self.path.open("rb") as stream:
+                stream.seek(_HEADER.size)
+                keys, tokens = stream.read(self.rows * 32), stream.read(self.rows * 4)
+        except OSError:
+            return None
+        sound = _index_sum(self.store, self.dimension, keys, tokens) == self.index_sum
+        return (key_array(keys), np.frombuffer(tokens, "<u4")) if sound else None
 
+    def vectors(self) -> Float32Array | None:
+        """The vectors, (n, d) float32; None where they do not match their sum, or are gone."""
+        try:
+            vectors = np.fromfile(self.path, "<f4", self.rows * self.dimension, offset=self.vectors_start)
+        except OSError:
+            return None
+        sound = hashlib.sha256(vectors.data).digest() == self.vectors_sum
+        return vectors.reshape(self.rows, self.dimension) if sound else None
 
-def _read_header(path: Path) -> _Header | None:
-    """The header of a complete shard, or None."""
-    try:
-        with path.open("rb") as stream:
-            magic, *fields = _HEADER.unpack(stream.read(_HEADER.size))
-            header = _Header(*fields)
-            complete = magic == _MAGIC and os.fstat(stream.fileno()).st_size == header.file_bytes
-            return header if complete else None
-    except (OSError, struct.error):
-        return None
+    @staticmethod
+    def write(folder: Path, store: bytes, keys: KeyArray, tokens: Int64Array, vectors: Float32Array) -> None:
+        """Writes n rows as a new file of a folder."""
+        key_bytes, token_bytes = keys.astype("<u8").tobytes(), tokens.astype("<u4").tobytes()
+        rows = np.ascontiguousarray(vectors, dtype="<f4")
+        count, dimension = rows.shape
+        index_sum = _index_sum(store, dimension, key_bytes, token_bytes)
+        vectors_sum = hashlib.sha256(rows.data).digest()
+        shard = Shard(
+            folder / f"{uuid.uuid4().hex}{_SUFFIX}", store, count, dimension, index_sum, vectors_sum
+        )
+        name = f"the cache {folder.parent}"
+        new = new_files(name=name, advice=ANOTHER_CACHE, durable=False, make_folders=True)
+        with new as files, files.open(shard.path) as stream:
+            stream.write(_HEADER.pack(_MAGIC, store, count, dimension, index_sum, vectors_sum))
+            stream.write(key_bytes + token_bytes)
+            stream.write(b"\0" * (shard.vectors_start - stream.tell()))
+            stream.write(rows.data)
 
 
 def _index_sum(store: bytes, dimension: int, keys: bytes, tokens: bytes) -> bytes:
     return hashlib.sha256(b"".join([store, struct.pack("<Q", dimension), keys, tokens])).digest()
-
-
-@dataclass(frozen=True, eq=False)
-class Shard:
-    """One file of vectors whose index is sound.
-
-    Attributes:
-        path: the file.
-        header: of the file.
-        keys: (n, 4) uint64.
-        tokens: (n,) uint32, tokens of each whole text.
-    """
-
-    path: Path
-    header: _Header
-    keys: KeyArray
-    tokens: npt.NDArray[np.uint32]
-
-    def read(self) -> Float32Array | None:
-        """The vectors, (n, d) float32; None where they do not match their sum, or are gone."""
-        shape = (self.header.rows, self.header.dimension)
-        try:
-            vectors = np.fromfile(self.path, "<f4", shape[0] * shape[1], offset=self.header.vectors_start)
-        except OSError:
-            return None
-        sound = hashlib.sha256(vectors.data).digest() == self.header.vectors_sum
-        return vectors.reshape(shape) if sound else None
-
-
-def _read_shard(path: Path, store: bytes, dimension: int) -> Shard | None:
-    header = _read_header(path)
-    if header is None or header.store != store or header.dimension != dimension or header.rows == 0:
-        return None
-    with path.open("rb") as stream:
-        stream.seek(_HEADER.size)
-        keys, tokens = stream.read(header.rows * 32), stream.read(header.rows * 4)
-    if _index_sum(store, dimension, keys, tokens) != header.index_sum:
-        return None
-    return Shard(path, header, key_array(keys), np.frombuffer(tokens, "<u4"))
-
-
-def _write_shard(
-    folder: Path, store: bytes, keys: KeyArray, tokens: Int64Array, vectors: Float32Array
-) -> None:
-    key_bytes = keys.astype("<u8").tobytes()
-    token_bytes = tokens.astype("<u4").tobytes()
-    rows = np.ascontiguousarray(vectors, dtype="<f4")
-    index_sum = _index_sum(store, rows.shape[1], key_bytes, token_bytes)
-    vectors_sum = hashlib.sha256(rows.data).digest()
-    header = _Header(store, len(rows), rows.shape[1], index_sum, vectors_sum)
-    path = folder / f"{uuid.uuid4().hex}{_SUFFIX}"
-    name = f"the cache {folder.parent}"
-    new = new_files(name=name, advice=ANOTHER_CACHE, durable=False, make_folders=True)
-    with new as files, files.open(path) as stream:
-        stream.write(_HEADER.pack(_MAGIC, store, len(rows), rows.shape[1], index_sum, vectors_sum))
-        stream.write(key_bytes + token_bytes)
-        stream.write(b"\0" * (header.vectors_start - stream.tell()))
-        stream.write(rows.data)
 
 
 class Store:
@@ -259,20 +252,25 @@ class Store:
 
     def __init__(self, folder: Path, name: bytes, dimension: int) -> None:
         self.folder, self.name, self.dimension = folder, name, dimension
-        found = [(path, _read_shard(path, name, dimension)) for path in sorted(folder.glob(f"*{_SUFFIX}"))]
-        self.shards = [shard for _, shard in found if shard is not None]
-        for path in [path for path, shard in found if shard is None] + _stale(folder):
+        self.shards: list[Shard] = []
+        index = [(np.empty((0, 4), np.uint64), np.empty(0, np.uint32))]
+        for path in sorted(folder.glob(f"*{_SUFFIX}")):
+            shard = Shard.open(path)
+            own = shard is not None and (shard.store, shard.dimension) == (name, dimension)
+            found = shard.index() if shard is not None and own and shard.rows else None
+            if shard is None or found is None:
+                path.unlink(missing_ok=True)
+                continue
+            self.shards.append(shard)
+            index.append(found)
+        for path in _stale(folder):
             path.unlink(missing_ok=True)
-        self._index()
-
-    def _index(self) -> None:
-        lengths = [len(shard.keys) for shard in self.shards]
-        keys = np.concatenate([np.empty((0, 4), np.uint64), *(shard.keys for shard in self.shards)])
+        keys, tokens = (np.concatenate(parts) for parts in zip(*index, strict=True))
         order = np.argsort(keys[:, 0], kind="stable")
-        self._keys = keys[order]
-        self._first_words = np.ascontiguousarray(self._keys[:, 0])
+        lengths = [shard.rows for shard in self.shards]
+        self._keys, self._tokens = keys[order], tokens[order]
         self._shard = np.repeat(np.arange(len(lengths)), lengths)[order]
-        self._row = np.concatenate([np.empty(0, np.int64), *(np.arange(length) for length in lengths)])[order]
+        self._row = np.concatenate([np.empty(0, np.int64), *map(np.arange, lengths)])[order]
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -296,28 +294,26 @@ class Store:
         while True:
             place = self._find(keys)
             wanted = np.flatnonzero((place >= 0) & (tokens < 0))
-            shard = self._shard[place[wanted]]
             damaged = []
-            for number in np.unique(shard).tolist():
-                here = wanted[shard == number]
-                inside = self._row[place[here]]
-                vectors = self.shards[number].read()
+            for number in np.unique(self._shard[place[wanted]]).tolist():
+                here = wanted[self._shard[place[wanted]] == number]
+                vectors = self.shards[number].vectors()
                 if vectors is None:
                     damaged.append(number)
                     continue
-                out[rows[here]] = vectors[inside]
-                tokens[here] = self.shards[number].tokens[inside]
+                out[rows[here]] = vectors[self._row[place[here]]]
+                tokens[here] = self._tokens[place[here]]
                 progress("embed", int(np.count_nonzero(tokens >= 0)), len(keys))
             if not damaged:
                 return tokens
-            self._remove(damaged)
+            self._remove(damaged)  # another may hold some of their texts
 
     def _remove(self, damaged: list[int]) -> None:
-        """Removes shards by their numbers; another may hold some of their texts."""
         for number in damaged:
             self.shards[number].path.unlink(missing_ok=True)
-        self.shards = [shard for number, shard in enumerate(self.shards) if number not in damaged]
-        self._index()
+        left = ~np.isin(self._shard, damaged)
+        self._keys, self._tokens = self._keys[left], self._tokens[left]
+        self._shard, self._row = self._shard[left], self._row[left]
 
     def known(self, keys: KeyArray) -> npt.NDArray[np.bool_]:
         """Which of (n, 4) keys have vectors here; reads no vector."""
@@ -328,51 +324,41 @@ class Store:
         (odds of 1 in 10^19 a pair) may miss each other; that costs time and no truth."""
         if not len(self):
             return np.full(len(keys), -1, dtype=np.int64)
-        place = np.minimum(np.searchsorted(self._first_words, keys[:, 0]), len(self) - 1)
+        place = np.minimum(np.searchsorted(self._keys[:, 0], keys[:, 0]), len(self) - 1)
         same = (self._keys[place] == keys).all(axis=1)
         return np.asarray(np.where(same, place, -1), dtype=np.int64)
 
-    def writer(self) -> StoreWriter:
-        """A writer of new vectors, for a ``with`` block."""
-        return StoreWriter(self)
-
-
-class StoreWriter:
-    """Collects new vectors and writes a shard every few thousand rows or few seconds, and when the block
-    ends, in whatever way it ends."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._waiting: list[tuple[KeyArray, Int64Array, Float32Array]] = []
-        self._since = time.monotonic()
-
-    def __enter__(self) -> StoreWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.flush()
-
-    def add(self, keys: KeyArray, tokens: Int64Array, vectors: Float32Array) -> None:
-        """Takes new rows: keys (n, 4), tokens (n,), vectors (n, d)."""
-        self._waiting.append((keys, tokens, vectors))
-        rows = sum(len(keys) for keys, _, _ in self._waiting)
-        if rows >= FLUSH_ROWS or time.monotonic() - self._since >= FLUSH_SECONDS:
-            self.flush()
-
-    def flush(self) -> None:
-        """Writes what is waiting.
+    @contextmanager
+    def writing(self) -> Iterator[Keep]:
+        """Takes new rows, and writes a shard every few thousand of them or few seconds, and when the block ends, in
+        whatever way it ends.
 
         Raises:
             InputError: the cache cannot be written (a full disk, no permission).
         """
-        if not self._waiting:
-            return
-        keys, tokens, vectors = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
-        self._waiting.clear()
-        _write_shard(self._store.folder, self._store.name, keys, tokens, vectors)
-        self._since = time.monotonic()
+        waiting: list[tuple[KeyArray, Int64Array, Float32Array]] = []
+        since = time.monotonic()
+
+        def flush() -> None:
+            nonlocal since
+            if waiting:
+                keys, tokens, vectors = (np.concatenate(parts) for parts in zip(*waiting, strict=True))
+                waiting.clear()
+                Shard.write(self.folder, self.name, keys, tokens, vectors)
+                since = time.monotonic()
+
+        def keep(keys: KeyArray, tokens: Int64Array, vectors: Float32Array) -> None:
+            waiting.append((keys, tokens, vectors))
+            if (
+                sum(len(keys) for keys, _, _ in waiting) >= FLUSH_ROWS
+                or time.monotonic() - since >= FLUSH_SECONDS
+            ):
+                flush()
+
+        try:
+            yield keep
+        finally:
+            flush()
 
 
 def _stale(folder: Path) -> list[Path]:

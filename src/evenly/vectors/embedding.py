@@ -121,11 +121,11 @@ def embed_texts(
     missing = first[tokens[first] < 0]
     done = len(first) - len(missing)
     progress("embed", done, len(first))
-    with store.writer() if store is not None else nullcontext() as writer:
+    with store.writing() if store is not None else nullcontext() as keep:
         for part in encoder.encode(texts, missing):
             vectors[part.rows], tokens[part.rows] = part.vectors, part.tokens
-            if writer is not None:
-                writer.add(keys[part.rows], part.tokens, part.vectors)
+            if keep is not None:
+                keep(keys[part.rows], part.tokens, part.vectors)
             done += len(part.rows)
             progress("embed", done, len(first))
     copies = np.flatnonzero(copy_of != np.arange(len(texts)))

@@ -68,11 +68,15 @@ class EncoderKind(ABC):
         """The name without its prefix."""
         return self.name.removeprefix(self.prefix)
 
+    @property
+    def path(self) -> Path | None:
+        """The file or folder that the name may stand for."""
+        return Path(self.rest) if self.names_path else None
+
     def beside(self, folder: Path) -> str:
         """The name with which it is found: as given, or in ``folder`` where its file or folder was moved there."""
-        found = folder / Path(self.rest).name
-        moved = self.names_path and not Path(self.rest).exists() and found.exists()
-        return f"{self.prefix}{found}" if moved else self.name
+        found = folder / self.path.name if self.path and not self.path.exists() else None
+        return f"{self.prefix}{found}" if found and found.exists() else self.name
 
     @abstractmethod
     def check(self) -> None:

@@ -50,19 +50,13 @@ def _load_network(recipe: Recipe, trust_remote_code: bool, precision: Precision,
         InputError: it cannot be loaded, is no encoder or decoder, or lacks weights.
     """
     options = {"local_files_only": True, "trust_remote_code": trust_remote_code}
-    try:
-        with _quiet_transformers():
-            config = AutoConfig.from_pretrained(recipe.folder, **options)
-            if getattr(config, "is_encoder_decoder", False):
-                raise InputError(f"{recipe.folder} is an encoder-decoder; give an encoder or a decoder alone")
-            model, loading = AutoModel.from_pretrained(
-                recipe.folder, config=config, use_safetensors=True, output_loading_info=True, **options
-            )
-    except InputError:
-        raise
-    except Exception as error:  # transformers raises many kinds
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"the model in {recipe.folder} cannot be loaded: {reason}") from error
+    with _loading(f"the model in {recipe.folder}"):
+        config = AutoConfig.from_pretrained(recipe.folder, **options)
+        if getattr(config, "is_encoder_decoder", False):
+            raise InputError(f"{recipe.folder} is an encoder-decoder; give an encoder or a decoder alone")
+        model, loading = AutoModel.from_pretrained(
+            recipe.folder, config=config, use_safetensors=True, output_loading_info=True, **options
+        )
     missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
     if missing:
         raise InputError(
@@ -87,14 +81,10 @@ def _load_tokens(recipe: Recipe, positions: int, trust_remote_code: bool) -> Tok
     Raises:
         InputError: it cannot be loaded, is not a fast one, or nothing says how long a text may be.
     """
-    try:
-        with _quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(
-                recipe.folder, local_files_only=True, use_fast=True, trust_remote_code=trust_remote_code
-            )
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"the tokenizer in {recipe.folder} cannot be loaded: {reason}") from error
+    with _loading(f"the tokenizer in {recipe.folder}"):
+        tokenizer = AutoTokenizer.from_pretrained(
+            recipe.folder, local_files_only=True, use_fast=True, trust_remote_code=trust_remote_code
+        )
     if not tokenizer.is_fast or tokenizer.truncation_side != "right":
         raise InputError(f"{recipe.folder} needs a fast tokenizer (tokenizer.json) that cuts on the right")
     window = min(recipe.window or int(min(tokenizer.model_max_length, 1 << 30)), positions)
@@ -104,13 +94,18 @@ def _load_tokens(recipe: Recipe, positions: int, trust_remote_code: bool) -> Tok
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Loading without its bars and reports: what matters is checked here and said in one line."""
+def _loading(what: str) -> Iterator[None]:
+    """Loading without the bars and reports of transformers: what matters is checked here and said in one line."""
     level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         yield
+    except InputError:
+        raise
+    except Exception as error:  # transformers raises many kinds
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"{what} cannot be loaded: {reason}") from error
     finally:
         logging.set_verbosity(level)
         if bar:
