@@ -361,6 +361,30 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(held)
 
 
+@contextmanager
+def sole_process(path: Path) -> Iterator[None]:
+    """Holds a file for this process, which goes on in what lies beside it, where the system can.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with path.open("rb") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"another run is at work in {path.parent}; wait for its end, or name another folder"
+            ) from None
+        except OSError:  # some network file systems have no locks
+            pass
+        yield
+
+
 def _sync_folder(folder: Path) -> None:
     """Puts renames on the disk, where the system can."""
     with suppress(OSError):

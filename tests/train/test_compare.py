@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from evenly.errors import InputError
+from evenly.files import sole_process
 from evenly.train.arms import Arm
 from evenly.train.curves import EVEN_TEST, RANDOM_TEST, read_outcomes
 from evenly.train.plan import ArmRun, Prepared, plan_runs
@@ -169,7 +170,7 @@ def test_runs_that_fail_say_why_and_the_others_go_on(
 def test_from_source_to_verdict(model_folder: Path, rows: list, tmp_path: Path) -> None:
     from evenly.jobs import compare as pipeline
     from evenly.jobs.dry_run import dry_run
-    from evenly.train.compare import open_folder
+    from evenly.train.compare import REQUEST_FILE, open_folder
 
     source = with_vectors(tmp_path, rows * 2)
     arms = ("full", "random", "uniform", "clumped", "matched")
@@ -192,6 +193,11 @@ def test_from_source_to_verdict(model_folder: Path, rows: list, tmp_path: Path) 
     assert uniform.cost_seconds[0] > 0.0
     assert len(list((tmp_path / "out").glob("runs/*/model/model.safetensors"))) == 10
     assert pipeline.compare(request, tmp_path / "out").verdict == result.verdict
+    with (
+        sole_process(tmp_path / "out" / REQUEST_FILE),
+        pytest.raises(InputError, match="another run is at work in"),
+    ):
+        pipeline.compare(request, tmp_path / "out")
     with pytest.raises(InputError, match="holds a comparison with other options"):
         pipeline.compare(request.model_copy(update={"seeds": 2}), tmp_path / "out")
     with pytest.raises(InputError, match="holds other files"):
@@ -354,3 +360,15 @@ def test_recipe_that_cannot_be_read(tmp_path: Path) -> None:
         read_recipe(str(tmp_path))
     with pytest.raises(InputError, match=r"recipe small/cd is neither a file .* small/ce, small/l2"):
         read_recipe("small/cd")
+
+
+def test_what_a_killed_run_left_first_is_no_other_file(tmp_path: Path) -> None:
+    from evenly.train.compare import check_folder
+
+    request = make_request({}, sources=("rows.jsonl",))
+    (tmp_path / f".request.json.{2**22 + 1}.0123abcd.tmp").write_text("{")
+    check_folder(tmp_path, request)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds other files"):
+        check_folder(tmp_path, request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 
 from evenly.checks import check_keep
 from evenly.errors import InputError
-from evenly.files import write_table
+from evenly.files import sole_process, write_table
 from evenly.folder.selection import SelectionFolder
 from evenly.jobs.arms import ArmMaker, TestParts, check_kinds, set_tests_aside
 from evenly.opened import check_request, embedded_rows, read_pool
@@ -108,7 +109,8 @@ def compare(
         The result, as in ``comparison.json``.
 
     Raises:
-        InputError: see `draw_pool`, `evenly.train.compare.open_folder`, `set_tests_aside`, `saved_selections`.
+        InputError: see `draw_pool`, `evenly.train.compare.open_folder`, `set_tests_aside`, `saved_selections`;
+            another run is at work in the folder.
     """
     saved = saved_selections(request)
     pool = draw_pool(request, progress)
@@ -117,34 +119,37 @@ def compare(
         selection.check_sources(hashes)
     request = request.model_copy(update={"sources_sha256": tuple(hashes)})
 
-    from evenly.train.compare import check_folder, conclude, open_folder, prepare, run_all
+    from evenly.train.compare import REQUEST_FILE, check_folder, conclude, open_folder, prepare, run_all
     from evenly.train.models import processes
     from evenly.train.rate import find_rate
 
     launched = processes()
     if launched.num_processes > 1 and request.model is None:
         raise InputError("the default proxy needs no launcher; name a `model` for several processes")
-    # What the first process has written to the folder the others read from it.
-    with launched.main_process_first():
-        check_folder(folder, request)
-        # Before anything is made: vectors that cannot be had should say so now.
-        embedded = None if _arms_path(folder).exists() else pool.vectors(progress)
-        open_folder(folder, request)
-        model = request.model or str(_proxy(pool, folder, request, progress))
-        prepared = prepare(folder, pool.messages(pool.members), model, request.training, progress)
-        if embedded is not None:
-            _make_arms(request, pool, prepared, embedded, saved)
-        arms, tests = load_arms(_arms_path(folder)), _load_tests(folder, len(pool.members))
-    rate = request.training.rate
-    if rate == "auto":
-        first = plan_runs(request, prepared, arms, tests.parts, 1.0)
-        names = [arm.name for arm in arms]
-        reference = first[names.index(request.reference)]
-        unseen = np.setdiff1d(tests.candidates, reference.rows)
-        rate = find_rate(reference, prepared, unseen, workers=workers, progress=progress)
-    runs = plan_runs(request, prepared, arms, tests.parts, rate)
-    run_all(runs, prepared, workers=workers, progress=progress)
-    return conclude(request, prepared, runs, rate=rate, tests=tests.parts, left_out=len(tests.left_out))
+    with ExitStack() as held:
+        # What the first process has written to the folder the others read from it.
+        with launched.main_process_first():
+            check_folder(folder, request)
+            # Before anything is made: vectors that cannot be had should say so now.
+            embedded = None if _arms_path(folder).exists() else pool.vectors(progress)
+            open_folder(folder, request)
+            if launched.is_main_process:
+                held.enter_context(sole_process(folder / REQUEST_FILE))
+            model = request.model or str(_proxy(pool, folder, request, progress))
+            prepared = prepare(folder, pool.messages(pool.members), model, request.training, progress)
+            if embedded is not None:
+                _make_arms(request, pool, prepared, embedded, saved)
+            arms, tests = load_arms(_arms_path(folder)), _load_tests(folder, len(pool.members))
+        rate = request.training.rate
+        if rate == "auto":
+            first = plan_runs(request, prepared, arms, tests.parts, 1.0)
+            names = [arm.name for arm in arms]
+            reference = first[names.index(request.reference)]
+            unseen = np.setdiff1d(tests.candidates, reference.rows)
+            rate = find_rate(reference, prepared, unseen, workers=workers, progress=progress)
+        runs = plan_runs(request, prepared, arms, tests.parts, rate)
+        run_all(runs, prepared, workers=workers, progress=progress)
+        return conclude(request, prepared, runs, rate=rate, tests=tests.parts, left_out=len(tests.left_out))
 
 
 def _proxy(pool: DrawnPool, folder: Path, request: Request, progress: Progress) -> Path:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from evenly.errors import InputError
-from evenly.files import write_atomically
+from evenly.files import clear_leftovers, write_atomically
 from evenly.train.curves import RECORD_FILE, Outcome, RunRecord, read_outcomes, write_curves
 from evenly.train.examples import Examples, Messages, encode
 from evenly.train.models import (
@@ -50,6 +50,7 @@ def check_folder(folder: Path, request: Request) -> None:
         InputError: it holds another comparison, or other files.
     """
     path = folder / REQUEST_FILE
+    clear_leftovers(path)  # of a run that was killed before it had written anything else
     if path.exists():
         if Request.model_validate_json(path.read_text(encoding="utf-8")) != request:
             raise InputError(

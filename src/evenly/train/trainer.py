@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,12 @@ import numpy as np
 import torch
 import transformers
 from datasets import Dataset
+from safetensors import SafetensorError
 from transformers import TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from evenly.errors import InputError
+from evenly.files import one_line_errors
 from evenly.train.curves import CurveWriter
 from evenly.train.examples import Examples
 from evenly.train.losses import predict_responses, training_loss
@@ -48,7 +52,7 @@ def train_run(run: Run, examples: Examples, tokenizer: Any, *, progress: Progres
 
     Raises:
         DivergedError: the loss became NaN or infinite; the curve up to there is kept.
-        InputError: fewer rows in a step than processes.
+        InputError: fewer rows in a step than processes; checkpoints or the model cannot be written.
     """
     if run.batch < processes().num_processes:
         raise InputError(
@@ -60,17 +64,29 @@ def train_run(run: Run, examples: Examples, tokenizer: Any, *, progress: Progres
     arguments = _arguments(run)
     model = load_model(run.model, lora=run.training.lora, seed=run.seed)
     trainer = ArmTrainer(run, arguments, examples, tokenizer, model, progress)
-    try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    finally:
-        if trainer.is_world_process_zero():
-            trainer.writer.write()
-    for path in run.folder.glob("checkpoint-*"):
-        shutil.rmtree(path, ignore_errors=True)
-    if run.save_model:
-        trainer.save_model(str(run.folder / "model"))
-        if trainer.is_world_process_zero():
-            tokenizer.save_pretrained(run.folder / "model")
+    with _one_line_errors(run.folder):
+        try:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        finally:
+            if trainer.is_world_process_zero():
+                trainer.writer.write()
+        for path in run.folder.glob("checkpoint-*"):
+            shutil.rmtree(path, ignore_errors=True)
+        if run.save_model:
+            trainer.save_model(str(run.folder / "model"))
+            if trainer.is_world_process_zero():
+                tokenizer.save_pretrained(run.folder / "model")
+
+
+@contextmanager
+def _one_line_errors(folder: Path) -> Iterator[None]:
+    """What cannot be written of a run, as `evenly.files.one_line_errors`; safetensors has an error of its own."""
+    with one_line_errors(folder):
+        try:
+            yield
+        except SafetensorError as error:
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]) if number else 0, str(error)) from None
 
 
 def last_checkpoint(folder: Path) -> Path | None:
