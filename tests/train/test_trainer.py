@@ -90,7 +90,7 @@ def test_divergence_stops_the_run_and_keeps_the_curve(
     model_folder: Path, examples: Examples, tmp_path: Path
 ) -> None:
     run = make_run(model_folder, tmp_path, optimizer="sgd", rate=1e30, clip=0.0, loss="l2", warmup_steps=0)
-    with pytest.raises(DivergedError, match=r"at step [23]; lower the rate"):
+    with pytest.raises(DivergedError, match=r"at step [23]; lower the `rate`"):
         train_run(run, examples, load_tokenizer(str(model_folder)))
     assert 0 in pq.read_table(tmp_path / "curve.parquet")["step"].to_pylist()
 
@@ -150,4 +150,4 @@ def test_no_model_there(tmp_path: Path) -> None:
 def test_memory_that_ran_out_names_the_remedy(error: Exception, found: bool) -> None:
     remedy = memory_remedy(error, Training(micro_batch=5))
     assert (remedy is not None) == found
-    assert remedy is None or "lower --micro-batch (now 5)" in remedy
+    assert remedy is None or "lower `micro_batch` (now 5)" in remedy
