@@ -289,12 +289,40 @@ class TestSplit:
         assert apart(train, test).min() >= 0.02
         assert len(train) + len(test) + found.left_out == 60
 
-    def test_folds_share_out_all_rows(self, files: Path, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("both", [False, True])
+    @pytest.mark.parametrize("gap", [0.0, None])
+    def test_no_row_of_train_is_a_copy_of_one_of_test(
+        self, files: Path, tmp_path: Path, both: bool, gap: float | None
+    ) -> None:
+        found = self.split(files, tmp_path, test="40%", both=both, gap=gap)
+        train, test = read_lines(tmp_path / "train.jsonl"), read_lines(tmp_path / "test.jsonl")
+        distances = apart(train, test)
+        assert distances.min() > (0.05 if gap is None else 0)
+        assert found.gap_asked == (0.05 if gap is None else 0)
+        assert len(train) + len(test) + found.left_out == 60
+
+    def test_folds_share_out_all_rows_and_part_no_copies(self, files: Path, tmp_path: Path) -> None:
         self.split(files, tmp_path, folds=4)
         parts = [read_lines(tmp_path / f"fold{number}.jsonl") for number in range(1, 5)]
-        assert [len(part) for part in parts] == [15] * 4
+        assert sorted(len(part) for part in parts) == [14, 15, 15, 16]
         names = [json.dumps(row) for part in parts for row in part]
         assert sorted(names) == sorted(json.dumps(row) for row in read_lines(files / "pool.jsonl"))
+        folds_of: dict[str, set[int]] = {}
+        for number, part in enumerate(parts):
+            for row in part:
+                folds_of.setdefault(str(row["vec"]), set()).add(number)
+        assert all(len(found) == 1 for found in folds_of.values())
+
+    def test_rows_of_equal_text_stay_together_whatever_their_vectors_are(self, tmp_path: Path) -> None:
+        rows = [{"text": f"t{n // 2}", "vec": [float(np.cos(n)), float(np.sin(n))]} for n in range(12)]
+        write_lines(tmp_path / "pool.jsonl", rows)
+        self.split(tmp_path, tmp_path / "parts", test="3", gap=0.0)
+        texts = [
+            {row["text"] for row in read_lines(tmp_path / f"parts/{part}.jsonl")}
+            for part in ("train", "test")
+        ]
+        assert texts[0]
+        assert texts[0].isdisjoint(texts[1])
 
     @pytest.mark.parametrize("options", [{}, {"test": "10%", "folds": 3}, {"test": "90%", "both": True}])
     def test_what_makes_no_sense_is_refused(

@@ -21,11 +21,15 @@ def split(
         bool, typer.Option("--both", help="Cover the pool with the train part too (DUPLEX); slower.")
     ] = False,
     gap: Annotated[
-        float | None, typer.Option(help="Leave rows nearer than this to a test row out of the train part.")
+        float | None,
+        typer.Option(
+            help="Leave rows nearer than this to a test row out of the train part, and copies always; 0 leaves out "
+            "copies alone. Default: 0.05 for cosine, 0 for euclidean."
+        ),
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Make a test part that covers the pool, without near-copies in the train part, or folds."""
+    """Make a test part that covers the pool, without copies and near-copies in the train part, or folds."""
     from evenly.cli.screen import print_json, shown_progress
     from evenly.jobs.split import SplitRequest, split_sources
     from evenly.words import decimals
@@ -43,6 +47,7 @@ def split(
     if found.gap is not None:
         typer.echo(f"train and test rows are at least {decimals(found.gap)} apart")
     if found.left_out:
-        typer.echo(f"left out: {found.left_out:,} rows within the gap of a test row, listed in split.json")
+        near = f"or lie within {found.gap_asked:g} of one" if found.gap_asked else "exactly"
+        typer.echo(f"left out: {found.left_out:,} rows that equal a test row {near}, listed in split.json")
     for output in found.outputs:
         typer.echo(f"wrote {output.name} ({output.rows:,} rows)")

@@ -77,22 +77,31 @@ def _to(points: Points, row: int) -> Float64Array:
 
 
 def near_parts(points: Points, test: Int64Array, gap: float) -> Int64Array:
-    """Rows outside the test part that lie nearer than ``gap`` to a row of it, ascending."""
+    """Rows outside the test part that equal a row of it or lie nearer than ``gap`` to one, ascending."""
     _, distance = nearest_of(points, points.part(test))
-    near = distance < gap
+    near = (distance < gap) | (distance == 0)
     near[test] = False
     return np.flatnonzero(near)
 
 
-def folds(points: Points, count: int, progress: Progress = silent) -> Int64Array:
-    """Deals the max-min order of the whole pool out to folds: pick r goes to fold r mod ``count``.
+def folds(points: Points, count: int, same: Int64Array, progress: Progress = silent) -> Int64Array:
+    """Deals the max-min order of the whole pool out to folds: pick r goes to fold r mod ``count``, copies to that of
+    the row they are copies of.
 
     Every run of ``count`` consecutive picks has about the same radius, so the folds cover the pool alike.
+
+    Args:
+        points: the pool.
+        count: of folds.
+        same: (N,) int64, equal numbers for rows that must not be parted.
 
     Returns:
         (N,) int64, the fold of every row, from 0.
     """
     order = select_prepared(points, len(points), allow_copies=True, progress=progress).rows
+    groups, first, of = np.unique(same[order], return_index=True, return_inverse=True)
+    dealt = np.empty(len(groups), dtype=np.int64)
+    dealt[np.argsort(first)] = np.arange(len(groups)) % count
     fold = np.empty(len(points), dtype=np.int64)
-    fold[order] = np.arange(len(points)) % count
+    fold[order] = dealt[of]
     return fold

@@ -15,14 +15,20 @@ from evenly.engine.points import Points
 from evenly.engine.splits import covering_test, duplex, folds, near_parts
 from evenly.errors import InputError
 from evenly.files import new_files
-from evenly.opened import check_request, open_pool, read_pool
+from evenly.opened import OpenedPool, check_request, open_pool, read_pool
 from evenly.records import OutputRecord
 from evenly.request import PoolRequest
 from evenly.rows.parts import part_places
 from evenly.rows.writing import write_rows
 from evenly.types import Int64Array, Progress, silent
+from evenly.vectors.embedding import distinct as equal_keys
 
 RECORD_FILE = "split.json"
+
+GAP = {"cosine": 0.05, "euclidean": 0.0}
+"""How near to a test row a train row may lie unless the user says it. Texts of a cosine of 0.95 and more are the same
+with a word or a number changed, which a test should not find in train; euclidean distances have no scale of their own,
+so there only copies are left out."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class SplitOutcome:
         left_out: rows in no part because they lie within the gap of a test row.
         fill: by part, the largest distance of a pool row to its nearest row of that part.
         gap: the smallest distance between a test row and a row of another part; None for folds.
+        gap_asked: the distance within which train rows were left out; 0 for copies alone, None for folds.
         outputs: the files written.
     """
 
@@ -54,6 +61,7 @@ class SplitOutcome:
     left_out: int
     fill: dict[str, float]
     gap: float | None
+    gap_asked: float | None
     outputs: list[OutputRecord]
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,6 +72,7 @@ class SplitOutcome:
             "left_out": self.left_out,
             "fill": self.fill,
             "gap": self.gap,
+            "gap_asked": self.gap_asked,
             "outputs": outputs,
         }
 
@@ -80,7 +89,8 @@ def split_sources(request: SplitRequest, progress: Progress = silent) -> SplitOu
     places = part_places(request.out, _names(request), rows, RECORD_FILE, overwrite=request.overwrite)
     with open_pool(request.pool, rows, progress=progress) as pool:
         with pool.points.reusing():
-            parts = _parts(request, pool.points, progress)
+            near = GAP[pool.metric] if request.gap is None else request.gap
+            parts = _parts(request, pool, near, progress)
             fill = {name: _fill(pool.points, part) for name, part in parts.items()}
         gap = None if request.test is None else _gap(pool.points, parts)
     left = np.setdiff1d(np.arange(len(rows)), np.concatenate(list(parts.values())))
@@ -89,7 +99,8 @@ def split_sources(request: SplitRequest, progress: Progress = silent) -> SplitOu
     with new_files(make_folders=True) as new, new.open(place) as stream:
         outputs = [record for name in parts for record in write_rows(rows, parts[name], places[name], new)]
         counts = {name: len(part) for name, part in parts.items()}
-        outcome = SplitOutcome(counts, len(left), fill, gap, outputs)
+        near_asked = None if request.test is None else near
+        outcome = SplitOutcome(counts, len(left), fill, gap, near_asked, outputs)
         record = {**outcome.to_dict(), "left_out_ids": [rows.ids[row] for row in left.tolist()]}
         stream.write(f"{json.dumps(record, indent=1)}\n".encode())
     return outcome
@@ -102,8 +113,8 @@ def _check(request: SplitRequest) -> None:
         check_int(request.folds, "`folds`", at_least=2)
         if request.gap is not None or request.both:
             raise InputError("`gap` and `both` are for `test`; folds are dealt from one order")
-    if request.gap is not None and not 0 < request.gap < float("inf"):
-        raise InputError(f"`gap` must be a distance above 0; got {request.gap}")
+    if request.gap is not None and not 0 <= request.gap < float("inf"):
+        raise InputError(f"`gap` must be a distance of at least 0; got {request.gap}")
     if not request.out.endswith("/") and not Path(request.out).is_dir():
         raise InputError(f"`out` must be a folder for the parts, e.g. {Path(request.out).stem}/")
 
@@ -114,23 +125,41 @@ def _names(request: SplitRequest) -> list[str]:
     return [f"fold{number}" for number in range(1, request.folds + 1)]
 
 
-def _parts(request: SplitRequest, points: Points, progress: Progress) -> dict[str, Int64Array]:
-    everything = np.arange(len(points))
+def _parts(request: SplitRequest, pool: OpenedPool, gap: float, progress: Progress) -> dict[str, Int64Array]:
+    points, same = pool.points, _same(pool)
     if request.folds is not None:
-        if request.folds > len(points):
-            raise InputError(f"`folds` {request.folds} is more than the {len(points)} rows of the pool")
-        fold = folds(points, request.folds, progress)
+        distinct = len(np.unique(same))
+        if request.folds > distinct:
+            raise InputError(f"`folds` {request.folds} is more than the {distinct} distinct rows of the pool")
+        fold = folds(points, request.folds, same, progress)
         return {f"fold{number + 1}": np.flatnonzero(fold == number) for number in range(request.folds)}
     count = check_keep(request.test, len(points))
     most = len(points) // 2 if request.both else len(points) - 1
     if count > most:
         raise InputError(f"`test` {request.test} leaves too few train rows; at most {most} of {len(points)}")
     test = duplex(points, count, progress)[0] if request.both else covering_test(points, count, progress)
-    near = near_parts(points, test, request.gap) if request.gap else everything[:0]
-    train = np.setdiff1d(everything, np.concatenate([test, near]))
+    copies = np.flatnonzero(np.isin(same, same[test]))
+    near = near_parts(points, test, gap)
+    train = np.setdiff1d(np.arange(len(points)), np.concatenate([test, copies, near]))
     if not len(train):
-        raise InputError(f"every row lies within `gap` {request.gap} of a test row; lower it")
+        lower = "lower it" if gap else "lower `test`, for there are too few distinct rows"
+        raise InputError(f"every row equals a test row or lies within `gap={gap:g}` of one; {lower}")
     return {"train": train, "test": np.sort(test)}
+
+
+def _same(pool: OpenedPool) -> Int64Array:
+    """(N,) one number for rows with equal vectors or equal texts, and for those that such rows join."""
+    partitions = (equal_keys(pool.rows.keys)[1], pool.points.first_equal)
+    same = partitions[1]
+    while True:
+        joined = same
+        for first in partitions:
+            lowest = np.full(len(pool), len(pool))
+            np.minimum.at(lowest, first, joined)
+            joined = lowest[first]
+        if (joined == same).all():
+            return same
+        same = joined
 
 
 def _fill(points: Points, part: Int64Array) -> float:
