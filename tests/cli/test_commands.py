@@ -128,7 +128,7 @@ def test_extend(kept: Path, run: Run) -> None:
 
 
 def test_split(place: Path, run: Run) -> None:
-    said = succeed(run("split", "pool.jsonl", "--test", "10", "--out", "parts/", *GIVEN))
+    said = succeed(run("split", "pool.jsonl", "--test", "10", "--gap", "0", "--out", "parts/", *GIVEN))
     assert "test: 10 rows" in said
     parts = [set(lines(f"parts/{part}.jsonl")) for part in ("test", "train")]
     assert len(parts[0]) == 10
