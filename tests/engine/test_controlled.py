@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenly.engine.budgets import affordable
-from evenly.engine.constraints import Constraints, priority_of
+from evenly.engine.constraints import Constraints
 from evenly.engine.greedy import select_prepared
 from evenly.engine.memory import MemoryPool
 from evenly.engine.orders import cover_in_order
 from evenly.engine.points import Points
-from evenly.engine.quotas import OpenGroups, Quotas
+from evenly.engine.quotas import Quotas
 from evenly.errors import InputError
-from evenly.types import metric_distance
+from tests.engine.controlled_oracle import open_groups, textbook_under
 from tests.engine.invariants import relaxed as invariant_settings
 from tests.engine.oracle import squared_distances_to
 from tests.engine.pools import hard_pools
@@ -27,56 +27,8 @@ relaxed = settings(invariant_settings, max_examples=12)
 def textbook(
     rows: np.ndarray, count: int, controls: Constraints, start: int | None
 ) -> tuple[list[int], list[float]]:
-    """One pick at a time, each control as its definition reads."""
-    squared = np.full(len(rows), np.inf)
-    picks: list[int] = []
-    radii: list[float] = []
-    spent = 0.0
-    quotas = controls.quotas
-    groups = OpenGroups(quotas, count - len(controls.given)) if quotas else None
-    priority = priority_of(controls, "euclidean")
-
-    def cover(point: np.ndarray) -> None:
-        np.minimum(squared, squared_distances_to(rows, point), out=squared)
-
-    def take(row: int) -> bool:
-        nonlocal spent
-        cost = 0.0 if controls.costs is None else float(controls.costs[row])
-        if spent + cost > controls.budget:
-            return False
-        spent += cost
-        picks.append(row)
-        radii.append(float(squared[row]))
-        cover(rows[row])
-        squared[row] = 0.0
-        return True
-
-    for anchor in controls.anchors.vectors if controls.anchors is not None else []:
-        cover(anchor)
-    for row in controls.given.tolist():
-        take(row)
-    if start is not None:
-        if not take(start):
-            return picks, radii
-        if groups and quotas:
-            groups.take(int(quotas.group[start]))
-    while len(picks) < count:
-        possible = squared > 0
-        possible[picks] = False
-        possible &= metric_distance(squared, "euclidean") >= controls.least_distance
-        if controls.eligible is not None:
-            possible &= controls.eligible
-        if groups and quotas:
-            possible &= groups.open[quotas.group]
-        if not possible.any():
-            break
-        keys = np.where(possible, priority(squared, np.arange(len(rows))), -np.inf)
-        row = int(keys.argmax())
-        if not take(row):
-            break
-        if groups and quotas:
-            groups.take(int(quotas.group[row]))
-    return picks, radii
+    anchors = controls.anchors.vectors if controls.anchors is not None else None
+    return textbook_under(rows, count, controls, start, anchors)
 
 
 @st.composite
@@ -128,7 +80,8 @@ class TestAgainstTheTextbook:
         quotas = Quotas(tuple(map(str, range(groups))), group, least, np.maximum(least, most))
         if not count:
             return
-        start = next((row for row in range(len(rows)) if OpenGroups(quotas, count).open[group[row]]), None)
+        may_give = open_groups(quotas, [0] * groups, count)
+        start = next((row for row in range(len(rows)) if may_give[group[row]]), None)
         controls = Constraints(quotas=quotas)
         picks, _ = textbook(rows, count, controls, start) if start is not None else ([], [])
         given_by = np.bincount(group[picks], minlength=groups) if picks else np.zeros(groups)

@@ -11,25 +11,23 @@ from hypothesis.extra.numpy import arrays
 
 from evenly.engine import neighbours
 from evenly.engine.codes import Coded
-from evenly.engine.distance import squared_distances
 from evenly.engine.neighbours import nearest
 from evenly.measures.pairs import PairsWithin
+from tests.engine.oracle import squared_distances_to
 from tests.measures.oracle import as_rows, hard_pools
 
 POOLS = hard_pools()
 DTYPES = [torch.bfloat16, torch.float32]
 
 
-def exact_squares(left: torch.Tensor, right: torch.Tensor) -> np.ndarray:
-    """All squared distances by the definition's own sums, so that ties are ties."""
-    where, which = (index.ravel() for index in np.indices((len(left), len(right))))
-    squared = squared_distances(left, torch.from_numpy(where), right, torch.from_numpy(which))
-    return squared.reshape(len(left), len(right)).numpy()
+def exact_squares(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """All squared distances of float32 rows by the definition's own sums, so that ties are ties."""
+    return np.stack([squared_distances_to(right, row) for row in left])
 
 
 def check_nearest(coded: Coded, left: torch.Tensor, right: torch.Tensor, count: int, *, own: bool) -> None:
     queries, keys = coded.take(left), coded.take(right)
-    squared = exact_squares(queries.rows[left], keys.rows[right])
+    squared = exact_squares(coded.vectors[left.numpy()], coded.vectors[right.numpy()])
     own_column = None
     if own:
         own_column = np.array([int((right == row).nonzero()[0]) if row in right else -1 for row in left])
@@ -56,7 +54,7 @@ def test_nearest_is_the_definition(name: str, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("name", ["plain", "two blocks", "tight clusters", "grid with ties", "one far row"])
 def test_a_set_with_itself_is_the_definition(name: str, dtype: torch.dtype) -> None:
     coded = Coded.of(as_rows(POOLS[name]).numpy(), dtype)
-    squared = exact_squares(coded.rows, coded.rows)
+    squared = exact_squares(coded.vectors, coded.vectors)
     np.fill_diagonal(squared, np.inf)
     order = np.lexsort((np.broadcast_to(np.arange(len(coded)), squared.shape), squared), axis=1)[:, :3]
     found = nearest(coded, coded, 3, own=np.arange(len(coded)))
@@ -102,7 +100,7 @@ def test_pairs_within_is_the_definition(
     monkeypatch.setattr("evenly.measures.pairs._CROWDED", 50)
     monkeypatch.setattr("evenly.measures.pairs._PENDING", 100)
     rows = as_rows(POOLS[name][:1100])
-    squared = exact_squares(rows, rows)[np.triu_indices(len(rows), 1)]
+    squared = exact_squares(rows.numpy(), rows.numpy())[np.triu_indices(len(rows), 1)]
     limits = np.unique(np.r_[0.0, np.quantile(squared, [0, 0.001, 0.3, 0.9, 1.0], method="lower")])
     counts = counted_within(Coded.of(rows.numpy(), dtype), limits)
     assert counts == [(squared <= limit).sum() for limit in limits]
@@ -112,9 +110,10 @@ def test_pairs_within_counts_copies_and_skips_nothing_in_parts(monkeypatch: pyte
     monkeypatch.setattr(neighbours, "SIDE_ROWS", 1024)
     random = np.random.default_rng(2)
     distinct, copies = random.normal(size=(1500, 3)), random.integers(1, 4, 1500)
-    squared = exact_squares(as_rows(distinct), as_rows(distinct))
+    rows = as_rows(distinct).numpy()
+    squared = exact_squares(rows, rows)
     limits = np.array([0.0, 0.01, 1.0])
     of_pairs = np.triu(np.outer(copies, copies), 1)
     equal = (copies * (copies - 1) // 2).sum()
     expected = [equal + of_pairs[squared <= limit].sum() for limit in limits]
-    assert counted_within(Coded.of(as_rows(distinct).numpy()), limits, copies) == expected
+    assert counted_within(Coded.of(rows), limits, copies) == expected
