@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evenly.folder.selection import SelectionFolder
-from evenly.report.points import common_words, field_words, is_number, rounded, visible
+from evenly.report.points import common_words, field_numbers, field_words, is_number, rounded, visible
 from evenly.types import Float64Array, Int64Array
 
 CURVE_POINTS = 60_000  # above it the curve is thinned, and counts read from it are between two of its points
@@ -100,15 +100,22 @@ def _compare_values(column: pa.ChunkedArray, kept: np.ndarray[Any, np.dtype[np.b
 
 
 def _compare_numbers(column: pa.ChunkedArray, kept: np.ndarray[Any, np.dtype[np.bool_]]) -> dict[str, Any]:
-    numbers = column.cast(pa.float64()).fill_null(float("nan")).to_numpy()
+    numbers = field_numbers(column)
     finite = np.isfinite(numbers)
-    edges = np.histogram_bin_edges(numbers[finite], bins=BINS) if finite.any() else np.array([0.0, 1.0])
+    edges = _edges(numbers[finite]) if finite.any() else np.array([0.0, 1.0])
     return {
         "kind": "number",
         "log": False,
         **_histograms(numbers[finite], kept[finite], edges),
         "missing": int((~finite).sum()),
     }
+
+
+def _edges(values: Float64Array) -> Float64Array:
+    try:
+        return np.histogram_bin_edges(values, bins=BINS)
+    except ValueError:  # bins narrower than the steps between such large numbers, or a range that is none
+        return np.array([values.min(), values.max()])
 
 
 def _histograms(

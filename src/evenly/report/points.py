@@ -73,7 +73,8 @@ def script_json_pieces(value: Any) -> Iterator[str]:
 
 def rounded(values: Float64Array, digits: int = 5) -> list[float | None]:
     """Numbers cut to so many significant digits, None for what is not finite: JSON has no word for that."""
-    return [float(f"{value:.{digits}g}") if isfinite(value) else None for value in values.tolist()]
+    short = ((value, float(f"{value:.{digits}g}")) for value in values.tolist())
+    return [(cut if isfinite(cut) else value) if isfinite(value) else None for value, cut in short]
 
 
 def mapped_rows(pool_rows: int, limit_points: int) -> Int64Array:
@@ -132,6 +133,12 @@ def is_number(column: pa.ChunkedArray) -> bool:
     return bool(pa.types.is_integer(column.type) or pa.types.is_floating(column.type))
 
 
+def field_numbers(column: pa.ChunkedArray) -> Float64Array:
+    """A field's values as (n,) float64 to be drawn, NaN where one is missing; whole numbers beyond 2^53 are rounded."""
+    numbers: Float64Array = column.cast(pa.float64(), safe=False).fill_null(float("nan")).to_numpy()
+    return numbers
+
+
 def field_words(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The first `WORD_CHARACTERS` of a field's values as words; what is missing reads "(none)". Untrusted text."""
     if column.type != pa.string():
@@ -149,8 +156,7 @@ def common_words(words: pa.ChunkedArray, at_most: int) -> tuple[pa.Array, int]:
 
 def _field(name: str, column: pa.ChunkedArray, rows: Int64Array) -> dict[str, Any]:
     if is_number(column):
-        taken = column.take(pa.array(rows))
-        numbers = taken.cast(pa.float64()).fill_null(float("nan")).to_numpy()
+        numbers = field_numbers(column.take(pa.array(rows)))
         return {"name": visible(name), "kind": "number", "numbers": rounded(numbers)}
     words = field_words(column)
     values, _ = common_words(words, COLOUR_VALUES)
