@@ -147,6 +147,7 @@ def read_pool(
         text=request.text,
         part=request.part,
         split=request.split,
+        skip_empty=request.skip_empty,
         fields=fields,
         stdin=stdin,
         scratch=Cache.open().scratch,

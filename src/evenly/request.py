@@ -69,6 +69,11 @@ class PoolRequest:
         group=READING,
     )
     split: str | None = option(None, "Split of a dataset.", group=READING)
+    skip_empty: bool = option(
+        False,
+        "Leave out rows without text and blank lines, and list them, instead of stopping.",
+        group=READING,
+    )
     metric: Literal["cosine", "euclidean"] = option(
         "cosine", "cosine is 1 - cos of the vectors.", group=EMBEDDING
     )

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from evenly import select_rows
 from evenly.controls.choice import Choice
+from evenly.errors import InputError
 from evenly.jobs.select import select_sources
-from evenly.request import PoolRequest
+from evenly.jobs.verify import verify_folder
+from evenly.request import PoolRequest, SavedPoolRequest
+from evenly.rows.sources import read_rows, rows_of
 from evenly.selecting.request import SelectRequest
 from evenly.selecting.run import Recorded
 from tests.jobs.files import read_lines, write_lines
@@ -21,13 +28,16 @@ VECTORS = np.random.default_rng(3).standard_normal((8, 3)).round(3).tolist()
 
 def run(place: Path, rows: list[dict[str, Any]], keep: str = "50%", **options: Any) -> Recorded:
     source = write_lines(place / "pool.jsonl", rows)
-    pool = PoolRequest([str(source)], encoder="column:vec", use_cache=False, **options)
-    return select_sources(SelectRequest(pool, Choice.of(keep=keep), str(place / "kept.jsonl"), random_draws=2))
+    pool = PoolRequest([str(source)], encoder="column:vec", use_cache=False)
+    return select_sources(
+        SelectRequest(pool, Choice.of(keep=keep, **options), str(place / "kept.jsonl"), random_draws=2)
+    )
 
 
 def with_vectors(fields: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
-        {"instruction": f"i{n}", "output": f"o{n}", **more, "vec": VECTORS[n]} for n, more in enumerate(fields)
+        {"instruction": f"i{n}", "output": f"o{n}", **more, "vec": VECTORS[n]}
+        for n, more in enumerate(fields)
     ]
 
 
@@ -52,3 +62,129 @@ def test_side_fields_of_any_size_are_written_digit_for_digit(tmp_path: Path, val
     kept = read_lines(tmp_path / "kept.jsonl")
     assert kept == [row for row in rows if row in kept]
     assert (tmp_path / "kept.evenly" / "report.html").is_file()
+
+
+EMPTY = [
+    {"messages": []},
+    {"messages": None},
+    {"instruction": " ", "output": ""},
+    {"messages": [{"role": "user", "content": None}]},
+    {},
+]
+
+
+@pytest.mark.parametrize("empty", EMPTY)
+@pytest.mark.parametrize("kind", ["jsonl", "json"])
+def test_rows_without_text_are_left_out_where_asked(tmp_path: Path, empty: dict[str, Any], kind: str) -> None:
+    rows = with_vectors([{}] * 8)
+    rows[2:2] = [empty]
+    source = tmp_path / f"pool.{kind}"
+    lines = [json.dumps(row) for row in rows]
+    source.write_text("\n".join(lines) if kind == "jsonl" else f"[{','.join(lines)}]")
+    pool = PoolRequest([str(source)], encoder="column:vec", use_cache=False)
+    out = str(tmp_path / f"kept.{kind}")
+    with pytest.raises(InputError, match=r"row 3 of .* has no text .* leave such rows out with `skip_empty`"):
+        select_sources(SelectRequest(pool, Choice.of(keep="7"), out))
+    done = select_sources(SelectRequest(replace(pool, skip_empty=True), Choice.of(keep="7"), out))
+    assert f"{source}: left out 1 row without text: 3" in done.notes()
+    assert done.to_dict()["left_out"] == {str(source): [3]}
+    kept = read_lines(Path(out)) if kind == "jsonl" else json.loads(Path(out).read_text())
+    assert len(kept) == 7
+    assert empty not in kept
+    assert f"pool.{kind}:3" not in list(done.prepared.pool.rows.ids)
+    assert f"pool.{kind}:9" in list(done.prepared.pool.rows.ids)
+    assert verify_folder(SavedPoolRequest(done.folder, use_cache=False)).passed
+
+
+def test_blank_lines_are_left_out_where_asked(tmp_path: Path) -> None:
+    lines = [json.dumps(row) for row in with_vectors([{}] * 8)]
+    source = tmp_path / "pool.jsonl"
+    source.write_text("\n".join([*lines[:3], "", *lines[3:5], " \t", *lines[5:]]) + "\n\n")
+    pool = PoolRequest([str(source)], encoder="column:vec", use_cache=False)
+    request = SelectRequest(pool, Choice.of(keep="100%"), str(tmp_path / "kept.jsonl"))
+    with pytest.raises(InputError, match=r"line 4 of .* is blank; remove it, or leave such lines out"):
+        select_sources(request)
+    done = select_sources(replace(request, pool=replace(pool, skip_empty=True)))
+    assert f"{source}: left out 2 rows without text: 4, 7" in done.notes()
+    assert (tmp_path / "kept.jsonl").read_text().splitlines() == lines
+    assert verify_folder(SavedPoolRequest(done.folder, use_cache=False)).passed
+    table = tmp_path / "a.csv"
+    table.write_text("text,n\na,1\n\nb,2\n")
+    rows = read_rows([str(table)], skip_empty=True)
+    assert (list(rows.texts()), rows.left_out) == (["a", "b"], {str(table): [3]})
+
+
+NESTED = [
+    {"meta": {"lang": "en" if n % 2 else "de", "by": {"who": n}}, "ok": n in (2, 5), "meta.x": n}
+    for n in range(8)
+]
+
+
+def test_fields_within_fields_and_truth_values(tmp_path: Path) -> None:
+    done = run(tmp_path, with_vectors(NESTED), "4", must=("ok=true",), by="meta.lang", at_least=1)
+    kept = read_lines(tmp_path / "kept.jsonl")
+    assert {row["instruction"] for row in kept} >= {"i2", "i5"}
+    assert done.measures["controls"]["groups"].keys() == {"de", "en"}
+    rows = done.prepared.pool.rows
+    assert rows.field("meta.by.who") == list(range(8))
+    assert rows.field("meta.x") == list(range(8))
+    with pytest.raises(InputError, match=r"no record has a field 'meta.none'; found: instruction"):
+        rows.field("meta.none")
+    with pytest.raises(InputError, match=r"no record has a field 'meta.none'"):
+        run(tmp_path, with_vectors(NESTED), "4", by="meta.none", at_least=1)
+    assert verify_folder(SavedPoolRequest(done.folder, use_cache=False)).passed
+    (tmp_path / "q.json").write_text('{"true": 1, "false": 2}')
+    again = run(tmp_path, with_vectors(NESTED), "3", by="ok", quota=str(tmp_path / "q.json"))
+    assert sum(row["ok"] for row in read_lines(tmp_path / "kept.jsonl")) == 1
+    assert verify_folder(SavedPoolRequest(again.folder, use_cache=False)).passed
+
+
+def test_fields_within_columns(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["a", "b"], "meta": [{"n": 1}, None]}), tmp_path / "a.parquet")
+    for asked in ((), ("meta.n",)):
+        assert read_rows([str(tmp_path / "a.parquet")], fields=asked).field("meta.n") == [1, None]
+
+
+def test_rows_from_python_have_fields_of_their_own() -> None:
+    rows: list[dict[str, Any]] = [
+        {"instruction": "Turn it round.", "output": "Done.", "vec": VECTORS[0]},
+        *(
+            {"instruction": "Turn it round.", "input": f"{n}", "output": "Done.", "vec": VECTORS[n]}
+            for n in range(1, 5)
+        ),
+        {
+            "messages": [
+                {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {"x": 1}}}]}
+            ]
+        }
+        | {"vec": VECTORS[5]},
+        {
+            "messages": [
+                {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {"x": "1"}}}]}
+            ]
+        }
+        | {"vec": np.array(VECTORS[6])},
+    ]
+    options: dict[str, Any] = {"encoder": "column:vec", "use_cache": False}
+    for order in (rows, rows[::-1]):
+        assert len(select_rows(order, 7, **options)) == 7
+    assert len(rows_of(rows).texts()[6]) > 0
+
+
+def test_what_is_no_list_of_rows_is_said_in_a_line() -> None:
+    import datasets
+    import pandas
+
+    one = datasets.Dataset.from_list([{"text": "a"}])
+    wrong = {
+        "the splits train; give one of them, as in rows\\['train'\\]": datasets.DatasetDict(train=one),
+        "an IterableDataset streams them; give list": one.to_iterable_dataset(),
+        'give frame.to_dict\\("records"\\)': pandas.DataFrame({"text": ["a"]}),
+        "got one dictionary": {"text": "a"},
+        "got str": "text",
+        "row 2 is str": [{"text": "a"}, "b"],
+        "there are no rows": [],
+    }
+    for said, given in wrong.items():
+        with pytest.raises(InputError, match=said):
+            select_rows(given, 1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evenly.controls.control import KEPT, Control, refuse
+from evenly.controls.quota import names_of
 from evenly.errors import InputError
 from evenly.request import option
 
@@ -45,7 +46,7 @@ class Must(Control):
         kept = np.zeros(len(rows), dtype=bool)
         for condition in self.must:
             name, _, value = condition.partition("=")
-            matches = np.array([str(found) == value for found in rows.field(name)])
+            matches = np.array([value in names_of(found) for found in rows.field(name)])
             if not matches.any():
                 raise InputError(f"`must` {condition}: no row has this value; check the spelling")
             kept |= matches

@@ -78,6 +78,11 @@ def group_rows(values: Sequence[object]) -> tuple[tuple[str, ...], Int64Array]:
     return tuple(numbers), group
 
 
+def names_of(value: object) -> tuple[str, ...]:
+    """What a value is called where it is named as text: truth values as JSON writes them, too."""
+    return (str(value), str(value).lower()) if isinstance(value, bool) else (str(value),)
+
+
 def quotas_for(
     names: tuple[str, ...],
     group: Int64Array,
@@ -128,6 +133,11 @@ def _exact(
     names: tuple[str, ...], sizes: Int64Array, count: int | None, quota: str | Mapping[str, int]
 ) -> Int64Array:
     if isinstance(quota, Mapping):
+        truths = {"true": "True", "false": "False"}
+        quota = {
+            truths[name] if name not in names and truths.get(name) in names else name: rows
+            for name, rows in quota.items()
+        }
         unknown = [name for name in quota if name not in names]
         if unknown:
             raise InputError(

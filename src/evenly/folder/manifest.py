@@ -33,6 +33,7 @@ class Options(Frozen):
     strategy: str | None = None  # a rival of the max-min order
     refine: bool = False
     keep_left_out: bool = False  # the controls alone said how much to keep
+    skip_empty: bool = False  # rows without text and blank lines are no rows of the pool
 
     @model_serializer(mode="wrap")
     def _used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -227,6 +227,7 @@ class SelectionFolder:
             text=manifest.text,
             part=cast(Any, manifest.part),
             split=manifest.options.split,
+            skip_empty=manifest.options.skip_empty,
             metric=cast(Any, manifest.metric),
             encoder=self._encoder(),
             long=cast(Any, manifest.encoder.long),
@@ -270,6 +271,7 @@ class SelectionFolder:
             text=request.text,
             part=request.part,
             split=request.split,
+            skip_empty=request.skip_empty,
             scratch=Cache.open().scratch,
             progress=progress,
         )

@@ -17,7 +17,7 @@ from evenly.types import Progress, Selection, silent
 if TYPE_CHECKING:
     import datasets
 
-READING = frozenset(field.name for field in fields(PoolRequest)) - {"sources", "split"}
+READING = frozenset(field.name for field in fields(PoolRequest)) - {"sources", "split", "skip_empty"}
 
 
 def select_rows(
@@ -36,7 +36,7 @@ def select_rows(
         even_half = dataset.select(selection.sorted_rows())
 
     Args:
-        records: a ``datasets.Dataset``, or a list of dictionaries.
+        records: a ``datasets.Dataset``, or a list of dictionaries, each with fields of its own.
         keep: a share (0.5, "50%") or a count (5000).
         start, seed, allow_copies: as `evenly.select`.
         progress: called as texts are embedded and rows picked.

@@ -113,7 +113,8 @@ def _compare_numbers(column: pa.ChunkedArray, kept: np.ndarray[Any, np.dtype[np.
 
 def _edges(values: Float64Array) -> Float64Array:
     try:
-        return np.histogram_bin_edges(values, bins=BINS)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.histogram_bin_edges(values, bins=BINS)
     except ValueError:  # bins narrower than the steps between such large numbers, or a range that is none
         return np.array([values.min(), values.max()])
 

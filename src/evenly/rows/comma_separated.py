@@ -49,12 +49,18 @@ class Csv(TextFile):
 
     def _found(self) -> Iterator[Record]:
         header, places = self._header, self._places
+        blank: list[int] = []
+        self.blank = blank
         for start, end, fields, line in self._found_rows:
+            if not fields and self.skip_blank:
+                blank.append(line)
+                continue
             if len(fields) != len(header):
                 found = (
                     f"has {len(fields)} fields where the header has {len(header)}" if fields else "is blank"
                 )
-                raise InputError(f"line {line} of {self.name} {found}; mend or remove the line")
+                others = "" if fields else ", or leave such lines out with `skip_empty`"
+                raise InputError(f"line {line} of {self.name} {found}; mend or remove the line{others}")
             places.add(start, end)
             yield dict(zip(header, fields, strict=True))
         if not len(places):

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
+import numpy as np
+
 from evenly.rows.contents import Contents
 from evenly.rows.vector_field import list_blocks
 from evenly.types import Float32Array, Int64Array
@@ -24,11 +26,16 @@ class Records:
         format: name of its `FileFormat`.
         name: what to call the source in messages.
         names: the columns that every record has; None where every record brings its own keys.
+        skip_blank: whether blank lines are left out and not refused; set before the first pass.
+        blank: the numbers of the lines that were left out, from 1.
     """
 
     format: str
     name: str
     names: tuple[str, ...] | None = None
+    skip_blank: bool = False
+    blank: Sequence[int] = ()
+    _numbers: Int64Array | None = None
 
     def __len__(self) -> int:
         """How many there are; before the end of the first pass an estimate where only that pass can tell."""
@@ -51,6 +58,25 @@ class Records:
         self, fields: Sequence[str] | None = None, start: int = 0, stop: int | None = None
     ) -> Iterator[Record]:
         """The records ``start`` … ``stop`` - 1 in order (to the end for None); ``fields`` as above."""
+        raise NotImplementedError
+
+    def number(self, row: int) -> int:
+        """What a record is called in the source, from 1: its number among all records, or its line."""
+        return row + 1 if self._numbers is None else int(self._numbers[row])
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """`number` of every record."""
+        return range(1, len(self) + 1) if self._numbers is None else self._numbers.tolist()
+
+    def leave_out(self, rows: Sequence[int]) -> None:
+        """Has some records, by their place, no longer there; the others keep what they are called."""
+        left = np.delete(np.arange(len(self)), rows)
+        self._numbers = left + 1 if self._numbers is None else self._numbers[left]
+        self._keep(left)
+
+    def _keep(self, rows: Int64Array) -> None:
+        """Keeps the records of these places alone."""
         raise NotImplementedError
 
     @property

@@ -408,6 +408,10 @@ def _history(given: Any) -> list[Turn]:
     ]
 
 
+_NOTHING = FieldForm("nothing", ())
+"""Of a record whose fields are all null, or that has none."""
+
+
 class RowByRow:
     """The form of every record decided by itself; remembers which forms were seen, in order.
 
@@ -438,6 +442,9 @@ class RowByRow:
         """The form of a record; raises RecordError where none is known."""
         form = recognise(record)
         if form is None:
+            own = [record[name] for name in READ_FIELDS if name in record]
+            if not record or (own and all(missing(value) for value in own)):
+                return _NOTHING
             found = ", ".join(map(str, record)) or "no field"
             raise RecordError(f"has no form that is known; found: {found}. Name the field as `text`")
         if form is not self._last:  # nearly always it is

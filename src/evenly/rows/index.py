@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -141,6 +141,7 @@ class IndexBuilder:
 
     def __init__(self, asked: Sequence[str], scratch: Path | None) -> None:
         self._asked = {*asked, *ID_FIELDS}
+        self._nested = [name for name in dict.fromkeys(asked) if "." in name]
         self._keys, self._characters = bytearray(), array("q")
         self._columns = ColumnsBuilder(scratch)
         self._fields: dict[str, FieldFacts] = {}
@@ -151,8 +152,8 @@ class IndexBuilder:
         self._of_records: list[Texts] = []
         self._held = 0
         self._sources: list[
-            tuple[str | None, bytearray, int]
-        ] = []  # field, keys and rows of each source's ids
+            tuple[str | None, bytearray, Sequence[int]]
+        ] = []  # field, keys and row numbers of each source's ids
 
     def __enter__(self) -> IndexBuilder:
         return self
@@ -176,7 +177,7 @@ class IndexBuilder:
         self._texts = frozenset(texts) - self._asked
         for name in self._texts:
             self._fields.setdefault(name, FieldFacts()).whole = False
-        return list(self._asked)
+        return [*self._asked, *map(root_of, self._nested)]
 
     def add(self, record: dict[str, Any], texts: Texts, text: str) -> None:
         """Takes the next row: its record, its texts, and the text of the chosen part."""
@@ -202,10 +203,13 @@ class IndexBuilder:
             PROMPT: [excerpt(each.prompt) for each in texts],
             RESPONSE: [excerpt(each.response) for each in texts],
         }
-        for name in dict.fromkeys(chain.from_iterable(records)):
+        seen = dict.fromkeys(chain.from_iterable(records))
+        for name in (*seen, *(name for name in self._nested if root_of(name) in seen and name not in seen)):
             if name not in self._texts:
                 facts = self._facts_of(name)
-                values = _plain_values([record.get(name) for record in records]) if facts.plain else None
+                values = (
+                    _plain_values([value_at(record, name) for record in records]) if facts.plain else None
+                )
                 facts.see(values, asked=name in self._asked)
                 if values is not None and facts.whole:
                     columns[FIELD + name] = values
@@ -218,11 +222,11 @@ class IndexBuilder:
             self._fields[name] = FieldFacts(whole=name in self._asked or kept < MOST_FIELDS)
         return self._fields[name]
 
-    def end_source(self, rows: int) -> None:
-        """Ends a source of so many rows: its ids are those of the first field whose values all differ."""
+    def end_source(self, numbers: Sequence[int]) -> None:
+        """Ends a source whose rows have these numbers: its ids are those of the first field whose values all differ."""
         self._learn()
         found = ((name, keys) for name, keys in self._ids.items() if all_differ(key_array(keys)))
-        self._sources.append((*next(found, (None, bytearray())), rows))
+        self._sources.append((*next(found, (None, bytearray())), numbers))
 
     def done(self, names: Sequence[str]) -> Index:
         """What was found.
@@ -233,8 +237,8 @@ class IndexBuilder:
         ids = [name for name, _, _ in self._sources]
         if len(ids) > 1 and any(ids):
             keys = bytearray()
-            for source, (own, own_keys, rows) in zip(names, self._sources, strict=True):
-                numbered = (text_key(f"{source}:{at}") for at in range(1, rows + 1))
+            for source, (own, own_keys, own_numbers) in zip(names, self._sources, strict=True):
+                numbered = (text_key(f"{source}:{at}") for at in own_numbers)
                 keys += own_keys if own else b"".join(numbered)
             if not all_differ(key_array(keys)):
                 ids = [None] * len(ids)
@@ -262,6 +266,21 @@ def scalar(value: Any) -> Scalar:
     if isinstance(value, list | tuple | dict | bytes):
         raise RecordError(f"holds {type(value).__name__}, not one value,")
     return str(value)
+
+
+def root_of(name: str) -> str:
+    """The field that holds a field within it: "meta" for "meta.lang"."""
+    return name.partition(".")[0]
+
+
+def value_at(record: Mapping[str, Any], name: str) -> Any:
+    """The value of a field, or of one within fields: "meta.lang"; None where a record lacks it."""
+    if name in record or "." not in name:
+        return record.get(name)
+    value: Any = record
+    for step in name.split("."):
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value
 
 
 def _plain_values(values: list[Any]) -> list[Scalar] | None:

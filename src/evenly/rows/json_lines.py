@@ -33,22 +33,35 @@ class JsonLines(TextFile):
         self.opening, self.closing = data[:first], data[self.ends[-1] :]
 
     def _found(self) -> Iterator[Record]:
+        if self.skip_blank and (blank := self._blank_lines()):
+            self.blank = [row + 1 for row in blank]
+            self.leave_out(blank)
         return self.records()
+
+    def _blank_lines(self) -> list[int]:
+        first = np.frombuffer(self.data, dtype=np.uint8)[self.starts]
+        spaces = np.isin(first, np.frombuffer(b" \t\r\n\v\f", dtype=np.uint8))
+        return [row for row in np.flatnonzero(spaces).tolist() if not self.raw(row).strip()]
 
     def record(self, row: int, fields: Sequence[str] | None = None) -> Record:
         try:
             value = json.loads(self.raw(row).decode())
         except json.JSONDecodeError as error:
             if not self.raw(row).strip():
-                raise InputError(f"line {row + 1} of {self.name} is blank; remove it") from None
+                raise InputError(
+                    f"line {self.number(row)} of {self.name} is blank; remove it, or leave such lines out with "
+                    "`skip_empty`"
+                ) from None
             column = min(error.pos, len(error.doc.rstrip())) + 1
             raise InputError(
-                f"line {row + 1} of {self.name} is not JSON: {error.msg}, column {column}; mend it"
+                f"line {self.number(row)} of {self.name} is not JSON: {error.msg}, column {column}; mend it"
             ) from None
         except UnicodeDecodeError:
-            raise InputError(f"line {row + 1} of {self.name} is not UTF-8; save the file as UTF-8") from None
+            raise InputError(
+                f"line {self.number(row)} of {self.name} is not UTF-8; save the file as UTF-8"
+            ) from None
         except (ValueError, RecursionError) as error:
             raise InputError(
-                f"line {row + 1} of {self.name} cannot be read: {error}; remove the line"
+                f"line {self.number(row)} of {self.name} cannot be read: {error}; remove the line"
             ) from None
-        return an_object(value, f"line {row + 1} of {self.name}")
+        return an_object(value, f"line {self.number(row)} of {self.name}")

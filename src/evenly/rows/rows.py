@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -16,7 +16,7 @@ from evenly.request import Part
 from evenly.rows.columns import ROWS_AT_ONCE, Scalar
 from evenly.rows.fileformat import Records
 from evenly.rows.forms import READ_FIELDS, Form, RowByRow, recognise
-from evenly.rows.index import FIELD, ID_FIELDS, PROMPT, RESPONSE, Index, KeyArray, scalar
+from evenly.rows.index import FIELD, ID_FIELDS, PROMPT, RESPONSE, Index, KeyArray, root_of, scalar, value_at
 from evenly.rows.noise import noise_reasons
 from evenly.rows.turns import RecordError
 from evenly.rows.vector_field import Room, field_vectors
@@ -64,11 +64,19 @@ class Rows:
         sources: at least one, checked by `evenly.rows.sources.read_rows`.
         index: what that pass learnt of their rows.
         part: which part of the text `texts` gives.
+        left_out: by source, the numbers of the rows and lines without text that are not among them.
     """
 
-    def __init__(self, sources: Sequence[Source], index: Index, part: Part = "all") -> None:
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        index: Index,
+        part: Part = "all",
+        left_out: Mapping[str, list[int]] | None = None,
+    ) -> None:
         self._sources, self._index = tuple(sources), index
         self._part = part
+        self.left_out = dict(left_out or {})
         self._starts = np.cumsum([0, *map(len, sources)])
 
     def __len__(self) -> int:
@@ -172,7 +180,8 @@ class Rows:
     def field(self, name: str, start: int = 0, stop: int | None = None) -> list[Scalar]:
         """One field of every row, or of the rows ``start`` … ``stop`` - 1: text, number, truth value, or None.
 
-        None stands where a record lacks it. A list of texts (labels) reads as its values with ", " between them.
+        None stands where a record lacks it. "meta.lang" is the field ``lang`` within ``meta``, where no record has a
+        field of that whole name. A list of texts (labels) reads as its values with ", " between them.
         Values of CSV are text. Fields named to `read_rows`, and those fit for colours, are not parsed again.
         The field `SOURCE` is the name of each row's source where no record has a field of that name.
 
@@ -182,17 +191,26 @@ class Rows:
         stop = len(self) if stop is None else stop
         facts = self._index.fields.get(name)
         if facts is not None and facts.whole:
-            return list(self._index.columns.values(FIELD + name, start, stop))
-        if facts is None and not any(name in (source.records.names or ()) for source in self._sources):
-            if name != SOURCE:
-                raise self._no_field(name)
+            found = list(self._index.columns.values(FIELD + name, start, stop))
+        elif self._may_have(name) or self._may_have(root_of(name)):
+            found = [
+                value
+                for source, first in zip(self._sources, self._starts.tolist(), strict=False)
+                for value in _read_field(source.records, name, start - first, stop - first)
+            ]
+        elif name == SOURCE:
             numbers = np.searchsorted(self._starts, np.arange(start, stop), side="right") - 1
             return [self.source_names[number] for number in numbers.tolist()]
-        return [
-            value
-            for source, first in zip(self._sources, self._starts.tolist(), strict=False)
-            for value in _read_field(source.records, name, start - first, stop - first)
-        ]
+        else:
+            raise self._no_field(name)
+        if "." in name and stop - start == len(self) and all(value is None for value in found):
+            raise self._no_field(name)
+        return found
+
+    def _may_have(self, name: str) -> bool:
+        return name in self._index.fields or any(
+            name in (source.records.names or ()) for source in self._sources
+        )
 
     @cached_property
     def source_names(self) -> list[str]:
@@ -292,7 +310,8 @@ class RowIds(Sequence[str]):
     def _of_source(self, number: int, start: int, stop: int) -> list[str]:
         field, name = self._fields[number], self._names[number]
         if field is None:
-            return [f"{name}:{local + 1}" for local in range(start, stop)]
+            records = self._rows.opened[number].records
+            return [f"{name}:{records.number(local)}" for local in range(start, stop)]
         first = int(self._rows.starts[number])
         return [str(value) for value in self._rows.field(field, first + start, first + stop)]
 
@@ -315,9 +334,9 @@ def _read_field(records: Records, name: str, start: int, stop: int) -> Iterator[
     start = max(start, 0)
     number = start
     try:
-        for record in records.records((name,), start, max(stop, 0)):
+        for record in records.records((name, root_of(name)), start, max(stop, 0)):
             number += 1
-            yield scalar(record.get(name))
+            yield scalar(value_at(record, name))
     except RecordError as error:
         raise InputError(
             f"row {number} of {records.name} {error} in the field {name!r}; name another"

@@ -5,15 +5,15 @@ from __future__ import annotations
 import glob
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
-
-import pyarrow as pa
 
 from evenly.errors import InputError
 from evenly.request import PARTS, Part
 from evenly.rows.contents import read_contents
+from evenly.rows.dictionaries import Dictionaries
 from evenly.rows.fileformat import Records
 from evenly.rows.formats import check_kind, kind_of, known_endings
 from evenly.rows.forms import READ_FIELDS, Form, RowByRow, recognise
@@ -40,6 +40,7 @@ def read_rows(
     text: str | None = None,
     part: Part = "all",
     split: str | None = None,
+    skip_empty: bool = False,
     fields: Sequence[str] = (),
     stdin: BinaryIO | None = None,
     scratch: Path | None = None,
@@ -55,6 +56,7 @@ def read_rows(
             (of several the last is the response) or a Jinja template. None to recognise it (see forms.py).
         part: the part of the text that is wanted; every row must have some.
         split: which split of a dataset; for datasets only.
+        skip_empty: leaves out rows without text and blank lines (see `Rows.left_out`), which are else errors.
         fields: fields that will be asked for (`Rows.field`): they need not be parsed for again.
         stdin: standard input, unless it is that of the process.
         scratch: folder for what large compressed files hold and for what is learnt of many rows; None takes the
@@ -68,11 +70,12 @@ def read_rows(
     Raises:
         InputError: nothing to read, something unreadable, a record without text, mixed forms in a source.
     """
+    named = form_of_text(text) if text is not None else None
     found = _expand(sources)
     opened = [_open(name, split, stdin, scratch) for name in found]
     if split is not None and not any(records.format == DATASET.name for *_, records in opened):
         raise InputError(f"a split ({split}) was named, but no source is a dataset; leave it out for files")
-    return _pool(opened, text, part, fields, scratch, progress)
+    return _pool(opened, _Reading(named, part, skip_empty, progress), fields, scratch)
 
 
 def rows_of(
@@ -81,39 +84,62 @@ def rows_of(
     """Makes a pool of records that are in memory already.
 
     Args:
-        records: a ``datasets.Dataset``, or dictionaries with equal fields.
+        records: a ``datasets.Dataset``, or dictionaries, each with fields of its own.
         text, part: as in `read_rows`.
 
     Raises:
         InputError: as `read_rows`, or the records are something else.
     """
-    if hasattr(records, "with_format"):
-        table = records.with_format("arrow")[:]
-    else:
-        try:
-            table = pa.Table.from_pylist(list(records))
-        except (TypeError, AttributeError, pa.ArrowException):
-            given = type(records).__name__
-            raise InputError(
-                f"rows must be a datasets.Dataset or a list of dictionaries; got {given}"
-            ) from None
-    return _pool([("dataset", None, "", Table("dataset", table, DATASET.name))], text, part, (), None, silent)
-
-
-def _pool(
-    opened: Sequence[_Opened],
-    text: str | None,
-    part: Part,
-    fields: Sequence[str],
-    scratch: Path | None,
-    progress: Progress,
-) -> Rows:
-    if part not in PARTS:
-        raise InputError(f"part {part!r} is not known; use {', '.join(PARTS[:-1])} or {PARTS[-1]}")
     named = form_of_text(text) if text is not None else None
+    return _pool([("dataset", None, "", _in_memory(records))], _Reading(named, part), (), None)
+
+
+def _in_memory(records: Any) -> Records:
+    splits = getattr(records, "column_names", None)
+    if isinstance(records, Mapping):
+        if isinstance(splits, Mapping):
+            named = ", ".join(map(str, records))
+            raise InputError(
+                f"rows hold the splits {named}; give one of them, as in rows[{next(iter(records))!r}]"
+            )
+        raise InputError("rows must be a datasets.Dataset or a list of dictionaries; got one dictionary")
+    if hasattr(records, "with_format") and hasattr(records, "select"):
+        return Table("dataset", records.with_format("arrow")[:], DATASET.name)
+    if hasattr(records, "with_format"):
+        raise InputError(
+            "rows must be there at once, and an IterableDataset streams them; give list(rows), or list(rows.take(N))"
+        )
+    if hasattr(records, "to_dict") and hasattr(records, "columns"):
+        raise InputError(
+            'rows must be a datasets.Dataset or a list of dictionaries; give frame.to_dict("records")'
+        )
+    if isinstance(records, str | bytes) or not isinstance(records, Iterable):
+        given = type(records).__name__
+        raise InputError(f"rows must be a datasets.Dataset or a list of dictionaries; got {given}")
+    return Dictionaries("dataset", records)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How sources are read; see `read_rows`."""
+
+    named: Form | None
+    part: Part
+    skip_empty: bool = False
+    progress: Progress = silent
+
+    def __post_init__(self) -> None:
+        if self.part not in PARTS:
+            raise InputError(f"part {self.part!r} is not known; use {', '.join(PARTS[:-1])} or {PARTS[-1]}")
+
+
+def _pool(opened: Sequence[_Opened], reading: _Reading, fields: Sequence[str], scratch: Path | None) -> Rows:
     with IndexBuilder(fields, scratch) as index:
-        checked = [_check(*source, named, part, index, progress) for source in opened]
-        return Rows(checked, index.done(names_in_ids([source.name for source in checked])), part)
+        checked = [_check(source, reading, index) for source in opened]
+        left_out = {source.name: empty for source, empty in checked if empty}
+        sources = [source for source, _ in checked]
+        names = names_in_ids([source.name for source in sources])
+        return Rows(sources, index.done(names), reading.part, left_out)
 
 
 def _expand(sources: Sequence[str]) -> list[str]:
@@ -160,57 +186,60 @@ def _open(name: str, split: str | None, stdin: BinaryIO | None, scratch: Path | 
     return name, path if path.is_dir() else None, sha256, records
 
 
-def _check(
-    name: str,
-    path: Path | None,
-    sha256: str,
-    records: Records,
-    named: Form | None,
-    part: Part,
-    index: IndexBuilder,
-    progress: Progress,
-) -> Source:
-    """Goes over a source once: finds the form of its records, reads their texts, and has the index learn of them."""
+def _check(opened: _Opened, reading: _Reading, index: IndexBuilder) -> tuple[Source, list[int]]:
+    """Goes over a source once: finds the form of its records, reads their texts, and has the index learn of them.
+
+    Returns:
+        The source, and the numbers of the rows and lines that were left out of it.
+    """
+    name, path, sha256, records = opened
+    records.skip_blank = reading.skip_empty
     first, all_records = records.first_pass()
-    form = named or RowByRow()
+    form = reading.named or RowByRow()
     # The whole first record: of tables only the columns wanted follow, and an error should name all.
-    texts_of(form, first, 1, records.name)
+    texts_of(form, first, records.number(0), records.name)
     wanted = index.begin_source(first, form.fields or ())
-    reads = READ_FIELDS if named is None else form.fields
+    reads = READ_FIELDS if reading.named is None else form.fields
     empty: list[int] = []
-    for number, record in enumerate(all_records(None if reads is None else [*reads, *wanted]), start=1):
-        found = texts_of(form, record, number, records.name)
-        text = found.part(part)
+    found_records = all_records(None if reads is None else [*reads, *wanted])
+    for row, record in enumerate(found_records):
+        found = texts_of(form, record, records.number(row), records.name)
+        text = found.part(reading.part)
         if not text.strip():
-            empty.append(number)
-        _check_surrogates(found.whole, number, records.name)
+            empty.append(row)
+            if reading.skip_empty:
+                continue
+        _check_surrogates(found.whole, records.number(row), records.name)
         index.add(record, found, text)
-        if number % _PROGRESS_ROWS == 0:
-            progress("read", number, max(number, len(records)))
-    progress("read", len(records), len(records))
-    index.end_source(len(records))
+        if (row + 1) % _PROGRESS_ROWS == 0:
+            reading.progress("read", row + 1, max(row + 1, len(records)))
+    reading.progress("read", len(records), len(records))
+    if empty and (not reading.skip_empty or len(empty) == len(records)):
+        raise _without_text(records, empty, form, reading.part)
+    left_out = sorted([*records.blank, *(records.number(row) for row in empty)])
     if empty:
-        raise _without_text(records, empty, form, part)
+        records.leave_out(empty)
+    index.end_source(records.numbers)
     own_forms = tuple(form.seen.values()) if isinstance(form, RowByRow) else (recognise(first) or form,)
-    return Source(name, path, sha256, records, form, own_forms)
+    return Source(name, path, sha256, records, form, own_forms), left_out
 
 
 def _without_text(records: Records, empty: list[int], form: Form, part: Part) -> InputError:
-    where = f"row {empty[0]} of {records.name}"
+    number = records.number(empty[0])
     if part == "response" and not form.has_response:
         raise InputError(
             f"{records.name} has the form {form.description}, which has no response; use `part=all`"
         )
     if part == "all":
         others = f" (and {len(empty) - 1} more rows)" if len(empty) > 1 else ""
-        found = ", ".join(map(str, records.record(empty[0] - 1)))
+        found = ", ".join(map(str, records.record(empty[0]))) or "no field"
         return InputError(
-            f"{where}{others} has no text in {form.description}; found: {found}. "
-            "Remove the row, or name the field as `text`"
+            f"row {number} of {records.name}{others} has no text in {form.description or 'any form'}; found: {found}. "
+            "Remove the row, name the field as `text`, or leave such rows out with `skip_empty`"
         )
     return InputError(
         f"{len(empty)} of {len(records)} rows of {records.name} have an empty {part}, the first is row "
-        f"{empty[0]}; remove them, or use `part=all`"
+        f"{number}; remove them, leave them out with `skip_empty`, or use `part=all`"
     )
 
 

@@ -99,6 +99,9 @@ class Table(Records):
         parts = (chunk.slice(start, size) for chunk in values.chunks for start in range(0, len(chunk), size))
         return (np.asarray(part.flatten(), dtype=np.float32).reshape(len(part), -1) for part in parts)
 
+    def _keep(self, rows: Int64Array) -> None:
+        self.table = pa.concat_tables(list(self.kept(rows)))
+
     def kept(self, rows: Int64Array) -> Iterator[pa.Table]:
         """The rows of the given numbers in their order here, some at a time."""
         mask = np.zeros(len(self), dtype=bool)

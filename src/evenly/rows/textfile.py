@@ -51,6 +51,9 @@ class TextFile(Records):
         """All records as they are found, at least one; their places are known at the end."""
         raise NotImplementedError
 
+    def _keep(self, rows: Int64Array) -> None:
+        self.starts, self.ends = self.starts[rows], self.ends[rows]
+
     def raw(self, row: int) -> bytes:
         """The bytes of a record; with its line ending in the formats of lines."""
         return self.data[self.starts[row] : self.ends[row]]

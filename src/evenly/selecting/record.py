@@ -137,4 +137,5 @@ def _options(prepared: Prepared) -> Options:
         given=len(prepared.given),
         strategy=choice.strategy if choice.strategy != MAXMIN else None,
         refine=choice.refine,
+        skip_empty=prepared.pool.request.skip_empty,
     )

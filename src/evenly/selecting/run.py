@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from evenly.selecting.picking import pick, refined
 from evenly.selecting.record import check_writing, write_record
 from evenly.selecting.request import SelectRequest, Stopwatch
 from evenly.types import Int64Array, Progress, Selection, silent
+from evenly.words import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,7 @@ class Recorded:
             "manifest": self.manifest.model_dump(),
             "measures": self.measures,
             "notes": self.notes(),
+            "left_out": self.prepared.pool.rows.left_out,
             "closest_pairs": {name: plain(pair) for name, pair in self.closest_pairs().items()},
         }
 
@@ -67,11 +69,30 @@ class Recorded:
         """Lines a person should read: the forms recognised, long rows, what the controls did, exhausted copies."""
         manifest, pool, choice = self.manifest, self.prepared.pool, self.prepared.choice
         notes = [f"{source.name}: {source.rows:,} rows, {source.form}" for source in manifest.sources]
+        notes += left_out_lines(pool.rows.left_out)
         if pool.note:
             notes.append(pool.note)
         if manifest.exhausted and "keep" in choice.options:
             notes.append(_exhausted(manifest, choice))
         return notes + finding_lines(choice.controls, self.measures["controls"])
+
+
+SHOWN_NUMBERS = 10
+
+
+def left_out_lines(left_out: Mapping[str, Sequence[int]]) -> list[str]:
+    """Which rows of which source have no text, for people."""
+    return [
+        f"{name}: left out {counted(len(numbers), 'row')} without text: {some_numbers(numbers)}"
+        for name, numbers in left_out.items()
+    ]
+
+
+def some_numbers(numbers: Sequence[int]) -> str:
+    """The first of some numbers, and how many more there are."""
+    shown = ", ".join(f"{number:,}" for number in numbers[:SHOWN_NUMBERS])
+    more = len(numbers) - SHOWN_NUMBERS
+    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 def _exhausted(manifest: Manifest, choice: Choice) -> str:
