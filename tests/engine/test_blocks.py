@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,3 +28,18 @@ def test_tapered_slices_let_no_thread_wait_for_a_high_one(count: int, threads: i
     assert all(part.stop - part.start <= low for part in slices[-threads:])
     high = [part for part in slices if part.stop - part.start > low]
     assert all(part.stop - part.start == rows for part in high)  # of few shapes
+
+
+def test_torch_has_as_many_threads_as_before() -> None:
+    code = (
+        "import torch, numpy as np\n"
+        "from threading import Thread\n"
+        "from evenly import select\n"
+        "before = torch.get_num_threads()\n"
+        "select(np.random.default_rng(0).standard_normal((5000, 8)), 10)\n"
+        "seen = [torch.get_num_threads()]\n"
+        "thread = Thread(target=lambda: seen.append(torch.get_num_threads()))\n"
+        "thread.start(), thread.join()\n"
+        "assert seen == [before, before], (before, seen)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

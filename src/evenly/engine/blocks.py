@@ -64,7 +64,13 @@ class Blocks:
             return [work(block) for block in slices(count, self.rows)]
         high = max(count // self.rows - self.threads + 1, 0) * self.rows if taper else count
         low = slices(count, self.low_rows, start=high)
-        return list(_workers(self.threads).map(work, itertools.chain(slices(high, self.rows), low)))
+        threads = torch.get_num_threads()
+        try:
+            return list(_workers(self.threads).map(work, itertools.chain(slices(high, self.rows), low)))
+        finally:
+            torch.set_num_threads(
+                threads
+            )  # a worker that starts sets it to one for threads that come after it too
 
     def product(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """The product of a block, in memory that this thread's next product takes again.

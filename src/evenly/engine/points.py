@@ -94,9 +94,9 @@ class Points:
 
     def take(self, rows: Int64Array) -> Tensor:
         """A copy of some of them, (M, d) float32 in memory, by (M,) row numbers."""
-        taken = np.empty((len(rows), self.dimension), dtype=np.float32)
-        self._gather(rows, taken)
-        return torch.from_numpy(taken)
+        taken = torch.empty(len(rows), self.dimension)
+        self._gather(rows, taken.numpy())
+        return taken
 
     def _gather(self, rows: Int64Array, target: Float32Array) -> None:
         """Copies rows, a few at a time where they are mapped."""

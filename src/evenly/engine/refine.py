@@ -29,6 +29,9 @@ from evenly.types import Float64Array, Int64Array, Progress, Selection, silent, 
 REACH = 1.2
 """How much farther apart than greedy's rows we look, in Euclidean distance. Greedy has at least half the best."""
 MOST_PAIRS = 40_000_000
+"""About 5 GB of pairs and of the graph that they make; within a bound on memory, as many as a half of it holds."""
+BYTES_PER_PAIR = 128
+"""Both rows and the distance, these sorted, and both directions in the graph as its edges are sorted."""
 STEPS = 12
 _SWAP_PASSES = 3
 
@@ -119,13 +122,15 @@ def near_pairs(points: Points, squared_limit: float) -> NearPairs:
             release(points.vectors)
         return found
 
+    limit = points.backend.most_memory()
+    most = MOST_PAIRS if limit is None else min(MOST_PAIRS, limit // (2 * BYTES_PER_PAIR))
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     for some in _batched(slices(len(points), _BLOCK)):
         parts += chain.from_iterable(on_all_cores(work, some))
-        if sum(len(part[0]) for part in parts) > MOST_PAIRS:
+        if sum(len(part[0]) for part in parts) > most:
             raise InputError(
-                f"more than {MOST_PAIRS:,} pairs of rows are near the selection's h_min; `refine` is for larger "
-                "shares of the pool: keep more rows"
+                f"more than {most:,} pairs of rows are near the selection's h_min; `refine` is for larger "
+                "shares of the pool: keep more rows, or raise `memory`"
             )
     first, second, squared = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
     order = np.lexsort((second, first, squared))
