@@ -42,7 +42,7 @@ def test_select_writes_the_even_half_and_a_record_that_verifies(pool: Path, tmp_
     out = tmp_path / "kept.jsonl"
     status, said, _ = run("select", str(pool), "--keep", "50%", "--out", str(out), "--encoder", "column:v")
     assert status == 0
-    assert "kept 30 of 60 rows (50.0 %)" in said
+    assert "kept 30 of 60 rows (50 %)" in said
     order = pq.read_table(tmp_path / "kept.evenly" / "order.parquet").to_pylist()
     picks = sorted((line for line in order if line["rank"] is not None), key=lambda line: line["rank"])
     unit = unit_rows(vectors_of(records()))

@@ -22,7 +22,7 @@ from evenly.records import EncoderRecord
 from evenly.request import PoolRequest
 from evenly.rows.rows import Rows
 from evenly.rows.sources import read_rows
-from evenly.types import Float32Array, Float64Array, Metric, Progress, silent
+from evenly.types import Float32Array, Float64Array, Int64Array, Metric, Progress, silent
 from evenly.vectors.cache import Cache
 from evenly.vectors.kind import PoolVectors
 from evenly.vectors.npy import load_vectors
@@ -40,6 +40,7 @@ class OpenedPool:
         points: their vectors, as distances take them, and what is derived from these.
         encoder: what made the vectors, for the manifest.
         note: one line on what was embedded and what was cached; empty where vectors were given.
+        tokens: (N,) int64, tokens of every row's text, special ones included; None where vectors were given.
     """
 
     request: PoolRequest
@@ -47,6 +48,7 @@ class OpenedPool:
     points: Points
     encoder: EncoderRecord
     note: str
+    tokens: Int64Array | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -185,4 +187,4 @@ def open_pool(
     with backend.joined():
         embedded = embedded_rows(request, found, backend=backend, progress=progress)
         points = Points.prepared(embedded.vectors, check_metric(request.metric), backend)
-        yield OpenedPool(request, found, points, embedded.record, embedded.note)
+        yield OpenedPool(request, found, points, embedded.record, embedded.note, embedded.tokens)

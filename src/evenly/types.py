@@ -98,6 +98,12 @@ class Selection:
         dropped[self.rows] = False
         return dropped
 
+    def dropped_distances(self) -> Float64Array:
+        """(N - k,) float64: how far each row that is not kept is from its nearest kept one, in pool order."""
+        dropped = np.ones(self.pool_rows, dtype=np.bool_)
+        dropped[self.rows] = False
+        return self.keeper_distance[dropped]
+
     def sorted_rows(self) -> Int64Array:
         """The kept row numbers in pool order, (k,) int64."""
         return np.sort(self.rows)

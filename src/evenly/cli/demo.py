@@ -22,7 +22,7 @@ def demo(
 ) -> None:
     """Show the main job on text that is already here: documentation strings of the installed Python."""
     from evenly.cli.screen import print_json, shown_progress
-    from evenly.cli.select import print_summary
+    from evenly.cli.summary import print_summary
     from evenly.jobs.demo import run_demo
 
     with shown_progress(json_output=json_output) as progress:

@@ -36,6 +36,7 @@ def findings(prepared: Prepared, selection: Selection) -> dict[str, Any]:
     found = {
         **prepared.facts,
         "lengths": length_shift(rows.characters, selection.rows),
+        **_tokens(prepared.pool.tokens, selection.rows),
         "noise": first_noise(rows, selection, len(prepared.given)),
     }
     if len(rows.opened) > 1:
@@ -96,6 +97,13 @@ def length_shift(lengths: Int64Array, kept: Int64Array) -> dict[str, Any]:
     return {"levels": list(LEVELS), "kept": _summary(lengths[kept]), "pool": _summary(lengths)}
 
 
+def _tokens(tokens: Int64Array | None, kept: Int64Array) -> dict[str, dict[str, int]]:
+    """What was counted while texts were embedded; nothing where vectors were given."""
+    if tokens is None:
+        return {}
+    return {"tokens": {"kept": int(tokens[kept].sum()), "pool": int(tokens.sum())}}
+
+
 def _summary(lengths: Int64Array) -> dict[str, Any]:
     return {"mean": float(lengths.mean()), "quantiles": np.quantile(lengths, LEVELS).tolist()}
 
@@ -127,8 +135,8 @@ def excluded_rows(prepared: Prepared, selection: Selection) -> dict[int, tuple[s
     return reasons
 
 
-def finding_lines(controls: Iterable[Control], found: Mapping[str, Any]) -> list[str]:
-    """One line for each thing a person should know."""
+def finding_lines(controls: Iterable[Control], found: Mapping[str, Any], details: bool = True) -> list[str]:
+    """One line for each thing a person should know; ``details`` are what is rarely looked at."""
     lines = [f"{reason}: {count:,} rows excluded" for reason, count in found.get("set_aside", {}).items()]
     lines += [f"{term}: {said}" for term, said in told(controls, found, GROUPS_SHOWN)]
     if "refine" in found:
@@ -141,7 +149,8 @@ def finding_lines(controls: Iterable[Control], found: Mapping[str, Any]) -> list
         lines.append(f"refine: {gained}")
     lines += [f"{name}: {_of(part)}" for name, part in found.get("sources", {}).items()]
     lines += _lost_lines(found)
-    lines.append(_length_line(found["lengths"]))
+    if details:
+        lines.append(_length_line(found["lengths"]))
     noise = found["noise"]
     if len(noise["noisy"]) >= NOISY_PICKS:
         row, reason = next(iter(noise["noisy"].items()))

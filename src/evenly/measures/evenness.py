@@ -78,7 +78,7 @@ def evenness(
         seed: of the draws.
 
     Returns:
-        What JSON holds: ``pool`` and ``kept``, each with h_min, fill, mesh_ratio, closest_pairs and a
+        What JSON holds: ``pool`` and ``kept``, each with h_min, mean_nearest, fill, mesh_ratio, closest_pairs and a
         histogram ``nearest``; ``random`` with draws, h_min, mean_nearest and fill (median and values) and ``nearest``;
         ``knee``, the size at which h_min(k) bends; ``sampled_rows``, of each set at most, where they are sampled.
     """
@@ -129,6 +129,7 @@ def _saved(chosen: RowSet, even: Evenness, edges: Float64Array) -> dict[str, Any
     return {
         "rows": len(chosen.rows),
         "h_min": plain(even.h_min),
+        "mean_nearest": even.mean_nearest,
         "fill": even.fill,
         "mesh_ratio": plain(even.mesh_ratio),
         "copies": even.copies,

@@ -65,16 +65,23 @@ class Recorded:
                 found[name] = (pairs[0]["distance"], *("\n".join(filter(None, pair)) for pair in ends))
         return found
 
-    def notes(self) -> list[str]:
-        """Lines a person should read: the forms recognised, long rows, what the controls did, exhausted copies."""
-        manifest, pool, choice = self.manifest, self.prepared.pool, self.prepared.choice
-        notes = [f"{source.name}: {source.rows:,} rows, {source.form}" for source in manifest.sources]
+    def read_notes(self) -> list[str]:
+        """Lines on what was read: the forms recognised, rows without text, what was embedded."""
+        pool = self.prepared.pool
+        notes = [f"{source.name}: {source.rows:,} rows, {source.form}" for source in self.manifest.sources]
         notes += left_out_lines(pool.rows.left_out)
-        if pool.note:
-            notes.append(pool.note)
-        if manifest.exhausted and "keep" in choice.options:
-            notes.append(_exhausted(manifest, choice))
-        return notes + finding_lines(choice.controls, self.measures["controls"])
+        return [*notes, pool.note] if pool.note else notes
+
+    def found_notes(self, details: bool = True) -> list[str]:
+        """Lines on what was found: what the controls did, exhausted copies, warnings; lengths as a detail."""
+        choice = self.prepared.choice
+        short = self.manifest.exhausted and "keep" in choice.options
+        notes = [_exhausted(self.manifest, choice)] if short else []
+        return notes + finding_lines(choice.controls, self.measures["controls"], details)
+
+    def notes(self) -> list[str]:
+        """All lines that a person should read."""
+        return self.read_notes() + self.found_notes()
 
 
 SHOWN_NUMBERS = 10

@@ -29,6 +29,7 @@ class Embedded:
 
     Attributes:
         vectors: (N, d) float32, in the order of the texts; equal texts have equal vectors.
+        tokens: (N,) int64, tokens of each whole text, special ones included.
         long_rows: rows longer than the encoder's window.
         distinct: distinct texts among the rows; each is embedded once.
         cached: distinct texts whose vectors were in the cache.
@@ -36,6 +37,7 @@ class Embedded:
     """
 
     vectors: Float32Array
+    tokens: Int64Array
     long_rows: int
     distinct: int
     cached: int
@@ -70,7 +72,7 @@ def embed_rows(
         long=encoder.long,
         precision=encoder.precision,
     )
-    return PoolVectors(embedded.vectors, record, _note(encoder, embedded))
+    return PoolVectors(embedded.vectors, record, _note(encoder, embedded), embedded.tokens)
 
 
 def _note(encoder: Encoder, embedded: Embedded) -> str:
@@ -134,6 +136,7 @@ def embed_texts(
         vectors[block] = vectors[copy_of[block]]
     return Embedded(
         vectors=vectors,
+        tokens=tokens[copy_of],
         long_rows=int((tokens[copy_of] > encoder.window).sum()),
         distinct=len(first),
         cached=len(first) - len(missing),

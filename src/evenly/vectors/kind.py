@@ -32,11 +32,13 @@ class PoolVectors:
         vectors: (N, d) float32; writeable where they are this run's own.
         record: for the manifest.
         note: one line on what was embedded and what was cached, or empty where vectors were given.
+        tokens: (N,) int64, tokens of each text, special ones included; None where vectors were given.
     """
 
     vectors: Float32Array
     record: EncoderRecord
     note: str
+    tokens: Int64Array | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,138 @@
+"""What a person reads after a selection: what was kept, what was left out, how even it is, what to do next."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from evenly.cli.options import as_typed
+from evenly.cli.screen import printable
+from evenly.words import decimals, percent, percent_proven
+
+if TYPE_CHECKING:
+    from evenly.selecting.run import Recorded
+
+NEAR_COPY = 0.05
+"""Rows so near to a kept one (1 - cos) say the same in other words in nearly every text that was looked at."""
+
+
+def print_summary(outcome: Recorded, details: bool = False) -> None:
+    """The summary, wrapped to the terminal; 80 columns where there is none."""
+    width = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
+    for line in summary(outcome, details):
+        indent = " " * (2 + len(line) - len(line.lstrip()))
+        wrapped = textwrap.wrap(
+            line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+        print("\n".join(wrapped))
+
+
+def summary(outcome: Recorded, details: bool) -> Iterator[str]:
+    """Its lines."""
+    for note in outcome.read_notes():
+        yield printable(note, 400)
+    yield ""
+    yield _kept(outcome)
+    yield _left_out(outcome)
+    for note in outcome.found_notes(details):
+        yield printable(as_typed(note), 400)
+    yield ""
+    yield from _spread(outcome.measures)
+    yield _proof(outcome.measures)
+    if details:
+        yield ""
+        yield f"certificate: {outcome.measures['certificate']['text']}"
+        yield from _details(outcome)
+    yield ""
+    for output in outcome.manifest.outputs:
+        yield f"wrote {output.rows:,} rows to"
+        yield f"  {outcome.folder.parent / output.name}"
+    yield "page with the map and the closest pairs"
+    yield f"  {outcome.folder}/report.html"
+    yield f"check it:      evenly verify {outcome.folder}"
+    yield f"another size:  evenly slice {outcome.folder} --keep 10% --out smaller/"
+
+
+def _kept(outcome: Recorded) -> str:
+    manifest = outcome.manifest
+    line = f"kept {manifest.kept:,} of {manifest.pool_rows:,} rows ({percent(manifest.kept / manifest.pool_rows)})"
+    if tokens := outcome.measures["controls"].get("tokens"):
+        line += (
+            f", {tokens['kept']:,} of {tokens['pool']:,} tokens ({percent(tokens['kept'] / tokens['pool'])})"
+        )
+    return line
+
+
+def _left_out(outcome: Recorded) -> str:
+    """Why rows are not kept, by what stands for them."""
+    selection = outcome.selection
+    excluded = sum(outcome.measures["controls"].get("set_aside", {}).values())
+    left = selection.pool_rows - len(selection)
+    if not left:
+        return "left out: nothing"
+    dropped = selection.dropped_distances()
+    near = NEAR_COPY if selection.metric == "cosine" else 0.0
+    copies, close = int((dropped == 0).sum()), int(((dropped > 0) & (dropped <= near)).sum())
+    parts = [f"{copies:,} exact copies"] if copies else []
+    parts += [f"{close:,} near-copies (within {near:g} of a kept row)"] if close else []
+    other = left - copies - close - excluded
+    if other > 0:
+        parts.append(f"{other:,} more that a kept row is near to")
+    parts += [f"{excluded:,} excluded"] if excluded else []
+    return f"left out {left:,}: {', '.join(parts)}"
+
+
+def _spread(measures: dict[str, Any]) -> Iterator[str]:
+    kept, random = measures["kept"], measures.get("random")
+    typical, other = kept.get("mean_nearest"), (random or {}).get("mean_nearest", {}).get("median")
+    if typical is not None:
+        line = f"a kept row is {decimals(typical)} from the nearest other one on average"
+        yield line if other is None else f"{line}; in a random set of this size {decimals(other)}"
+    line = f"no row of the pool is farther than {decimals(kept['fill'])} from a kept one"
+    if random:
+        line += f"; from a random set {decimals(random['fill']['median'])}"
+    yield line
+
+
+def _proof(measures: dict[str, Any]) -> str:
+    proof = measures["certificate"]
+    best = percent_proven(proof["share_of_best"])
+    apart = decimals(proof["h_min"])
+    line = f"the closest two kept rows are {apart} apart, proven at least {best} of the best possible"
+    return f"{line} without {' and '.join(proof['restricted_by'])}" if proof["restricted_by"] else line
+
+
+def _details(outcome: Recorded) -> Iterator[str]:
+    manifest, measures = outcome.manifest, outcome.measures
+    kept, pool, random = measures["kept"], measures["pool"], measures.get("random")
+    yield f"{'':<22}{'rows':>10}{'h_min':>9}{'fill':>9}{'mesh ratio':>12}{'copies':>8}"
+    rows: list[tuple[str, int, Any, Any, Any, Any]] = [
+        ("kept", kept["rows"], kept["h_min"], kept["fill"], kept["mesh_ratio"], kept["copies"])
+    ]
+    if random:
+        h_min, fill = random["h_min"]["median"], random["fill"]["median"]
+        name = f"random (median of {random['draws']})"
+        rows.append((name, kept["rows"], h_min, fill, fill / h_min if h_min else None, None))
+    rows.append(("pool", pool["rows"], pool["h_min"], None, None, pool["copies"]))
+    for name, count, h_min, fill, mesh, copies in rows:
+        shown = [decimals(one if isinstance(one, float) else None) for one in (h_min, fill)]
+        ratio = decimals(mesh if isinstance(mesh, float) else None, 3)
+        yield (
+            f"{name:<22}{count:>10,}{shown[0]:>9}{shown[1]:>9}{ratio:>12}"
+            f"{'-' if copies is None else format(copies, ','):>8}"
+        )
+    unit = "1 - cos" if manifest.metric == "cosine" else "euclidean"
+    yield f"distances are {unit}; h_min: closest pair of the set; fill: farthest any row is from a kept one"
+    if sampled := measures.get("sampled_rows"):
+        yield (
+            f"pool and random sets: from a sample of {sampled:,} rows each, so their h_min may be smaller and "
+            "their fill larger"
+        )
+    for name, (distance, first, second) in outcome.closest_pairs().items():
+        yield f"closest pair of the {'kept rows' if name == 'kept' else 'pool'}, {decimals(distance)} apart:"
+        yield f"  {printable(first)}"
+        yield f"  {printable(second)}"
+    yield "took " + "  ".join(f"{stage} {spent:.1f} s" for stage, spent in manifest.seconds.items())
