@@ -12,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from evenly.checks import check_metric
 from evenly.engine.loneliest import neighbour_radius
 from evenly.engine.placing import PROCESSOR, Backend, read_memory
@@ -24,6 +26,7 @@ from evenly.rows.rows import Rows
 from evenly.rows.sources import read_rows
 from evenly.types import Float32Array, Float64Array, Int64Array, Metric, Progress, silent
 from evenly.vectors.cache import Cache
+from evenly.vectors.embedding import vector_digests
 from evenly.vectors.kind import PoolVectors
 from evenly.vectors.npy import load_vectors
 from evenly.vectors.registry import encoder_named
@@ -41,6 +44,7 @@ class OpenedPool:
         encoder: what made the vectors, for the manifest.
         note: one line on what was embedded and what was cached; empty where vectors were given.
         tokens: (N,) int64, tokens of every row's text, special ones included; None where vectors were given.
+        openings: see `evenly.vectors.kind.PoolVectors`.
     """
 
     request: PoolRequest
@@ -49,6 +53,7 @@ class OpenedPool:
     encoder: EncoderRecord
     note: str
     tokens: Int64Array | None = None
+    openings: frozenset[bytes] = frozenset()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -99,7 +104,16 @@ class OpenedPool:
             self._check_same_encoder(folder)
             files = [str(kept) for kept in folder.kept_files()]
         request = replace(self.request, sources=files, split=None, engine="local")
-        return embedded_rows(request, read_pool(request), progress=progress).vectors
+        rows = _rows_outside(request)
+        vectors = embedded_rows(request, rows, progress=progress).vectors
+        if self.openings:
+            # What begins as rows of the pool do that were averaged is averaged too: equal texts have equal vectors.
+            digests = vector_digests(vectors, np.arange(len(rows)))
+            again = np.array([digest in self.openings for digest in digests])
+            if again.any():
+                whole = embedded_rows(replace(request, long="mean"), rows, progress=progress).vectors
+                vectors = np.where(again[:, None], whole, vectors)
+        return vectors
 
     def _check_same_encoder(self, folder: SelectionFolder) -> None:
         was, name = folder.manifest.encoder, self.request.encoder
@@ -108,6 +122,20 @@ class OpenedPool:
                 f"{folder.path} was selected with the encoder {was.name}, the pool is embedded with {name}; "
                 "distances between the two mean nothing: use one encoder"
             )
+
+
+def _rows_outside(request: PoolRequest) -> Rows:
+    """Rows of another file, by `text` where it fits them, else by their own form."""
+    try:
+        return read_pool(request)
+    except InputError:
+        if request.text is None:
+            raise
+        try:
+            return read_pool(replace(request, text=None))
+        except InputError:
+            pass
+        raise
 
 
 def check_request(request: PoolRequest) -> None:
@@ -187,4 +215,5 @@ def open_pool(
     with backend.joined():
         embedded = embedded_rows(request, found, backend=backend, progress=progress)
         points = Points.prepared(embedded.vectors, check_metric(request.metric), backend)
-        yield OpenedPool(request, found, points, embedded.record, embedded.note, embedded.tokens)
+        record, note = embedded.record, embedded.note
+        yield OpenedPool(request, found, points, record, note, embedded.tokens, embedded.openings)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 
 class Frozen(BaseModel):
@@ -37,3 +39,11 @@ class EncoderRecord(Frozen):
     long_rows: int = 0  # rows longer than the encoder's window
     long: str = "cut"  # cut | mean
     precision: str = "auto"  # float32 or bfloat16 as used; auto where vectors were given
+    averaged: int = (
+        0  # of the long rows, under cut, those that begin alike: they were averaged over their windows
+    )
+
+    @model_serializer(mode="wrap")
+    def _used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a count of none, as version 0.1.0 wrote it: the digest of a manifest is over its JSON."""
+        return {name: value for name, value in handler(self).items() if name != "averaged" or value}

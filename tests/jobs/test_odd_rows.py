@@ -22,6 +22,11 @@ from evenly.rows.sources import read_rows, rows_of
 from evenly.selecting.request import SelectRequest
 from evenly.selecting.run import Recorded
 from tests.jobs.files import read_lines, write_lines
+from tests.vectors.conftest import plain_folder, tiny_folder
+
+__all__ = ["plain_folder", "tiny_folder"]
+
+WORDS = ["one", "two", "half", "pick", "near", "far", "zebra", "dog"]
 
 VECTORS = np.random.default_rng(3).standard_normal((8, 3)).round(3).tolist()
 
@@ -188,3 +193,40 @@ def test_what_is_no_list_of_rows_is_said_in_a_line() -> None:
     for said, given in wrong.items():
         with pytest.raises(InputError, match=said):
             select_rows(given, 1)
+
+
+def test_texts_that_begin_alike_for_a_whole_window_stay_apart(tmp_path: Path, tiny_folder: Path) -> None:
+    """A shared opening longer than the window of 24 tokens; the questions behind it differ."""
+    opening = "even row far " * 30
+    rows = [{"system": opening, "prompt": f"{word} {word}", "completion": "even"} for word in WORDS]
+    rows += [{"system": "", "prompt": "row " * 60, "completion": "even"}, dict(rows[0])]
+    source = write_lines(tmp_path / "pool.jsonl", rows)
+    others = write_lines(tmp_path / "others.jsonl", [{"text": f"{opening}\n{WORDS[2]} {WORDS[2]}\neven"}])
+    pool = PoolRequest([str(source)], encoder=str(tiny_folder))
+    done = select_sources(SelectRequest(pool, Choice.of(keep="9"), str(tmp_path / "kept.jsonl")))
+    assert done.manifest.kept == 9
+    assert (done.manifest.encoder.long, done.manifest.encoder.averaged) == ("cut", 9)
+    assert any(
+        "but 9 of them that begin alike and differ later, which were averaged" in note
+        for note in done.notes()
+    )
+    verified = verify_folder(SavedPoolRequest(done.folder))
+    assert verified.passed
+    assert verified.same_vectors
+    away = Choice.of(keep="7", avoid=str(others), distance=1e-6)
+    select_sources(SelectRequest(pool, away, str(tmp_path / "kept.jsonl"), overwrite=True))
+    assert not any(WORDS[2] in row["prompt"] for row in read_lines(tmp_path / "kept.jsonl"))
+    mean = select_sources(
+        SelectRequest(replace(pool, long="mean"), Choice.of(keep="9"), str(tmp_path / "mean.jsonl"))
+    )
+    assert "averaged" not in mean.manifest.encoder.model_dump()
+
+
+def test_rows_to_avoid_may_have_another_form(tmp_path: Path, tiny_folder: Path) -> None:
+    source = write_lines(tmp_path / "pool.jsonl", [{"body": f"{word} even", "n": 1} for word in WORDS])
+    chat = [{"messages": [{"role": "user", "content": f"{WORDS[3]} even"}]}]
+    others = write_lines(tmp_path / "others.jsonl", chat)
+    pool = PoolRequest([str(source)], encoder=str(tiny_folder), text="body")
+    away = Choice.of(keep="7", avoid=str(others), distance=1e-6)
+    select_sources(SelectRequest(pool, away, str(tmp_path / "kept.jsonl")))
+    assert WORDS[3] not in {row["body"].split()[0] for row in read_lines(tmp_path / "kept.jsonl")}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +33,7 @@ class Embedded:
         vectors: (N, d) float32, in the order of the texts; equal texts have equal vectors.
         tokens: (N,) int64, tokens of each whole text, special ones included.
         long_rows: rows longer than the encoder's window.
+        full: (n,) int64, of the distinct texts the rows of those that fill the window.
         distinct: distinct texts among the rows; each is embedded once.
         cached: distinct texts whose vectors were in the cache.
         embedded: distinct texts embedded now; cached + embedded = distinct.
@@ -39,6 +42,7 @@ class Embedded:
     vectors: Float32Array
     tokens: Int64Array
     long_rows: int
+    full: Int64Array
     distinct: int
     cached: int
     embedded: int
@@ -47,12 +51,13 @@ class Embedded:
 def embed_rows(
     kind: EmbeddingKind, rows: Rows, request: PoolRequest, room: Room, progress: Progress
 ) -> PoolVectors:
-    """The vectors of a pool; see `evenly.vectors.kind.EncoderKind.vectors`."""
-    encoder = kind.load(request)
-    if request.engine == "ray":
-        from evenly.vectors.cluster import on_cluster
+    """The vectors of a pool; see `evenly.vectors.kind.EncoderKind.vectors`.
 
-        encoder = on_cluster(encoder, kind, request)
+    Where cutting makes different texts equal, because they share an opening as long as the window (one system prompt
+    for all, say), those texts are embedded once more, as the mean of all their windows. Which texts these are
+    depends on the pool alone, so that a run over the same rows does the same.
+    """
+    encoder = _loaded(kind, request)
     target = room(encoder.dimension)
 
     def after_some(stage: str, done: int, total: int) -> None:
@@ -64,6 +69,18 @@ def embed_rows(
     embedded = embed_texts(
         texts, encoder, cache=Cache.of(request), keys=keys, progress=after_some, out=target
     )
+    vectors, alike, openings = embedded.vectors, np.zeros(0, dtype=np.int64), frozenset[bytes]()
+    if encoder.long == "cut" and embedded.long_rows:
+        alike, openings = _alike(vectors, embedded.full)
+    averaged = 0
+    if len(alike):
+        whole = _loaded(kind, replace(request, long="mean"))
+        own = [texts[row] for row in alike.tolist()]
+        means = embed_texts(own, whole, cache=Cache.of(request), keys=keys[alike], progress=progress).vectors
+        of = distinct(keys)[1]
+        again = np.flatnonzero(np.isin(of, alike))
+        vectors[again] = means[np.searchsorted(alike, of[again])]
+        averaged = len(again)
     record = EncoderRecord(
         name=encoder.name,
         identity=encoder.identity,
@@ -71,17 +88,43 @@ def embed_rows(
         long_rows=embedded.long_rows,
         long=encoder.long,
         precision=encoder.precision,
+        averaged=averaged,
     )
-    return PoolVectors(embedded.vectors, record, _note(encoder, embedded), embedded.tokens)
+    return PoolVectors(vectors, record, _note(encoder, embedded, averaged), embedded.tokens, openings)
 
 
-def _note(encoder: Encoder, embedded: Embedded) -> str:
+def _loaded(kind: EmbeddingKind, request: PoolRequest) -> Encoder:
+    encoder = kind.load(request)
+    if request.engine != "ray":
+        return encoder
+    from evenly.vectors.cluster import on_cluster
+
+    return on_cluster(encoder, kind, request)
+
+
+def _alike(vectors: Float32Array, full: Int64Array) -> tuple[Int64Array, frozenset[bytes]]:
+    """Of texts that fill the window and differ, those whose vectors are equal; and what stands for these vectors."""
+    found = vector_digests(vectors, full)
+    counts = Counter(found)
+    alike = [row for row, digest in zip(full.tolist(), found, strict=True) if counts[digest] > 1]
+    several = frozenset(digest for digest, count in counts.items() if count > 1)
+    return np.array(alike, dtype=np.int64), several
+
+
+def vector_digests(vectors: Float32Array, rows: Int64Array) -> list[bytes]:
+    """16 bytes that stand for each of some vectors."""
+    return [hashlib.blake2b(vectors[row].tobytes(), digest_size=16).digest() for row in rows.tolist()]
+
+
+def _note(encoder: Encoder, embedded: Embedded, averaged: int) -> str:
     note = f"{embedded.embedded:,} texts embedded in {encoder.precision} on {encoder.device}"
     if embedded.cached:
         note += f", {embedded.cached:,} from the cache"
     if embedded.long_rows:
         done = "cut to it" if encoder.long == "cut" else "averaged over their windows"
         note += f"; {embedded.long_rows:,} rows longer than {encoder.window} tokens were {done}"
+    if averaged:
+        note += f", but {averaged:,} of them that begin alike and differ later, which were averaged over their windows"
     return f"{note}; {encoder.note}" if encoder.note else note
 
 
@@ -138,6 +181,7 @@ def embed_texts(
         vectors=vectors,
         tokens=tokens[copy_of],
         long_rows=int((tokens[copy_of] > encoder.window).sum()),
+        full=first[tokens[first] >= encoder.window],
         distinct=len(first),
         cached=len(first) - len(missing),
         embedded=len(missing),

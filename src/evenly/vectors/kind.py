@@ -33,12 +33,15 @@ class PoolVectors:
         record: for the manifest.
         note: one line on what was embedded and what was cached, or empty where vectors were given.
         tokens: (N,) int64, tokens of each text, special ones included; None where vectors were given.
+        openings: what stands for the vectors of first windows that different texts share, and which were therefore
+            averaged over all their windows (`evenly.vectors.embedding.vector_digests`).
     """
 
     vectors: Float32Array
     record: EncoderRecord
     note: str
     tokens: Int64Array | None = None
+    openings: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True)
