@@ -147,6 +147,18 @@ def test_must_rows_and_anchors(files: Path, tmp_path: Path) -> None:
     assert apart(read_lines(tmp_path / "kept.jsonl"), test).min() >= outcome.manifest.h_min - 1e-7
 
 
+def test_a_part_of_an_order_has_no_knee(files: Path, tmp_path: Path) -> None:
+    run(files, tmp_path, "50%")
+    with pytest.raises(InputError, match=r"this one holds 30 of 60 rows; select again with `keep=knee`"):
+        slice_selection(saved(tmp_path / "kept.evenly"), "knee", str(tmp_path / "cut.jsonl"))
+    at_the_knee = run(files, tmp_path, "knee").manifest.kept
+    run(files, tmp_path, "100%")
+    assert (
+        slice_selection(saved(tmp_path / "kept.evenly"), "knee", str(tmp_path / "cut.jsonl")).kept
+        == at_the_knee
+    )
+
+
 def test_the_knee_never_cuts_rows_that_must_be_kept(files: Path, tmp_path: Path) -> None:
     outcome = run(files, tmp_path, "knee", must=("lang=en",))
     wanted = sum(row["lang"] == "en" for row in read_lines(files / "pool.jsonl"))

@@ -149,3 +149,14 @@ def test_a_table_that_goes_to_a_file_is_whole(
     _select_all(SimpleNamespace(out="arms/"), json_output=False)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines[:2]] == [list("abcdefghijkl")] * 2
+
+
+def test_the_knee_is_of_the_whole_order_or_none() -> None:
+    vectors = np.random.default_rng(4).standard_normal((90, 6)).astype(np.float32)
+    points = Points.of(vectors, "euclidean")
+    for keep in (5, 30, 89):
+        assert evenness(points, select(vectors, keep, metric="euclidean"), draws=0)["knee"] is None
+    assert 1 <= evenness(points, select(vectors, 90, metric="euclidean"), draws=0)["knee"] <= 90
+    copies = np.concatenate([vectors, vectors[:30]])
+    exhausted = select(copies, len(copies), metric="euclidean")
+    assert evenness(Points.of(copies, "euclidean"), exhausted, draws=0)["knee"] is not None

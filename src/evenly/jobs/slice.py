@@ -127,6 +127,11 @@ def _check_nested(choice: Choice) -> None:
 def _prefix(folder: SelectionFolder, keep: Keep, rows: Rows) -> int:
     manifest, picks, radii, budget = folder.manifest, folder.picks, folder.radii, keep.budget
     if budget.unit == "knee":
+        if not manifest.exhausted and len(picks) < len(rows):
+            raise InputError(
+                f"the knee is that of the whole order, and this one holds {len(picks):,} of {len(rows):,} rows; "
+                "select again with `keep=knee`"
+            )
         return knee(np.minimum.accumulate(radii))
     if budget.unit == "rows":
         count = budget.count(len(rows))

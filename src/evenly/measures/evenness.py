@@ -80,7 +80,8 @@ def evenness(
     Returns:
         What JSON holds: ``pool`` and ``kept``, each with h_min, mean_nearest, fill, mesh_ratio, closest_pairs and a
         histogram ``nearest``; ``random`` with draws, h_min, mean_nearest and fill (median and values) and ``nearest``;
-        ``knee``, the size at which h_min(k) bends; ``sampled_rows``, of each set at most, where they are sampled.
+        ``knee``, the size at which h_min(k) bends, where the order holds every distinct row; ``sampled_rows``, of
+        each set at most, where they are sampled.
     """
     chosen, pool = RowSet.of(points, selection.rows), RowSet.of(points)
     sampled = len(points) ** 2 > MOST_PAIRS
@@ -94,7 +95,10 @@ def evenness(
     found: dict[str, Any] = {"kept": _saved(chosen, kept, edges), "pool": _saved(pool, whole, edges)}
     if sampled:
         found["sampled_rows"] = SAMPLED_ROWS
-    found["knee"] = knee(selection.radii) if (np.diff(selection.radii) <= 0).all() else None
+    # Of a part of the order the knee would say how much was kept, and nothing of the pool.
+    whole_order = selection.exhausted or len(selection) == len(points)
+    falling = bool((np.diff(selection.radii) <= 0).all())
+    found["knee"] = knee(selection.radii) if whole_order and falling else None
     if drawn:
         medians = {
             name: {"median": float(np.median(values)), "values": values}
