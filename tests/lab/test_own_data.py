@@ -73,15 +73,11 @@ def loaded(model_folder: Path, training_file: Path) -> tuple[Any, list[language_
 
 
 @pytest.mark.slow
-def test_sketched_gradients_keep_distances(
-    loaded: tuple[Any, list[language_model.Example]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sketched_gradients_keep_distances(loaded: tuple[Any, list[language_model.Example]]) -> None:
     whole, losses, error = language_model.gradients(*loaded)
     assert error == 0.0
     assert (losses > 0).all()
-    monkeypatch.setattr(language_model, "WHOLE_BYTES", 0)
-    monkeypatch.setattr(language_model, "SKETCH", 4096)
-    sketched, _, error = language_model.gradients(*loaded)
+    sketched, _, error = language_model.gradients(*loaded, most=0, sketch=4096)
     assert sketched.shape == (5, 4096)
     ratio = kernel.pair_bounds(sketched) / kernel.pair_bounds(whole)
     assert np.abs(ratio - 1).max() < 5 * error
@@ -109,15 +105,13 @@ def test_gradients_of_the_last_block_are_those_of_backward(
 
 
 @pytest.mark.slow
-def test_last_blocks_that_do_not_fit(
-    model_folder: Path, training_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_last_blocks_that_do_not_fit(model_folder: Path, training_file: Path) -> None:
     arguments = (str(model_folder), [str(training_file)])
     with pytest.raises(InputError, match=r"`last_blocks` is a number from 1 to 2, .*; got 3"):
         language_model.spectrum_of_model(*arguments, 32, 3, Setup())
-    monkeypatch.setattr(language_model, "WHOLE_BYTES", 1000)
     with pytest.raises(InputError, match=r"4 exact gradients of .* lower `last_blocks` or `rows`"):
-        language_model.spectrum_of_model(*arguments, 4, 1, Setup())
+        language_model.check_whole(4, 1000, most=31_999)
+    language_model.check_whole(4, 1000, most=32_000)
 
 
 @pytest.mark.slow

@@ -185,11 +185,8 @@ def test_row_columns_are_the_saved_values(saved: SelectionFolder) -> None:
     assert [topic["values"][code] for code in topic["codes"]] == saved.fields["topic"].to_pylist()
 
 
-def test_long_texts_are_cut_to_the_budget_and_the_cut_is_said(
-    saved: SelectionFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(points, "TEXT_BYTES", 20_000)
-    columns = points.row_columns(saved, np.arange(len(saved)), saved.coordinates)
+def test_long_texts_are_cut_to_the_budget_and_the_cut_is_said(saved: SelectionFolder) -> None:
+    columns = points.row_columns(saved, np.arange(len(saved)), saved.coordinates, text_bytes=20_000)
     assert columns["excerpt"] == 20
     assert max(map(len, columns["prompt"])) == 20
 

@@ -93,10 +93,9 @@ def test_scores_with_errors_tied_to_the_model(model_folder: Path, tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.parametrize("adapters", [[], ["--lora", "2"]], ids=["whole", "lora"])
 def test_compare_scores_every_arm_once(
-    model_folder: Path, rows: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapters: list[str]
+    model_folder: Path, rows: list, tmp_path: Path, adapters: list[str]
 ) -> None:
     pytest.importorskip("lm_eval")
-    from evenly.train import evaluate
     from evenly.train.models import model_identity
 
     vectors = np.random.default_rng(0).normal(size=(90, 12)).tolist()
@@ -122,8 +121,10 @@ def test_compare_scores_every_arm_once(
         assert all(score["standard_error"] is not None for score in scored["scores"])
     assert len({scored["identity"] for scored in scores.values()}) == 2
 
-    monkeypatch.setattr(evaluate, "evaluate_model", None)  # nothing is scored a second time
+    written = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/evaluation.json")}
+    assert len(written) == 2
     shown = CliRunner().invoke(app, options)
+    assert {path: path.stat().st_mtime_ns for path in written} == written  # nothing is scored a second time
     assert shown.exit_code == 0, shown.output
     for scored in scores.values():
         assert f"model {scored['identity'][:12]}: sums acc " in shown.output

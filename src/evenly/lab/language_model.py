@@ -66,12 +66,8 @@ def spectrum_of_model(
     examples, long = _examples(tokenizer, read.prompts(), read.responses(), drawn, rows)
     if len(examples) < 2:
         raise InputError(f"{data[0]} gives {len(examples)} examples of 2 to {LONGEST} tokens; two are needed")
-    if last_blocks is not None and not _fit(len(examples), size):
-        raise InputError(
-            f"{len(examples)} exact gradients of {size:,} parameters need {words.size(len(examples) * size * 8)}, "
-            f"more than {words.size(WHOLE_BYTES)}; lower `last_blocks` or `rows`, or leave `last_blocks` out for a "
-            "random projection"
-        )
+    if last_blocks is not None:
+        check_whole(len(examples), size)
     note = f"{len(examples)} of {len(read):,} rows drawn with seed 0; {long} drawn rows above {LONGEST} tokens left out"
     part = "" if last_blocks is None else f" of the last {words.counted(last_blocks, 'block')}"
     return measure_model(network, examples, part, note, setup)
@@ -164,25 +160,34 @@ def _trained(network: Any) -> list[Tensor]:
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
-def _fit(examples: int, size: int) -> bool:
-    """Whether that many whole float64 gradients of that size fit."""
-    return examples * size * 8 <= WHOLE_BYTES
+def check_whole(examples: int, size: int, most: int = WHOLE_BYTES) -> None:
+    """Raises InputError where so many exact float64 gradients of so many numbers need more than ``most`` bytes."""
+    if examples * size * 8 > most:
+        raise InputError(
+            f"{examples} exact gradients of {size:,} parameters need {words.size(examples * size * 8)}, more than "
+            f"{words.size(most)}; lower `last_blocks` or `rows`, or leave `last_blocks` out for a random projection"
+        )
 
 
 def gradients(
-    network: Any, examples: Sequence[Example], progress: Progress = silent
+    network: Any,
+    examples: Sequence[Example],
+    progress: Progress = silent,
+    *,
+    most: int = WHOLE_BYTES,
+    sketch: int = SKETCH,
 ) -> tuple[Tensor, Float64Array, float]:
     """Gradients of each example's loss, their losses, and the relative error of squared distances.
 
     Returns:
-        (N, P) float64 where that fits `WHOLE_BYTES`, with error 0; else (N, SKETCH), each coordinate added to one
-        random place with a random sign (count sketch), whose squared distances have a relative standard error of
-        at most sqrt(2 / SKETCH). The losses are (N,).
+        (N, P) float64 where that is at most ``most`` bytes, with error 0; else (N, sketch), each coordinate added to
+        one random place with a random sign (count sketch), whose squared distances have a relative standard error
+        of at most sqrt(2 / sketch). The losses are (N,).
     """
     parameters = _trained(network)
     size = sum(parameter.numel() for parameter in parameters)
-    whole = _fit(len(examples), size)
-    rows = torch.zeros(len(examples), size if whole else SKETCH, dtype=torch.float64)
+    whole = len(examples) * size * 8 <= most
+    rows = torch.zeros(len(examples), size if whole else sketch, dtype=torch.float64)
     losses = np.empty(len(examples))
     for index, example in enumerate(examples):
         loss = _loss(network, example)
@@ -193,7 +198,7 @@ def gradients(
         else:
             _add_sketch(rows[index], parts)
         progress("gradients", index + 1, len(examples))
-    return rows, losses, 0.0 if whole else math.sqrt(2.0 / SKETCH)
+    return rows, losses, 0.0 if whole else math.sqrt(2.0 / sketch)
 
 
 def _add_sketch(row: Tensor, parts: Sequence[Tensor]) -> None:

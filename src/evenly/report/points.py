@@ -91,15 +91,17 @@ def carried_rows(saved: SelectionFolder, mapped: Int64Array, named: Int64Array) 
     return np.concatenate([mapped, np.setdiff1d(needed, mapped)])
 
 
-def row_columns(saved: SelectionFolder, rows: Int64Array, coordinates: Float64Array) -> dict[str, Any]:
+def row_columns(
+    saved: SelectionFolder, rows: Int64Array, coordinates: Float64Array, *, text_bytes: int = TEXT_BYTES
+) -> dict[str, Any]:
     """One JSON column per thing shown of a row, all of length ``len(rows)``.
 
     Returns:
         The columns, and under ``excerpt`` how many characters of prompt and of response each row shows: as
-        many as fit into `TEXT_BYTES`.
+        many as fit into ``text_bytes``.
     """
     covered = np.bincount(saved.keeper, minlength=len(saved))
-    prompt, response, excerpt = _excerpts(saved, rows)
+    prompt, response, excerpt = _excerpts(saved, rows, text_bytes)
     return {
         "excerpt": excerpt,
         "row": rows.tolist(),
@@ -118,12 +120,12 @@ def row_columns(saved: SelectionFolder, rows: Int64Array, coordinates: Float64Ar
     }
 
 
-def _excerpts(saved: SelectionFolder, rows: Int64Array) -> tuple[list[str], list[str], int]:
+def _excerpts(saved: SelectionFolder, rows: Int64Array, most: int) -> tuple[list[str], list[str], int]:
     whole = saved.prompt.take(rows), saved.response.take(rows)
     for characters in EXCERPT_CHARACTERS:
         prompts, responses = ([excerpt(text, characters) for text in texts] for texts in whole)
         pieces = script_json_pieces([*prompts, *responses])
-        if sum(len(piece.encode()) for piece in pieces) <= TEXT_BYTES:
+        if sum(len(piece.encode()) for piece in pieces) <= most:
             break
     return prompts, responses, characters
 
