@@ -31,8 +31,8 @@ import torch
 from evenly.rows.documentation import documentation_rows
 from evenly.rows.sources import read_rows
 from evenly.vectors.embedding import embed_texts
+from evenly.vectors.folders import minilm_folder
 from evenly.vectors.registry import load_encoder
-from evenly.vectors.transformer import minilm_folder
 
 RESULT = Path(__file__).parent / "results" / "embedding.json"
 OURS, BASE = "evenly", "SentenceTransformer.encode"

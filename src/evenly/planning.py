@@ -32,7 +32,8 @@ from evenly.rows.rows import Rows
 from evenly.types import Float32Array, Int64Array, Metric
 from evenly.vectors.cache import Cache
 from evenly.vectors.embedding import distinct, embed_texts
-from evenly.vectors.kind import EmbeddingKind, Encoder
+from evenly.vectors.embedding_kind import EmbeddingKind
+from evenly.vectors.kind import Encoder
 from evenly.vectors.registry import encoder_named
 from evenly.words import rough_duration, size
 

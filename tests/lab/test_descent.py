@@ -24,7 +24,7 @@ def test_steps_are_those_of_torch(optimiser: descent.Optimiser, loss: descent.Lo
     x, y = data(1)
     y = torch.sign(y)
     theta = NETWORK.init([0])
-    run = descent.Trainer(NETWORK, 0.05, optimiser, loss).train(theta, x, y, steps=30)
+    run = descent.GradientDescent(NETWORK, 0.05, optimiser, loss).train(theta, x, y, steps=30)
     parameter = theta[0].clone().requires_grad_()
     reference = {"gd": torch.optim.SGD, "adam": torch.optim.Adam}[optimiser]([parameter], lr=0.05)
     for _ in range(30):
@@ -39,7 +39,7 @@ def test_runs_that_finish_do_not_disturb_the_others(optimiser: descent.Optimiser
     x, y = data()
     theta = NETWORK.init([0, 1, 2])
     until = np.array([1e9, 0.0, 0.0])  # the first is finished at once and leaves at step 50
-    trainer = descent.Trainer(NETWORK, 0.02, optimiser)
+    trainer = descent.GradientDescent(NETWORK, 0.02, optimiser)
     pruned = trainer.train(theta, x, y, steps=120, until=until)
     whole = trainer.train(theta, x, y, steps=120)
     np.testing.assert_allclose(pruned.losses[:, 1:], whole.losses[:, 1:], rtol=1e-9)
@@ -53,14 +53,16 @@ def test_batches_visit_every_row_once_an_epoch() -> None:
     first = torch.cat([next(rows), next(rows)], dim=1)  # 4 rows, then the 2 left over
     assert first.sort(dim=1).values.tolist() == [list(range(6))] * 2
     x, y = data()
-    run = descent.Trainer(NETWORK, 0.05, "gd", batch=2).train(NETWORK.init([0, 1, 2]), x, y, steps=200)
+    run = descent.GradientDescent(NETWORK, 0.05, "gd", batch=2).train(
+        NETWORK.init([0, 1, 2]), x, y, steps=200
+    )
     assert (run.losses[-1] < run.losses[0]).all()
 
 
 def test_divergence_is_named_with_its_run_and_step() -> None:
     x, y = data()
     with pytest.raises(InputError, match=r"run \d diverged at step \d+: .*use a learning rate below 2"):
-        descent.Trainer(NETWORK, 2.0, "gd").train(NETWORK.init([0, 1, 2]), x, y, steps=500)
+        descent.GradientDescent(NETWORK, 2.0, "gd").train(NETWORK.init([0, 1, 2]), x, y, steps=500)
 
 
 def test_steps_to_and_censored_medians() -> None:
@@ -74,4 +76,4 @@ def test_steps_to_and_censored_medians() -> None:
 def test_unknown_optimiser() -> None:
     x, y = data()
     with pytest.raises(InputError, match="optimiser 'sgd' is not known; use gd or adam"):
-        descent.Trainer(NETWORK, 0.1, "sgd").train(NETWORK.init([0, 1, 2]), x, y, steps=1)  # type: ignore[arg-type]
+        descent.GradientDescent(NETWORK, 0.1, "sgd").train(NETWORK.init([0, 1, 2]), x, y, steps=1)  # type: ignore[arg-type]

@@ -90,7 +90,7 @@ def test_spectral_time_is_that_of_one_exponential() -> None:
 
 @pytest.mark.parametrize("dimension", [1, 2, 3])
 def test_collision_integral_of_the_density(dimension: int) -> None:
-    density = law.Density(dimension, share=0.6, side=0.2)
+    density = law.DensityProfile(dimension, share=0.6, side=0.2)
     inside = 0.2**dimension
     assert density.collision == pytest.approx(density.peak**2 * inside + 0.4**2 * (1 - inside))
     points = density.draw(designs.generator(0), 20_000)

@@ -10,7 +10,7 @@ import pytest
 
 from evenly.engine.blocks import steady_torch
 from evenly.errors import InputError
-from evenly.lab.result import Result, Table
+from evenly.lab.result import Result, ResultTable
 from evenly.lab.running import EXPERIMENTS, run_one, write, write_page
 from evenly.lab.setup import Setup
 from evenly.words import show
@@ -20,7 +20,7 @@ RESULT = Result(
     title="<b>Title</b>",
     claim="a claim",
     settings={"N": (1, 2), "note": "<script>"},
-    tables=(Table("<i>", ("a", "<b>"), (("<x>", 1.0), ("y", float("inf")))),),
+    tables=(ResultTable("<i>", ("a", "<b>"), (("<x>", 1.0), ("y", float("inf")))),),
     verdict='"quoted" & <verdict>',
     outcome="holds",
     numbers={"x": float("nan")},

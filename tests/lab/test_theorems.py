@@ -34,7 +34,7 @@ def test_pair_bound_and_pl_range_hold_at_every_iterate(name: str, optimiser: des
     network = NETWORKS[name]
     x, y = problem(3)
     x[1] = x[0] + 1e-3  # a close pair makes the bound bite
-    trainer = descent.Trainer(network, 1e-2, optimiser)
+    trainer = descent.GradientDescent(network, 1e-2, optimiser)
     kept = trainer.train(network.init([0]), x[None], y[None], steps=25, keep=range(26)).kept
     assert list(kept) == list(range(26))
     for theta in kept.values():
@@ -65,7 +65,9 @@ def test_equal_inputs_conserve_their_difference(name: str, optimiser: descent.Op
     x, y = problem(5)
     x[1] = x[0]
     before = (network(network.init([2])[0], x) - y)[:2]
-    run = descent.Trainer(network, 1e-2, optimiser).train(network.init([2]), x[None], y[None], steps=60)
+    run = descent.GradientDescent(network, 1e-2, optimiser).train(
+        network.init([2]), x[None], y[None], steps=60
+    )
     after = (network(run.theta[0], x) - y)[:2]
     assert abs(float((before[0] - before[1]) - (after[0] - after[1]))) < 1e-12
     eigenvalues = kernel.eigenvalues(kernel.jacobian(network, run.theta[0], x))
@@ -78,7 +80,7 @@ def test_equal_inputs_trap_their_share_of_the_loss(pairs: int) -> None:
     x, y = problem(6)
     x[1 : 2 * pairs : 2] = x[0 : 2 * pairs : 2]
     floor = float((y[0 : 2 * pairs : 2] - y[1 : 2 * pairs : 2]).square().sum() / 2 / (2 * len(x)))
-    run = descent.Trainer(network, 1e-2).train(network.init([0]), x[None], y[None], steps=400)
+    run = descent.GradientDescent(network, 1e-2).train(network.init([0]), x[None], y[None], steps=400)
     assert run.losses.min() >= floor * (1 - 1e-12)
     assert run.losses[-1, 0] <= 1.5 * floor
 

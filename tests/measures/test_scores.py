@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from evenly.measures import measure
-from evenly.measures.diversity import Clusters, entropy_bits, squared_distances_to_all, vendi_score
+from evenly.measures.diversity import PoolClusters, entropy_bits, squared_distances_to_all, vendi_score
 from evenly.measures.normalised import log_expected_h_min, log_unit_ball_volume
 from tests.measures.oracle import all_distances, all_squared, as_rows, hard_pools, prepared
 
@@ -134,7 +134,7 @@ def test_cluster_entropy() -> None:
     pool = as_rows(
         np.repeat(np.eye(40) * 10, 6, axis=0) + 0.01 * np.random.default_rng(0).normal(size=(240, 40))
     )
-    clusters = Clusters(pool, seed=0)
+    clusters = PoolClusters(pool, seed=0)
     assert clusters.count == 100
     assert torch.equal(
         torch.from_numpy(clusters.members(pool)), torch.cdist(pool, clusters.centres).argmin(1)

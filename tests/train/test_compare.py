@@ -13,7 +13,7 @@ from evenly.errors import InputError
 from evenly.files import sole_process
 from evenly.train.arms import Arm
 from evenly.train.curves import EVEN_TEST, RANDOM_TEST, read_outcomes
-from evenly.train.plan import ArmRun, Prepared, plan_runs
+from evenly.train.plan import ArmRun, PreparedPool, plan_runs
 from evenly.train.recipes import SHIPPED, make_request, read_recipe, shipped_recipes
 from evenly.train.result import ComparisonResult, read_result
 from evenly.train.settings import Request
@@ -31,7 +31,7 @@ def scrambled_rows(rows: list) -> list:
 
 def judged(
     folder: Path, model: Path, rows: list, arms: dict[str, list[np.ndarray]], **named: object
-) -> tuple[ComparisonResult, list[ArmRun], Prepared]:
+) -> tuple[ComparisonResult, list[ArmRun], PreparedPool]:
     """Trains arms given by hand, one list of row numbers per seed, and judges them."""
     from evenly.train.compare import conclude, prepare, run_all
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evenly.train.result import COMMON, RARE, SPEED, Answer, ArmSummary, Called, Pair, VariantResult
+from evenly.train.result import COMMON, RARE, SPEED, Answer, ArmPair, ArmSummary, Called, VariantResult
 from evenly.train.verdict import MAIN_QUESTIONS
 from evenly.train.wording import left_out_paragraph, verdict_paragraphs
 
@@ -31,21 +31,21 @@ def answer(question: str, called: Called) -> Answer:
     )
 
 
-def pair(first: str, second: str, speed: Called, common: Called, rare: Called, cost: float = 0.5) -> Pair:
+def pair(first: str, second: str, speed: Called, common: Called, rare: Called, cost: float = 0.5) -> ArmPair:
     total = answer("total cost to equal own loss", "lower").model_copy(update={"value": cost})
-    return Pair(
+    return ArmPair(
         first=first,
         second=second,
         answers=[answer(SPEED, speed), answer(COMMON, common), answer(RARE, rare), total],
     )
 
 
-def told(*pairs: Pair) -> str:
+def told(*pairs: ArmPair) -> str:
     """The paragraph about the first pair."""
     return paragraphs(*pairs, accuracy=0.2)[0]
 
 
-def paragraphs(*pairs: Pair, accuracy: float) -> list[str]:
+def paragraphs(*pairs: ArmPair, accuracy: float) -> list[str]:
     """The verdict where 15 % of the test's tokens were predicted right before training."""
     arm = ArmSummary.model_construct(
         arm="uniform", seeds=[0, 1, 2], start_accuracy=0.15, random_test_accuracy=[accuracy] * 3

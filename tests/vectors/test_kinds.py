@@ -15,7 +15,8 @@ from evenly.errors import InputError
 from evenly.request import PoolRequest
 from evenly.vectors import registry
 from evenly.vectors.cache import Cache
-from evenly.vectors.kind import EmbeddingKind, Encoder
+from evenly.vectors.embedding_kind import EmbeddingKind
+from evenly.vectors.kind import Encoder
 from tests.conftest import Run
 from tests.vectors.models import HashEncoder
 

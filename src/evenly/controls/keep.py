@@ -77,8 +77,8 @@ def token_counts(rows: Rows, tokenizer: str | None, encoder: str) -> Int64Array:
     Raises:
         InputError: no tokenizer there, or none named where the vectors were given.
     """
+    from evenly.vectors.folders import find_folder
     from evenly.vectors.registry import encoder_named
-    from evenly.vectors.transformer import find_folder
 
     folder = find_folder(tokenizer, "tokenizer") if tokenizer else encoder_named(encoder).tokenizer()
     if folder is None:

@@ -22,13 +22,13 @@ from evenly.request import PoolRequest
 from evenly.rows.rows import Rows
 from evenly.rows.turns import turn_text
 from evenly.train.arms import NAME, Arm, load_arms, save_arms
-from evenly.train.plan import Prepared, plan_runs
+from evenly.train.plan import PreparedPool, plan_runs
 from evenly.train.result import ComparisonResult
 from evenly.train.settings import Request
 from evenly.train.whole_rows import Conversation, conversation
 from evenly.types import Float32Array, Int64Array, Progress, silent
 from evenly.vectors.embedding import embed_texts
-from evenly.vectors.kind import EmbeddingKind
+from evenly.vectors.embedding_kind import EmbeddingKind
 from evenly.vectors.registry import encoder_named
 
 WARM_UP_ROWS = 20_000
@@ -165,7 +165,7 @@ def _proxy(pool: DrawnPool, folder: Path, request: Request, progress: Progress) 
 def _make_arms(
     request: Request,
     pool: DrawnPool,
-    prepared: Prepared,
+    prepared: PreparedPool,
     embedded: tuple[Float32Array, float],
     saved: Sequence[SavedSelection],
 ) -> None:

@@ -14,7 +14,7 @@ from evenly.records import Frozen
 from evenly.rows.turns import turn_text
 from evenly.train.arms import Arm
 from evenly.train.curves import EVEN_TEST, RANDOM_TEST
-from evenly.train.plan import Prepared, plan_runs, tokens_to_pass
+from evenly.train.plan import PreparedPool, plan_runs, tokens_to_pass
 from evenly.train.row_losses import RowLosses, pad_batch
 from evenly.train.settings import Request
 from evenly.types import Int64Array, Progress, silent
@@ -78,7 +78,7 @@ def dry_run(request: Request, *, workers: int = 1, progress: Progress = silent) 
             np.zeros(len(examples), dtype=np.int64),
             np.maximum(examples.response_tokens, 1),
         )
-        prepared = Prepared(examples, nothing, model, Path(place))
+        prepared = PreparedPool(examples, nothing, model, Path(place))
         arms, tests, keep = _stand_ins(request, len(examples))
         planned = plan_runs(request, prepared, arms, tests, 1.0)
         speed = _tokens_per_second(prepared, request, int(tokenizer.pad_token_id))
@@ -118,7 +118,7 @@ def _stand_ins(request: Request, rows: int) -> tuple[list[Arm], dict[str, Int64A
     return arms, tests, keep
 
 
-def _tokens_per_second(prepared: Prepared, request: Request, pad_id: int) -> float:
+def _tokens_per_second(prepared: PreparedPool, request: Request, pad_id: int) -> float:
     """Times one micro-batch forward and backward, the second of two."""
     import torch
 

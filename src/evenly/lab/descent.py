@@ -50,7 +50,7 @@ def batch_loss(outputs: Tensor, targets: Tensor, loss: LossName) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Trainer:
+class GradientDescent:
     """A network and how it is trained; the same for all runs that are compared, which differ in their data alone.
 
     Attributes:
@@ -143,7 +143,7 @@ def _batches(x: Tensor, batch: int) -> Iterator[Tensor]:
 class _Live:
     """The runs that are not finished: their parameters and data, and the moments of Adam."""
 
-    def __init__(self, trainer: Trainer, theta: Tensor, x: Tensor, y: Tensor) -> None:
+    def __init__(self, trainer: GradientDescent, theta: Tensor, x: Tensor, y: Tensor) -> None:
         if trainer.optimiser not in ("gd", "adam"):
             raise InputError(f"optimiser {trainer.optimiser!r} is not known; use gd or adam")
         self.adam, self.rate, self.count = trainer.optimiser == "adam", trainer.rate, 0

@@ -17,7 +17,7 @@ from evenly import words
 from evenly.engine.placing import free_memory
 from evenly.errors import InputError
 from evenly.lab import designs, kernel
-from evenly.lab.result import Result, Table
+from evenly.lab.result import Result, ResultTable
 from evenly.lab.setup import Setup
 from evenly.report.drawing import COLOURS, frame, panels
 from evenly.types import Float64Array, Int64Array, Progress, silent
@@ -130,9 +130,9 @@ def measure_model(network: Any, examples: Sequence[Example], part: str, note: st
         claim="lambda_min of the kernel of per-example loss gradients is below |g_i - g_j|^2 / 2 of every pair.",
         settings={"examples": note, "gradients": stated},
         tables=(
-            Table.of(f"Loss gradients of {len(rows)} examples", [numbers]),
-            Table.of("Closest pairs of gradients", _closest(examples, bounds, eigenvalues[0])),
-            Table.of("Features layer by layer (mean over tokens)", layers),
+            ResultTable.of(f"Loss gradients of {len(rows)} examples", [numbers]),
+            ResultTable.of("Closest pairs of gradients", _closest(examples, bounds, eigenvalues[0])),
+            ResultTable.of("Features layer by layer (mean over tokens)", layers),
         ),
         verdict=f"lambda_min {eigenvalues[-1]:.2e} lies {'below' if below else 'ABOVE'} the least pair bound "
         f"{bounds.min():.2e}, |grad L|^2 N {'inside' if inside else 'OUTSIDE'} [lambda_min, lambda_max]; PL ratio "

@@ -18,7 +18,7 @@ Number: TypeAlias = "float | np.floating[Any]"
 
 
 @dataclass(frozen=True)
-class Table:
+class ResultTable:
     """Rows of cells under column names. A cell that is None was not measured."""
 
     title: str
@@ -30,10 +30,10 @@ class Table:
         return [list(self.columns), *[[show(cell) for cell in row] for row in self.rows]]
 
     @staticmethod
-    def of(title: str, records: Sequence[Mapping[str, Any]]) -> Table:
+    def of(title: str, records: Sequence[Mapping[str, Any]]) -> ResultTable:
         """A table of records with the same columns; numpy's numbers become Python's."""
         rows = tuple(tuple(map(_python, record.values())) for record in records)
-        return Table(title, tuple(records[0]), rows)
+        return ResultTable(title, tuple(records[0]), rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class Result:
     outcome: Outcome
     verdict: str
     numbers: Mapping[str, Number]
-    tables: tuple[Table, ...]
+    tables: tuple[ResultTable, ...]
     series: Mapping[str, Float64Array] = field(default_factory=dict)
 
     def series_of(self, prefix: str) -> dict[str, Float64Array]:

@@ -13,7 +13,7 @@ from evenly.engine.blocks import steady_torch
 from evenly.errors import InputError
 from evenly.lab import designs, geometry, labels
 from evenly.lab.experiments import forecast
-from evenly.lab.result import Result, Table
+from evenly.lab.result import Result, ResultTable
 from evenly.lab.setup import Setup
 from evenly.report.drawing import ARM_COLOURS, COLOURS, INK, frame, panels
 from evenly.types import Float64Array
@@ -99,8 +99,10 @@ def forecast_vectors(prompts: Float64Array, responses: Float64Array, note: str, 
         settings={"rows": note, "random halves": RANDOM_HALVES, "outside the fitted range": outside},
         tables=(
             _halves_table(prompts, randoms, even, min(rough, 1.0)),
-            Table.of("Loss that near copies hold back (share of the variance of the responses)", trapped),
-            Table.of("Forecast, and how well it did on pools it was not fitted on", forecasts),
+            ResultTable.of(
+                "Loss that near copies hold back (share of the variance of the responses)", trapped
+            ),
+            ResultTable.of("Forecast, and how well it did on pools it was not fitted on", forecasts),
         ),
         verdict=f"label roughness {rough:.2f} (0 smooth, 1 independent); kernel time alone says a random half takes "
         f"{np.exp(middle[0]):.2f} times the steps of the even half, the fitted forecasts "
@@ -139,7 +141,7 @@ def trapped_shares(prompts: Float64Array, responses: Float64Array) -> list[dict[
 
 def _halves_table(
     prompts: Float64Array, randoms: list[Float64Array], even: Float64Array, rough: float
-) -> Table:
+) -> ResultTable:
     """h_min, Riesz-2 energy and spectral time of the whole and of its halves."""
 
     def measured(points: Float64Array) -> dict[str, float]:
@@ -157,7 +159,7 @@ def _halves_table(
         | {name: np.median([each[name] for each in drawn]) for name in drawn[0]},
         {"rows": "max-min half"} | measured(even),
     ]
-    return Table.of("What the prompts' geometry says (Euclidean distances)", records)
+    return ResultTable.of("What the prompts' geometry says (Euclidean distances)", records)
 
 
 def draw(result: Result) -> Figure:

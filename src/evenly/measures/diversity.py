@@ -104,7 +104,7 @@ def mean_and_error(values: Float64Array, population: int) -> tuple[float, float]
     return mean, float(values.std(ddof=1)) / math.sqrt(len(values)) * math.sqrt(1 - len(values) / population)
 
 
-class Clusters:
+class PoolClusters:
     """k-means clusters of a pool (Lloyd's rounds from random rows, on at most 20,000 rows)."""
 
     def __init__(self, pool: Tensor, seed: int) -> None:
@@ -167,7 +167,7 @@ def novelsum(chosen: RowSet, at: Int64Array, progress: Progress = silent) -> Flo
     return terms
 
 
-def cheap_scores(rows: Tensor, clusters: Clusters, pairs: int, seed: int) -> dict[str, float | None]:
+def cheap_scores(rows: Tensor, clusters: PoolClusters, pairs: int, seed: int) -> dict[str, float | None]:
     """The scores that random subsets are held against, and errors of two, by the names of `Diversity`."""
     scores: dict[str, float | None] = {"vendi": vendi_score(rows)}
     scores["cluster_entropy"] = entropy_bits(clusters.members(rows))
@@ -182,7 +182,7 @@ def cheap_scores(rows: Tensor, clusters: Clusters, pairs: int, seed: int) -> dic
 
 
 def diversity_measures(
-    chosen: RowSet, clusters: Clusters, seed: int, progress: Progress = silent
+    chosen: RowSet, clusters: PoolClusters, seed: int, progress: Progress = silent
 ) -> Diversity:
     """All diversity scores of a set; see `evenly.measures.result.Diversity`."""
     rows = chosen.set_rows

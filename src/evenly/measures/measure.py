@@ -11,7 +11,7 @@ from evenly.checks import check_int
 from evenly.engine.blocks import steady_torch
 from evenly.engine.points import Points
 from evenly.errors import InputError
-from evenly.measures.diversity import Clusters, diversity_measures
+from evenly.measures.diversity import PoolClusters, diversity_measures
 from evenly.measures.exact import exact_measures
 from evenly.measures.normalised import normalised_measures, pool_geometry
 from evenly.measures.random_sets import against_random
@@ -84,7 +84,7 @@ def measured_points(
     seed = check_int(seed, "seed", at_least=0)
     exact = exact_measures(chosen, check_thresholds(thresholds, points.metric), seed, progress)
     geometry = pool_geometry(chosen, seed, progress)
-    clusters = Clusters(points.tensor, seed) if diversity else None
+    clusters = PoolClusters(points.tensor, seed) if diversity else None
     scores = diversity_measures(chosen, clusters, seed, progress) if clusters else None
     return Measures(
         metric=points.metric,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from evenly.engine.neighbours import Neighbours, nearest
-from evenly.measures.diversity import Clusters, cheap_scores
+from evenly.measures.diversity import PoolClusters, cheap_scores
 from evenly.measures.exact import NEAREST_LEVELS
 from evenly.measures.result import AgainstRandom, Diversity, Exact, Quantiles, RandomSets, Standing
 from evenly.measures.sets import RowSet
@@ -146,7 +146,7 @@ def against_random(
     chosen: RowSet,
     exact: Exact,
     diversity: Diversity | None,
-    clusters: Clusters | None,
+    clusters: PoolClusters | None,
     draws: int,
     seed: int,
     progress: Progress = silent,

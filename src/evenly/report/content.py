@@ -36,7 +36,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Pair:
+class ShownPair:
     """Two rows and the distance between them."""
 
     distance: str
@@ -132,11 +132,11 @@ def row(saved: SelectionFolder, number: int) -> Row:
     )
 
 
-def closest_pairs(saved: SelectionFolder, of: str) -> list[Pair]:
+def closest_pairs(saved: SelectionFolder, of: str) -> list[ShownPair]:
     """The closest pairs of ``of`` (pool or kept) that the measures name, at most `PAIRS`."""
     found = saved.measures.get(of, {}).get("closest_pairs", [])
     return [
-        Pair(quantity(pair["distance"]), (row(saved, pair["row"]), row(saved, pair["other"])))
+        ShownPair(quantity(pair["distance"]), (row(saved, pair["row"]), row(saved, pair["other"])))
         for pair in found[:PAIRS]
     ]
 
@@ -169,11 +169,11 @@ def _chosen_first(saved: SelectionFolder) -> Int64Array:
     return saved.picks[given : given + FIRST_PICKS]
 
 
-def loneliest(saved: SelectionFolder) -> list[Pair]:
+def loneliest(saved: SelectionFolder) -> list[ShownPair]:
     """The dropped rows farthest from their keeper, farthest first: the worst-represented rows of the pool."""
     farthest = np.argsort(-saved.keeper_distance, kind="stable")[:LONELIEST]
     return [
-        Pair(
+        ShownPair(
             quantity(saved.keeper_distance[number]),
             (row(saved, number), row(saved, int(saved.keeper[number]))),
         )

@@ -29,7 +29,7 @@ from evenly.train.models import (
     model_identity,
     processes,
 )
-from evenly.train.plan import ArmRun, Prepared, variant_name
+from evenly.train.plan import ArmRun, PreparedPool, variant_name
 from evenly.train.result import ComparisonResult, write_result
 from evenly.train.row_losses import RowLosses, row_losses
 from evenly.train.settings import Request, Training
@@ -70,7 +70,7 @@ def open_folder(folder: Path, request: Request) -> None:
 
 def prepare(
     folder: Path, rows: Sequence[Messages], model: str, training: Training, progress: Progress = silent
-) -> Prepared:
+) -> PreparedPool:
     """Tokenises a pool and measures every row under the model that all arms start from.
 
     Both are kept in the folder and taken from there the next time. Cost: one forward pass over the pool.
@@ -90,11 +90,11 @@ def prepare(
         precision = choose_precision(training.precision)
         pad_id = int(tokenizer.pad_token_id)
         row_losses(start, examples, trainable, training.loss, precision, pad_id, progress=progress).save(path)
-    return Prepared(examples, RowLosses.load(path), model, folder)
+    return PreparedPool(examples, RowLosses.load(path), model, folder)
 
 
 def run_all(
-    runs: Sequence[ArmRun], prepared: Prepared, *, workers: int = 1, progress: Progress = silent
+    runs: Sequence[ArmRun], prepared: PreparedPool, *, workers: int = 1, progress: Progress = silent
 ) -> list[Outcome]:
     """Trains the runs that are not finished yet.
 
@@ -192,7 +192,7 @@ def _write_record(run: ArmRun, status: str | None = None) -> None:
 
 def conclude(
     request: Request,
-    prepared: Prepared,
+    prepared: PreparedPool,
     runs: Sequence[ArmRun],
     *,
     rate: float,

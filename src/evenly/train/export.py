@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from evenly.folder.selection import SelectionFolder
 from evenly.rows.rows import Rows
 from evenly.rows.sources import read_rows
 from evenly.rows.whole import Kind, WholeRow
-from evenly.train.handed import DATA_FILE, TRAINERS, Line, Refused, has_media
+from evenly.train.handed import DATA_FILE, TRAINERS, Line, Refused, Trainer, has_media
 from evenly.train.whole_rows import MEDIA, bytes_of_text
 
 LEFT_OUT_FILE = "left_out.jsonl"
@@ -91,27 +91,8 @@ def export(
     _check_out(kept, out, overwrite)
     rows, numbers = kept_rows(kept, sources)
     whole = {number: rows.whole(row) for number, row in enumerate(numbers, start=1)}
-    found = Counter(row.kind for row in whole.values())
-    kinds = [kind for kind, _ in found.most_common() if kind in trainer.kinds]
-    if not kinds:
-        held = ", ".join(_NOT_TRAINED[kind] for kind in found)
-        wanted = ", ".join(_NOT_TRAINED[kind] for kind in trainer.kinds)
-        raise InputError(
-            f"{target} trains on {wanted}; the kept rows hold {held}: name another trainer as `to`"
-        )
-    kind = kinds[0]
-    lines: list[Line] = []
-    left_out: dict[str, list[int]] = {}
-    for number, row in whole.items():
-        reason = _NOT_TRAINED[row.kind] if row.kind != kind else None
-        made: list[Line] = []
-        try:
-            made = [] if reason else list(trainer.lines(row))
-        except Refused as error:
-            reason = str(error)
-        if not made:
-            left_out.setdefault(reason or "no answer to train on", []).append(number)
-        lines += made
+    kind = _kind_taken(target, whole)
+    lines, left_out = _lines(trainer, kind, whole)
     if not lines:
         raise InputError(f"{target} can take none of the kept rows: {'; '.join(left_out)}")
     gone = sorted(number for numbers in left_out.values() for number in numbers)
@@ -130,6 +111,38 @@ def export(
                 stream.write(text.encode())
     notes = [*_left_out_notes(left_out), *_notes(target, kind, taken, len(lines), dropped)]
     return Exported([out / name for name in texts], len(taken), len(lines), tokens, notes)
+
+
+def _kind_taken(target: str, whole: Mapping[int, WholeRow]) -> Kind:
+    """The commonest kind of row among those that a trainer takes: one file holds one kind."""
+    found = Counter(row.kind for row in whole.values())
+    kinds = [kind for kind, _ in found.most_common() if kind in TRAINERS[target].kinds]
+    if not kinds:
+        held = ", ".join(_NOT_TRAINED[kind] for kind in found)
+        wanted = ", ".join(_NOT_TRAINED[kind] for kind in TRAINERS[target].kinds)
+        raise InputError(
+            f"{target} trains on {wanted}; the kept rows hold {held}: name another trainer as `to`"
+        )
+    return kinds[0]
+
+
+def _lines(
+    trainer: Trainer, kind: Kind, whole: Mapping[int, WholeRow]
+) -> tuple[list[Line], dict[str, list[int]]]:
+    """What a trainer is handed, and by reason the numbers of the rows that it cannot take."""
+    lines: list[Line] = []
+    left_out: dict[str, list[int]] = {}
+    for number, row in whole.items():
+        reason = _NOT_TRAINED[row.kind] if row.kind != kind else None
+        made: list[Line] = []
+        try:
+            made = [] if reason else list(trainer.lines(row))
+        except Refused as error:
+            reason = str(error)
+        if not made:
+            left_out.setdefault(reason or "no answer to train on", []).append(number)
+        lines += made
+    return lines, left_out
 
 
 def _check_out(kept: Path, out: Path, overwrite: bool) -> None:

@@ -24,7 +24,7 @@ EARLY = 1.5
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedPool:
     """A pool made ready for training: what all arms share.
 
     Attributes:
@@ -86,7 +86,7 @@ class ArmRun(Run):
 
 
 def plan_runs(
-    request: Request, prepared: Prepared, arms: Sequence[Arm], tests: dict[str, Int64Array], rate: float
+    request: Request, prepared: PreparedPool, arms: Sequence[Arm], tests: dict[str, Int64Array], rate: float
 ) -> list[ArmRun]:
     """Lists the runs of a comparison: every arm and seed at every point of the axes.
 
@@ -111,7 +111,7 @@ def variant_name(training: Training) -> str:
     return f"batch {training.batch}, {training.schedule}"
 
 
-def _plan_run(prepared: Prepared, arm: Arm, training: Training, steps: int, mean_tokens: float) -> ArmRun:
+def _plan_run(prepared: PreparedPool, arm: Arm, training: Training, steps: int, mean_tokens: float) -> ArmRun:
     examples = prepared.examples
     rows = arm.rows[~examples.dropped[arm.rows]]
     tokens_per_row = float(examples.lengths()[rows].mean()) if len(rows) else 0.0

@@ -12,7 +12,7 @@ from evenly.errors import InputError
 from evenly.files import write_atomically
 from evenly.train.compare import run_all
 from evenly.train.curves import RECORD_FILE, Outcome, RunRecord
-from evenly.train.plan import ArmRun, Prepared
+from evenly.train.plan import ArmRun, PreparedPool
 from evenly.types import Int64Array, Progress, silent
 
 STEPS = 40
@@ -32,7 +32,7 @@ FEWEST, MOST = 5, 13
 
 def find_rate(
     run: ArmRun,
-    prepared: Prepared,
+    prepared: PreparedPool,
     unseen: Int64Array,
     *,
     workers: int = 1,
@@ -80,7 +80,7 @@ def find_rate(
     return rate
 
 
-def _trial(run: ArmRun, prepared: Prepared, unseen: Int64Array, rate: float) -> ArmRun:
+def _trial(run: ArmRun, prepared: PreparedPool, unseen: Int64Array, rate: float) -> ArmRun:
     steps = min(STEPS, run.steps)
     usable = unseen[~prepared.examples.dropped[unseen]]
     sample = np.random.default_rng(run.seed).permutation(usable)[:SAMPLE]

@@ -42,7 +42,7 @@ class Answer(Frozen):
     )  # the smallest difference, or ratio above 1, that these seeds could have told apart
 
 
-class Pair(Frozen):
+class ArmPair(Frozen):
     """Two arms compared: the first against the second."""
 
     first: str
@@ -101,10 +101,10 @@ class VariantResult(Frozen):
     variant: str
     arms: list[ArmSummary]
     thresholds: list[Threshold]
-    pairs: list[Pair]
+    pairs: list[ArmPair]
     failed: list[str]  # runs that did not finish, one line each
 
-    def pair(self, first: str, second: str) -> Pair | None:
+    def pair(self, first: str, second: str) -> ArmPair | None:
         """The two arms compared, where they were."""
         return next((each for each in self.pairs if (each.first, each.second) == (first, second)), None)
 

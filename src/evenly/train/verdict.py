@@ -21,9 +21,9 @@ from evenly.train.result import (
     RARE,
     SPEED,
     Answer,
+    ArmPair,
     ArmSummary,
     Called,
-    Pair,
     Threshold,
     VariantResult,
 )
@@ -214,10 +214,10 @@ def _call(answer: Answer, stands: bool) -> Called:
     return "lower" if answer.value < (1.0 if answer.scale == "ratio" else 0.0) else "higher"
 
 
-def _judge_pair(first: str, second: str, done: dict[tuple[str, int], Outcome]) -> Pair:
+def _judge_pair(first: str, second: str, done: dict[tuple[str, int], Outcome]) -> ArmPair:
     seeds = [seed for arm, seed in sorted(done) if arm == first and (second, seed) in done]
     if not seeds:
-        return Pair(first=first, second=second, answers=[])
+        return ArmPair(first=first, second=second, answers=[])
     sides = ([done[first, seed] for seed in seeds], [done[second, seed] for seed in seeds])
     shared = Shared.of([*sides[0], *sides[1]])
     errors = {part: _test_error(sides[0], sides[1], part) for part in (RANDOM_TEST, EVEN_TEST)}
@@ -228,7 +228,7 @@ def _judge_pair(first: str, second: str, done: dict[tuple[str, int], Outcome]) -
             a = np.array([_shared_difference(x, y) for x, y in zip(*sides, strict=True)])
             b = np.zeros(len(seeds))
         answers.append(ask(question.name, a, b, ratio=question.ratio, rows=errors.get(question.part, 0.0)))
-    return Pair(first=first, second=second, answers=decide(answers))
+    return ArmPair(first=first, second=second, answers=decide(answers))
 
 
 def _test_error(a: Sequence[Outcome], b: Sequence[Outcome], part: str) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evenly.train.result import COMMON, COST, RARE, SPEED, Answer, Pair, VariantResult
+from evenly.train.result import COMMON, COST, RARE, SPEED, Answer, ArmPair, VariantResult
 from evenly.words import in_figures, millions
 
 _HELD_OUT = {
@@ -42,7 +42,7 @@ def left_out_paragraph(pool_rows: int, near_test: int, beyond_window: int, windo
     return f"Of the {pool_rows:,} rows of the pool, {' and '.join(parts)}." if parts else ""
 
 
-def _pair_paragraph(pair: Pair, variant: VariantResult) -> str:
+def _pair_paragraph(pair: ArmPair, variant: VariantResult) -> str:
     sentences = [f"{pair.first} against {pair.second}: {_speed_words(pair)}"]
     sentences += [_test_words(pair, question) for question in (COMMON, RARE)]
     sentences += [_fewer_rows(pair, variant), _easier_rows(pair, variant), _traded(pair), _cost(pair)]
@@ -66,7 +66,7 @@ def _not_learnt(variant: VariantResult) -> str:
     )
 
 
-def _speed_words(pair: Pair) -> str:
+def _speed_words(pair: ArmPair) -> str:
     answer = pair.answer(SPEED)
     if answer is None or answer.value is None:
         return "speed could not be compared."
@@ -85,7 +85,7 @@ def _speed_words(pair: Pair) -> str:
     return f"{'faster' if answer.called == 'lower' else 'slower'}, {figure}."
 
 
-def _test_words(pair: Pair, question: str) -> str:
+def _test_words(pair: ArmPair, question: str) -> str:
     answer = pair.answer(question)
     if answer is None or answer.value is None:
         return ""
@@ -102,7 +102,7 @@ def _interval(answer: Answer) -> str:
     return f", 95 %: {in_figures(answer.low, 3, '+')} to {in_figures(answer.high, 3, '+')}"
 
 
-def _fewer_rows(pair: Pair, variant: VariantResult) -> str:
+def _fewer_rows(pair: ArmPair, variant: VariantResult) -> str:
     """Faster than the full set, but so is a random set of its size."""
     random = variant.pair(pair.first, "random")
     if pair.second != "full" or pair.called(SPEED) != "lower":
@@ -113,7 +113,7 @@ def _fewer_rows(pair: Pair, variant: VariantResult) -> str:
     return f"It is faster only because it has fewer rows: against as many random rows it is {name}."
 
 
-def _easier_rows(pair: Pair, variant: VariantResult) -> str:
+def _easier_rows(pair: ArmPair, variant: VariantResult) -> str:
     """Faster or slower than random rows, but not than random rows as easy and as long as its own."""
     called, matched = pair.called(SPEED), variant.pair(pair.first, "matched")
     if pair.second != "random" or called not in ("lower", "higher"):
@@ -127,7 +127,7 @@ def _easier_rows(pair: Pair, variant: VariantResult) -> str:
     )
 
 
-def _traded(pair: Pair) -> str:
+def _traded(pair: ArmPair) -> str:
     common, rare = pair.called(COMMON), pair.called(RARE)
     if (common, rare) == ("higher", "lower"):
         return "It gained on rare regions (even test) what it lost on common ones (random test)."
@@ -136,7 +136,7 @@ def _traded(pair: Pair) -> str:
     return ""
 
 
-def _cost(pair: Pair) -> str:
+def _cost(pair: ArmPair) -> str:
     cost = pair.answer(COST)
     if cost is None or cost.value is None or cost.value < 1.0 or pair.called(SPEED) != "lower":
         return ""
@@ -146,7 +146,7 @@ def _cost(pair: Pair) -> str:
     )
 
 
-def _speed_name(pair: Pair) -> str:
+def _speed_name(pair: ArmPair) -> str:
     return {"higher": "slower", "lower": "faster"}.get(pair.called(SPEED), "no different within noise")
 
 

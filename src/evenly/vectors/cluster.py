@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, partial
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from evenly.errors import InputError
 from evenly.request import PoolRequest
 from evenly.types import Int64Array
-from evenly.vectors.kind import EmbeddingKind, Encoded, Encoder
+from evenly.vectors.kind import Encoded, Encoder
+
+if TYPE_CHECKING:
+    from evenly.vectors.embedding_kind import EmbeddingKind
 
 TEXTS_PER_TASK = 2048
 """Some seconds of work on one core: a task that is lost with its worker costs no more."""

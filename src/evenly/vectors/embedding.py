@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,7 +20,10 @@ from evenly.rows.rows import Rows
 from evenly.rows.vector_field import Room
 from evenly.types import Float32Array, Int64Array, Progress, silent
 from evenly.vectors.cache import Cache, text_keys
-from evenly.vectors.kind import EmbeddingKind, Encoder, PoolVectors
+from evenly.vectors.kind import Encoder, PoolVectors
+
+if TYPE_CHECKING:
+    from evenly.vectors.embedding_kind import EmbeddingKind
 
 COPIES_AT_ONCE = 65536
 """Copies of vectors made at a time: bounds memory where they lie in a mapped file."""

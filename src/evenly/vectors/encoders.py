@@ -20,9 +20,9 @@ from evenly.records import Frozen
 from evenly.request import PoolRequest
 from evenly.types import Float32Array, Int64Array
 from evenly.vectors.cache import Cache
+from evenly.vectors.folders import MINILM, find_folder
 from evenly.vectors.kind import Encoded, Encoder
 from evenly.vectors.recipe import Recipe, fingerprint, read_recipe
-from evenly.vectors.transformer import MINILM, find_folder
 
 if TYPE_CHECKING:
     from evenly.vectors.loading import Model

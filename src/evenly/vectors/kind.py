@@ -16,7 +16,6 @@ from evenly.request import Long, PoolRequest
 
 if TYPE_CHECKING:
     from evenly.records import EncoderRecord
-    from evenly.rows.index import KeyArray
     from evenly.rows.rows import Rows
     from evenly.rows.vector_field import Room
     from evenly.types import Float32Array, Int64Array, Progress
@@ -109,27 +108,6 @@ class EncoderKind(ABC):
     def same(self, saved: EncoderRecord, own: EncoderRecord) -> bool:
         """Whether distances between vectors of two records mean something; ``own`` is of this encoder."""
         return saved.identity == own.identity
-
-
-class EmbeddingKind(EncoderKind):
-    """A kind that turns texts into vectors, which are cached: `load` is all that it must bring."""
-
-    @abstractmethod
-    def load(self, request: PoolRequest) -> Encoder:
-        """What turns texts into vectors.
-
-        Raises:
-            InputError: it is not there, or cannot be used as asked.
-        """
-
-    def texts(self, rows: Rows) -> tuple[Sequence[str], KeyArray]:
-        """What of N rows is embedded, and (N, 4) keys by which the cache knows it."""
-        return rows.texts(), rows.keys
-
-    def vectors(self, rows: Rows, request: PoolRequest, room: Room, progress: Progress) -> PoolVectors:
-        from evenly.vectors.embedding import embed_rows
-
-        return embed_rows(self, rows, request, room, progress)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,8 @@ from typing import Any
 from evenly.errors import InputError
 from evenly.request import PoolRequest
 from evenly.vectors.column import Column
-from evenly.vectors.kind import EmbeddingKind, Encoder, EncoderKind
+from evenly.vectors.embedding_kind import EmbeddingKind
+from evenly.vectors.kind import Encoder, EncoderKind
 from evenly.vectors.npy import NpyFile
 from evenly.vectors.transformer import Transformer
 

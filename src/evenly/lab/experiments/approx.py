@@ -8,16 +8,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from evenly.lab import designs, labels, networks
-from evenly.lab.descent import Trainer
+from evenly.lab.descent import GradientDescent
 from evenly.lab.geometry import fill_distance, rank_correlation, separation
-from evenly.lab.result import Result, Table
+from evenly.lab.result import Result, ResultTable
 from evenly.lab.setup import Setup
 from evenly.report.drawing import frame, look, panels
 from evenly.types import Float64Array
 
 POINTS = 48
 DIMENSION = 2
-TRAINER = Trainer(networks.mlp(DIMENSION), rate=3e-3)
+TRAINER = GradientDescent(networks.mlp(DIMENSION), rate=3e-3)
 NEAR = 1e-3  # the distance of the one near copy, far below the h_min of any other design
 DESIGNS: dict[str, designs.Design] = {
     "max-min": partial(designs.even, crowd=20),
@@ -69,14 +69,14 @@ def _result(seeds: int, steps: int, measured: dict[str, Float64Array]) -> Result
         claim="At fixed N the error of a trained network falls with the fill distance of its points (paper).",
         settings={"N": POINTS, "d": DIMENSION, "seeds": seeds, "steps": steps, "rate": TRAINER.rate},
         tables=(
-            Table.of(
+            ResultTable.of(
                 f"Medians over {seeds} seeds, smooth targets",
                 [
                     {"design": name} | {column: each[i] for column, each in medians.items()}
                     for i, name in enumerate(DESIGNS)
                 ],
             ),
-            Table.of("Rank correlation with the error", [correlation]),
+            ResultTable.of("Rank correlation with the error", [correlation]),
         ),
         verdict=f"fill carries the error (rank correlation {correlation['fill']:+.2f}); 1 / h_min alone "
         f"({correlation['1 / h_min']:+.2f}) is fooled by a near copy or a corner lattice. RMSE: "

@@ -8,16 +8,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from evenly.lab import designs, labels, networks
-from evenly.lab.descent import Trainer
-from evenly.lab.experiments.law import SIZES, Density, ball_volume, expected_h_min
+from evenly.lab.descent import GradientDescent
+from evenly.lab.experiments.law import SIZES, DensityProfile, ball_volume, expected_h_min
 from evenly.lab.geometry import fill_distance, nearest_distances, separation
-from evenly.lab.result import Number, Result, Table
+from evenly.lab.result import Number, Result, ResultTable
 from evenly.lab.setup import Setup
 from evenly.report.drawing import COLOURS, frame, look, panels
 from evenly.types import Float64Array, Int64Array
 
 DIMENSION = 2
-CROWDED = Density(DIMENSION, share=0.7, side=0.2)
+CROWDED = DensityProfile(DIMENSION, share=0.7, side=0.2)
 SETS = ("uniform", "crowded", "max-min")
 EVENNESS = {  # a measure, and its column
     "h_min": "h_min",
@@ -32,7 +32,7 @@ CLEAN, GARBAGE, KEPT = 470, 30, 250  # the outlier pool: 6 % garbage, half kept
 NEIGHBOURS, TRIMMED = 8, 0.10  # the guard: the loneliest tenth by the distance to the 8th neighbour
 GUARDED = "max-min, guarded"
 ARMS = ("random", "max-min", GUARDED)
-TRAINER = Trainer(networks.mlp(DIMENSION), rate=3e-3)
+TRAINER = GradientDescent(networks.mlp(DIMENSION), rate=3e-3)
 
 
 def run(setup: Setup) -> Result:
@@ -67,7 +67,7 @@ def run(setup: Setup) -> Result:
         settings={"N": SIZES, "d": DIMENSION, "seeds": seeds, "picks": PICKS, "trimmed": TRIMMED},
         tables=(
             _size_table(sizes),
-            Table.of('"Two far clusters trap the greedy order": medians', [{"picks": PICKS} | far]),
+            ResultTable.of('"Two far clusters trap the greedy order": medians', [{"picks": PICKS} | far]),
             _guard_table(taken, errors),
         ),
         verdict=f"raw h_min falls {raw[0] / raw[-1]:.0f}x with N, the normalised one stays "
@@ -173,16 +173,16 @@ def _arm_rows(arm: str, pool: Float64Array, random: designs.Generator) -> Int64A
     return inside[designs.max_min(pool[inside], KEPT)]
 
 
-def _size_table(sizes: dict[str, Float64Array]) -> Table:
+def _size_table(sizes: dict[str, Float64Array]) -> ResultTable:
     records = [
         {"points": name, "N": n} | {column: sizes[f"{name}: {key}"][i] for key, column in EVENNESS.items()}
         for name in SETS
         for i, n in enumerate(SIZES)
     ]
-    return Table.of('"h_min shrinks with N": means', records)
+    return ResultTable.of('"h_min shrinks with N": means', records)
 
 
-def _guard_table(taken: dict[str, Number], errors: dict[str, Float64Array]) -> Table:
+def _guard_table(taken: dict[str, Number], errors: dict[str, Float64Array]) -> ResultTable:
     plain = errors["max-min"]
     records = [
         {
@@ -195,7 +195,7 @@ def _guard_table(taken: dict[str, Number], errors: dict[str, Float64Array]) -> T
         }
         for arm, error in errors.items()
     ]
-    return Table.of('"Max-min picks outliers": 6 % garbage, half kept', records)
+    return ResultTable.of('"Max-min picks outliers": 6 % garbage, half kept', records)
 
 
 def draw(result: Result) -> Figure:

@@ -10,7 +10,7 @@ from scipy.spatial.distance import pdist
 
 from evenly.lab import designs, kernel, networks
 from evenly.lab.geometry import separation
-from evenly.lab.result import Number, Result, Table
+from evenly.lab.result import Number, Result, ResultTable
 from evenly.lab.setup import Setup
 from evenly.report.drawing import INK, NOTE, frame, look, panels
 from evenly.types import Float64Array
@@ -55,7 +55,7 @@ def run(setup: Setup) -> Result:
         title="Residual connections keep data apart",
         claim="Blocks x + phi(tau_eps(x)) compose without bringing distinct points together (paper).",
         settings={"N": POINTS, "d": DIMENSION, "width": 32, "inner width": INNER, "seeds": seeds},
-        tables=(Table.of(f"Medians over {seeds} seeds, at initialisation", records),),
+        tables=(ResultTable.of(f"Medians over {seeds} seeds, at initialisation", records),),
         verdict=f"after 16 blocks of inner width 2 the closest pair is at {linked:.2g} of its input distance "
         f"with residual connections and at {plain:.1e} without; after 48 softplus blocks at "
         f"{numbers['separation, residual, softplus']:.2g} against "

@@ -11,9 +11,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from evenly.lab import designs, geometry, labels, networks
-from evenly.lab.descent import Trainer, steps_to
+from evenly.lab.descent import GradientDescent, steps_to
 from evenly.lab.geometry import rank_correlation
-from evenly.lab.result import Number, Result, Table
+from evenly.lab.result import Number, Result, ResultTable
 from evenly.lab.setup import Setup
 from evenly.report.drawing import INK, frame, look, panels
 from evenly.types import Float64Array
@@ -24,7 +24,7 @@ DIMENSION = 4
 SHARE = 0.03  # of the loss, at which sets are compared
 SETS = 40
 RATE = 5e-3
-TRAINERS = {name: Trainer(network, RATE) for name, network in networks.small(DIMENSION).items()}
+TRAINERS = {name: GradientDescent(network, RATE) for name, network in networks.small(DIMENSION).items()}
 REPEATS = (
     6  # trainings of each of the 40 sets, with other labels and first parameters; log steps are averaged
 )
@@ -129,8 +129,8 @@ def run(setup: Setup) -> Result:
         settings={"N": POINTS, "d": DIMENSION, "seeds": _seeds(setup)}
         | {"steps": setup.size(600, STEPS), "rate": RATE, "share": SHARE},
         tables=(
-            Table.of(title, [{"measure": measure} | each for measure, each in ranking.items()]),
-            Table.of(f"Fitted on {FITTED_ON}, tested on {TESTED_ON}", tested),
+            ResultTable.of(title, [{"measure": measure} | each for measure, each in ranking.items()]),
+            ResultTable.of(f"Fitted on {FITTED_ON}, tested on {TESTED_ON}", tested),
         ),
         verdict=f"fitted on {FITTED_ON} pools and tested on {TESTED_ON} ones, the forecast of random / max-min "
         f"ranks at {span(ranks)} and names the faster half in {span(right, '.0%')} (always saying max-min: "

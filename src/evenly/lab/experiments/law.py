@@ -15,7 +15,7 @@ from scipy.stats import kstest
 from evenly.errors import InputError
 from evenly.lab.designs import Generator, generator
 from evenly.lab.geometry import exponent
-from evenly.lab.result import Result, Table
+from evenly.lab.result import Result, ResultTable
 from evenly.lab.setup import Setup
 from evenly.report.drawing import COLOURS, INK, frame, look, panels
 from evenly.types import Float64Array
@@ -31,7 +31,7 @@ COLLISION, PEAK = "collision entropy", "pi_max in its place"
 
 
 @dataclass(frozen=True)
-class Density:
+class DensityProfile:
     """A density on the unit torus: a share of the points lies in a small cube, on top of a uniform rest.
 
     Args:
@@ -61,7 +61,7 @@ class Density:
         return float(rest**2 + 2.0 * rest * self.share + self.share**2 / self.side**self.dimension)
 
 
-DENSITIES = [Density(d, p, s) for d in (1, 2, 3) for p in (0.1, 0.3, 0.6, 0.9) for s in (0.1, 0.5)]
+DENSITIES = [DensityProfile(d, p, s) for d in (1, 2, 3) for p in (0.1, 0.3, 0.6, 0.9) for s in (0.1, 0.5)]
 
 
 def ball_volume(dimension: int) -> float:
@@ -114,7 +114,7 @@ def run(setup: Setup) -> Result:
     Seeds are independent sets per cell; by default as many as bring the mean's error to 4 % (8 % if quick).
     """
     grid = [
-        [_h_min(Density(d), n, (21, d, n), setup) for n in SIZES]
+        [_h_min(DensityProfile(d), n, (21, d, n), setup) for n in SIZES]
         for d in setup.each("law: uniform", DIMENSIONS)
     ]
     biased = [_density_record(index, setup) for index in setup.each("law: biased", range(len(DENSITIES)))]
@@ -128,8 +128,8 @@ def run(setup: Setup) -> Result:
         claim="N (N-1) V_d h_min^d (integral of pi^2) / 2 tends to Exp(1) (ours).",
         settings={"sizes": SIZES, "dimensions": DIMENSIONS, "delta": DELTA, "seeds": setup.seeds},
         tables=(
-            Table.of("Uniform points on the torus", uniform),
-            Table.of("Biased densities, N = 512: measured mean / law", biased),
+            ResultTable.of("Uniform points on the torus", uniform),
+            ResultTable.of("Biased densities, N = 512: measured mean / law", biased),
         ),
         verdict=f"the sharp law holds within {low:.2f}–{high:.2f} (uniform) and {span(ratios)} (biased; pi_max in "
         f"its place errs up to {peaks.max():.1f}x); the paper's lower bound is tight, its upper bound holds but "
@@ -173,7 +173,7 @@ def _uniform_record(d: int, row: list[Float64Array]) -> dict[str, Any]:
     }
 
 
-def _h_min(density: Density, count: int, key: tuple[int, ...], setup: Setup) -> Float64Array:
+def _h_min(density: DensityProfile, count: int, key: tuple[int, ...], setup: Setup) -> Float64Array:
     """h_min of independent sets of ``count`` points, (sets,).
 
     There are so many sets that their mean has an error of 4 % (8 %): h_min varies by about 1.28 / d of itself.

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evenly.lab import designs, kernel, labels, networks
-from evenly.lab.descent import Trainer, censored_median, median_steps, steps_to
+from evenly.lab.descent import GradientDescent, censored_median, median_steps, steps_to
 from evenly.lab.geometry import exponent, rank_correlation, separation
 from evenly.lab.networks import Network
-from evenly.lab.result import Number, Result, Table
+from evenly.lab.result import Number, Result, ResultTable
 from evenly.lab.setup import Setup
 from evenly.report.drawing import COLOURS, INK, frame, look, panels
 from evenly.types import Float64Array
@@ -64,7 +64,10 @@ def run(setup: Setup) -> Result:
         title="A close pair slows the slowest mode",
         claim="lambda_min(K) <= |g_i - g_j|^2 / 2 <= Lip^2 h_ij^2 / 2 for a pair (ours): it falls as h^2.",
         settings={"N": POINTS, "d": DIMENSION, "seeds": seeds, "rates (gd, adam)": RATES},
-        tables=(table, Table.of("Median steps to fit the close pair to a tenth of its residual", costs)),
+        tables=(
+            table,
+            ResultTable.of("Median steps to fit the close pair to a tenth of its residual", costs),
+        ),
         verdict=f"the pair bound was never broken; analytic networks fall as h^{span(analytic)}; "
         f"across random sets h_min alone orders lambda_min poorly (rank correlation "
         f"{span(correlations)}); steps rise only where labels differ.",
@@ -79,7 +82,7 @@ def run(setup: Setup) -> Result:
 
 def _collapse_table(
     collapse: dict[str, tuple[Float64Array, Float64Array]], scatter: dict[str, Float64Array]
-) -> tuple[Table, dict[str, Number]]:
+) -> tuple[ResultTable, dict[str, Number]]:
     """Slope, tightness of the pair bound, and rank correlation across random sets, of each network."""
     records = []
     numbers: dict[str, Number] = {}
@@ -101,7 +104,7 @@ def _collapse_table(
             }
         )
     title = "One pair collapses: the slope of log lambda_min on log h, and the pair bound"
-    return Table.of(title, records), numbers
+    return ResultTable.of(title, records), numbers
 
 
 def pair_set(random: designs.Generator, distance: float) -> Float64Array:
@@ -150,7 +153,7 @@ def _price(seeds: int, steps: int, setup: Setup) -> dict[str, Float64Array]:
     for name, (descent_rate, adam_rate) in list(RATES.items())[: setup.size(1, None)]:
         network = NETWORKS[name]
         theta = network.init([seed for _, seed in drawn], setup.device)
-        for trainer in (Trainer(network, descent_rate, "gd"), Trainer(network, adam_rate)):
+        for trainer in (GradientDescent(network, descent_rate, "gd"), GradientDescent(network, adam_rate)):
             told = partial(setup.progress, f"spectrum: {name}, {trainer.optimiser}")
             for kind, targets in (("labels 1 apart", apart), (SMOOTH, smooth)):
                 run = trainer.train(theta, points, targets, steps=steps, until=threshold, told=told)

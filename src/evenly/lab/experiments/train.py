@@ -12,9 +12,9 @@ from scipy.special import entr
 from torch import Tensor
 
 from evenly.lab import designs, labels, networks
-from evenly.lab.descent import LossName, Optimiser, Trainer, censored_median, median_steps, steps_to
+from evenly.lab.descent import GradientDescent, LossName, Optimiser, censored_median, median_steps, steps_to
 from evenly.lab.labels import LABEL_MODELS
-from evenly.lab.result import Number, Result, Table
+from evenly.lab.result import Number, Result, ResultTable
 from evenly.lab.setup import Setup
 from evenly.report.drawing import ARM_COLOURS, COLOURS, INK, MARKERS, frame, panels
 from evenly.types import Float64Array, Int64Array
@@ -41,10 +41,12 @@ OPTIMISERS: dict[Optimiser, str] = {"gd": "GD", "adam": "Adam"}
 LOSSES: dict[LossName, str] = {"squared": "squared", "logistic": "cross-entropy"}
 
 
-def _trainer(name: str, optimiser: Optimiser, loss: LossName) -> Trainer:
+def _trainer(name: str, optimiser: Optimiser, loss: LossName) -> GradientDescent:
     """One rate for all arms, labels and seeds; the logistic loss has at most a quarter of the curvature."""
     descent_rate = DESCENT_RATES[name] * (1.0 if loss == "squared" else 4.0)
-    return Trainer(NETWORKS[name], ADAM_RATE if optimiser == "adam" else descent_rate, optimiser, loss)
+    return GradientDescent(
+        NETWORKS[name], ADAM_RATE if optimiser == "adam" else descent_rate, optimiser, loss
+    )
 
 
 TRAINERS = {
@@ -176,7 +178,9 @@ def constant_loss(targets: Float64Array, loss: LossName) -> Float64Array:
     return least
 
 
-def _steps(trainer: Trainer, problems: list[Problem], cap: int, setup: Setup) -> dict[str, Float64Array]:
+def _steps(
+    trainer: GradientDescent, problems: list[Problem], cap: int, setup: Setup
+) -> dict[str, Float64Array]:
     """Steps of full batches to each goal, (arms, problems)."""
     values = np.array([problem.labels.values for problem in problems])
     of_pool = constant_loss(_targets(values, trainer.loss), trainer.loss)
@@ -192,7 +196,7 @@ def _steps(trainer: Trainer, problems: list[Problem], cap: int, setup: Setup) ->
     return {goal: np.concatenate(each) for goal, each in taken.items()}
 
 
-def _test_errors(trainer: Trainer, problems: list[Problem], steps: int, setup: Setup) -> Float64Array:
+def _test_errors(trainer: GradientDescent, problems: list[Problem], steps: int, setup: Setup) -> Float64Array:
     """Errors after batches of 8: (arms, `KINDS`, `PLACES`, problems).
 
     Equal steps gives every arm ``steps`` steps; equal epochs gives it as many passes over its own rows as
@@ -211,7 +215,7 @@ def _test_errors(trainer: Trainer, problems: list[Problem], steps: int, setup: S
     return np.array(errors)
 
 
-def _errors(trainer: Trainer, theta: Tensor, problems: list[Problem]) -> Float64Array:
+def _errors(trainer: GradientDescent, theta: Tensor, problems: list[Problem]) -> Float64Array:
     """Squared error over variance, or the share of wrong classes, on the pool and a fresh even set: (2, problems)."""
     pool = [(problem.points, problem.labels.values) for problem in problems]
     even = [(problem.even, problem.labels.clean(problem.even)) for problem in problems]
@@ -251,7 +255,7 @@ def _numbers(races: Races, errors: Errors) -> dict[str, Number]:
     return numbers
 
 
-def _tables(races: Races, errors: Errors, seeds: int) -> tuple[Table, ...]:
+def _tables(races: Races, errors: Errors, seeds: int) -> tuple[ResultTable, ...]:
     of_pool, of_own = [], []
     for name, race in races.items():
         first = {NAMED: ", ".join(name)}
@@ -262,10 +266,10 @@ def _tables(races: Races, errors: Errors, seeds: int) -> tuple[Table, ...]:
     measure = "squared error / variance, or the share of wrong classes under cross-entropy"
     cells = [(f"{place}: {arm}", i, j) for j, place in enumerate(PLACES) for i, arm in enumerate(ARMS)]
     return (
-        Table.of(f"Median steps to 3 % of the pool's loss, {seeds} seeds", of_pool),
-        Table.of("The same against 3 % of each set's own loss", of_own),
+        ResultTable.of(f"Median steps to 3 % of the pool's loss, {seeds} seeds", of_pool),
+        ResultTable.of("The same against 3 % of each set's own loss", of_own),
         *(
-            Table.of(
+            ResultTable.of(
                 f"Test error at {kind} on the pool and on {FRESH} fresh even points ({measure})",
                 [
                     {NAMED: ", ".join(name)} | {column: each[arm, k, place] for column, arm, place in cells}

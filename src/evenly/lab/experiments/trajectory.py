@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from evenly.lab import designs, kernel, labels, networks
-from evenly.lab.descent import Trainer
+from evenly.lab.descent import GradientDescent
 from evenly.lab.geometry import exponent
 from evenly.lab.networks import Network, on
-from evenly.lab.result import Number, Result, Table
+from evenly.lab.result import Number, Result, ResultTable
 from evenly.lab.setup import Setup
 from evenly.report.drawing import COLOURS, INK, frame, look, panels
 from evenly.types import Float64Array
@@ -77,9 +77,11 @@ def run(setup: Setup) -> Result:
         settings={"N": POINTS, "d": DIMENSION, "seeds": seeds, "steps": steps}
         | {"rate over 2 / top Hessian": STEP_SHARE},
         tables=(
-            Table.of("Along gradient descent", [{"network": name} | each for name, each in worst.items()]),
-            Table.of("Polynomial smoothness: |Hess L(c theta)| ~ c^p", growths),
-            Table.of("The learning-rate scale under Xavier: residual MLPs at the start", starts),
+            ResultTable.of(
+                "Along gradient descent", [{"network": name} | each for name, each in worst.items()]
+            ),
+            ResultTable.of("Polynomial smoothness: |Hess L(c theta)| ~ c^p", growths),
+            ResultTable.of("The learning-rate scale under Xavier: residual MLPs at the start", starts),
         ),
         verdict=_verdict(worst, smoothness),
         outcome="holds" if outside == 0 and ratio > 0 else "holds in part",
@@ -124,7 +126,7 @@ def _follow(network: Network, seed: int, steps: int, setup: Setup) -> dict[str, 
     rate = STEP_SHARE * 2.0 / kernel.top_curvature(network, theta[0], x, y)
     moments = np.unique(np.geomspace(1, steps + 1, 30).astype(int)) - 1
     curved = moments[:: max(1, len(moments) // setup.size(6, 12))]
-    trained = Trainer(network, rate, "gd").train(theta, x[None], y[None], steps=steps, keep=moments)
+    trained = GradientDescent(network, rate, "gd").train(theta, x[None], y[None], steps=steps, keep=moments)
     kept = {step: each[0] for step, each in trained.kept.items()}
     first = kernel.jacobian(network, theta[0], x)
     measured = [_measure(network, each, x, y, first @ first.T) for each in kept.values()]

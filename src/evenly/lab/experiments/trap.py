@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evenly.lab import designs, labels, networks
-from evenly.lab.descent import Trainer, censored_median, median_steps, steps_to
-from evenly.lab.result import Number, Result, Table
+from evenly.lab.descent import GradientDescent, censored_median, median_steps, steps_to
+from evenly.lab.result import Number, Result, ResultTable
 from evenly.lab.setup import Setup
 from evenly.report.drawing import COLOURS, NOTE, frame, panels
 from evenly.types import Float64Array, Int64Array
@@ -22,10 +22,10 @@ DISTANCE = 0.01
 PAIRS = (0, 1, 4, 16)
 THRESHOLDS = (0.3, 0.1, 0.01)
 TRAINERS = {
-    "MLP, Adam": Trainer(networks.mlp(DIMENSION), 3e-3),
-    "MLP, gradient descent": Trainer(networks.mlp(DIMENSION), 0.1, "gd"),
-    "residual MLP, Adam": Trainer(networks.residual(DIMENSION), 1e-2),
-    "transformer, Adam": Trainer(networks.transformer(DIMENSION), 1e-2),
+    "MLP, Adam": GradientDescent(networks.mlp(DIMENSION), 3e-3),
+    "MLP, gradient descent": GradientDescent(networks.mlp(DIMENSION), 0.1, "gd"),
+    "residual MLP, Adam": GradientDescent(networks.residual(DIMENSION), 1e-2),
+    "transformer, Adam": GradientDescent(networks.transformer(DIMENSION), 1e-2),
 }
 
 
@@ -62,7 +62,7 @@ def run(setup: Setup) -> Result:
         claim="P near copies with independent labels hold back a share P/N of the label variance (ours).",
         settings={"N": POINTS, "d": DIMENSION, "distance": DISTANCE, "seeds": seeds, "steps": steps}
         | {"labels": "independent", "rates": {name: TRAINERS[name].rate for name in names}},
-        tables=(Table.of(f"Median steps to a share of the label variance, {seeds} seeds", records),),
+        tables=(ResultTable.of(f"Median steps to a share of the label variance, {seeds} seeds", records),),
         verdict="with 16 near copies among 64 points, 10 % of the loss is reached "
         f"{sign}{slower[0]:.0f} times later than with none (MLP, Adam); above the floor P/N copies cost little, "
         "below it nearly all residual is theirs.",
