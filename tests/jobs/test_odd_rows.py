@@ -230,3 +230,55 @@ def test_rows_to_avoid_may_have_another_form(tmp_path: Path, tiny_folder: Path) 
     away = Choice.of(keep="7", avoid=str(others), distance=1e-6)
     select_sources(SelectRequest(pool, away, str(tmp_path / "kept.jsonl")))
     assert WORDS[3] not in {row["body"].split()[0] for row in read_lines(tmp_path / "kept.jsonl")}
+
+
+def test_rows_of_one_text_that_differ_elsewhere_are_no_copies(tmp_path: Path, tiny_folder: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"text": word, "image": "a.png", "id": n} for n, word in enumerate(WORDS[:4])
+    ]
+    rows += [{"text": "one", "image": f"{name}.png", "id": name} for name in "bcd"]
+    rows += [{"image": "b.png", "text": "one", "id": "e"}, {"text": "one", "image": "a.png", "seen": None}]
+    source = write_lines(tmp_path / "pool.jsonl", rows)
+    pool = PoolRequest([str(source)], encoder=str(tiny_folder))
+    few = select_sources(SelectRequest(pool, Choice.of(keep="3"), str(tmp_path / "few.jsonl")))
+    assert (
+        "3 rows have the text of an earlier row and differ in image: 5, 6, 7; 2 more are exact copies; such rows are "
+        "kept last" in few.notes()
+    )
+    assert few.manifest.h_min is not None
+    assert few.manifest.h_min > 0
+    for asked, kept, said in (("6", 6, "2 of the 6 kept rows"), ("100%", 7, "3 of the 7 kept rows")):
+        done = select_sources(
+            SelectRequest(pool, Choice.of(keep=asked), str(tmp_path / "kept.jsonl"), overwrite=True)
+        )
+        assert done.selection.rows[4:].tolist() == [4, 5, 6][: kept - 4]
+        assert any(said in note for note in done.notes())
+        assert read_lines(tmp_path / "kept.jsonl") == rows[:kept]
+        assert verify_folder(SavedPoolRequest(done.folder)).passed
+    apart = select_sources(
+        SelectRequest(pool, Choice.of(keep="100%", dedup=1e-6), str(tmp_path / "apart.jsonl"))
+    )
+    assert apart.manifest.kept == 4
+    whole = select_sources(
+        SelectRequest(pool, Choice.of(keep="9", allow_copies=True), str(tmp_path / "all.jsonl"))
+    )
+    assert whole.manifest.kept == 9
+
+
+def test_calls_that_differ_in_their_ids_alone_are_copies(tmp_path: Path, tiny_folder: Path) -> None:
+    def row(number: int, hour: str) -> dict[str, Any]:
+        call = {
+            "id": f"c{number}",
+            "type": "function",
+            "function": {"name": "even", "arguments": {"row": hour}},
+        }
+        turns = [
+            {"role": "user", "content": "half"},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+        ]
+        return {"messages": [*turns, {"role": "tool", "tool_call_id": f"c{number}", "content": "far"}]}
+
+    source = write_lines(tmp_path / "pool.jsonl", [row(1, "one"), row(2, "zebra"), row(3, "one")])
+    pool = PoolRequest([str(source)], encoder=str(tiny_folder))
+    done = select_sources(SelectRequest(pool, Choice.of(keep="100%"), str(tmp_path / "kept.jsonl")))
+    assert done.manifest.kept == 2

@@ -83,6 +83,7 @@ def select_prepared(
     start: Start = None,
     seed: int = 0,
     allow_copies: bool = False,
+    twins: Int64Array | None = None,
     saved: SavedOrder | None = None,
     progress: Progress = silent,
 ) -> Selection:
@@ -90,13 +91,13 @@ def select_prepared(
 
     Args:
         points: the pool.
-        count, constraints, start, seed, allow_copies: see `Greedy`.
+        count, constraints, start, seed, allow_copies, twins: see `Greedy`.
         saved, progress: see `Greedy.run`.
 
     Raises:
         InputError: as `Greedy.run`.
     """
-    asked = Greedy(count, points.metric, constraints or Constraints(), start, seed, allow_copies)
+    asked = Greedy(count, points.metric, constraints or Constraints(), start, seed, allow_copies, twins)
     with points.open() as pool:
         return asked.run(pool, saved, progress)
 
@@ -117,6 +118,7 @@ class Greedy:
             mean of the pool.
         seed: for a random start.
         allow_copies: go on with copies in row order once no open row lies farther than 0.
+        twins: (n,) rows that are gone on with all the same, for their vectors alone are those of others.
     """
 
     count: int
@@ -125,6 +127,7 @@ class Greedy:
     start: Start = None
     seed: int = 0
     allow_copies: bool = False
+    twins: Int64Array | None = None
 
     def run(self, pool: Pool, saved: SavedOrder | None = None, progress: Progress = silent) -> Selection:
         """Picks from a pool that has no picks.
@@ -155,7 +158,9 @@ class Greedy:
                 saved.save(order)
             exhausted = len(order) < self.count and not rule.spent_up
             if exhausted and self.allow_copies:
-                self._add_copies(order, rule, pool.count)
+                self._add_copies(order, rule, remaining_rows(pool.count, order.rows))
+            elif exhausted and self.twins is not None:
+                self._add_copies(order, rule, np.setdiff1d(self.twins, order.rows))
             rule.check_met()
             self._check_any(order, rule)
             return self._selection(pool, order, exhausted)
@@ -219,9 +224,9 @@ class Greedy:
             raise InputError(f"the start, row {row}, was excluded or is in a full group; name another row")
         return row
 
-    def _add_copies(self, order: Order, rule: Rule, pool_rows: int) -> None:
+    def _add_copies(self, order: Order, rule: Rule, copies: Int64Array) -> None:
         """Goes on in row order with rows at distance 0, as far as quotas and budget allow."""
-        for row in remaining_rows(pool_rows, order.rows).tolist():
+        for row in copies.tolist():
             if len(order) == self.count:
                 return
             if rule.is_open(row):

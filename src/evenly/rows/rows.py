@@ -14,6 +14,7 @@ from evenly.errors import InputError
 from evenly.records import SourceRecord
 from evenly.request import Part
 from evenly.rows.columns import ROWS_AT_ONCE, Scalar
+from evenly.rows.copies import SameText, same_text
 from evenly.rows.fileformat import Records
 from evenly.rows.forms import READ_FIELDS, Form, RowByRow, recognise
 from evenly.rows.index import FIELD, ID_FIELDS, PROMPT, RESPONSE, Index, KeyArray, root_of, scalar, value_at
@@ -116,6 +117,11 @@ class Rows:
     def keys(self) -> KeyArray:
         """(N, 4) uint64, what stands for the text of the chosen part of every row."""
         return self._index.keys
+
+    @cached_property
+    def same_text(self) -> SameText:
+        """The rows that share the embedded text with an earlier one, looked at whole."""
+        return same_text(self)
 
     @property
     def characters(self) -> Int64Array:

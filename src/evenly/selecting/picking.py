@@ -40,6 +40,7 @@ def pick(prepared: Prepared, *, use_saved: bool = True, progress: Progress = sil
         start=choice.start,
         seed=choice.seed,
         allow_copies=choice.allow_copies,
+        twins=_twins(prepared),
         saved=_saved(prepared) if use_saved else None,
         progress=progress,
     )
@@ -47,6 +48,18 @@ def pick(prepared: Prepared, *, use_saved: bool = True, progress: Progress = sil
         return found
     kept = max(knee(np.minimum.accumulate(found.radii)), _fewest(prepared, found.rows))
     return selection_of(points, found.rows[:kept], anchors=prepared.anchors, asked=kept)
+
+
+def _twins(prepared: Prepared) -> Int64Array | None:
+    """Rows of an equal text that differ elsewhere: where a count is asked for they follow once distinct texts ran out.
+
+    A budget of another unit, or a least distance, asks for rows that lie apart.
+    """
+    choice, twins = prepared.choice, prepared.pool.rows.same_text.rows
+    if not len(twins) or choice.budget.unit in ("knee", "distance") or prepared.least_distance > 0:
+        return None
+    hidden: Int64Array = twins[prepared.pool.points.first_equal[twins] != twins]
+    return hidden
 
 
 def refined(prepared: Prepared, found: Selection, progress: Progress = silent) -> Selection:

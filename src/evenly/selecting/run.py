@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from evenly.controls.choice import Choice
 from evenly.controls.control import used
 from evenly.controls.findings import finding_lines, findings
@@ -19,6 +21,7 @@ from evenly.folder.selection import SelectionFolder
 from evenly.measures.evenness import measured
 from evenly.measures.result import plain
 from evenly.opened import OpenedPool, open_pool, read_pool
+from evenly.rows.copies import SameText
 from evenly.rows.rows import Rows
 from evenly.selecting.picking import pick, refined
 from evenly.selecting.record import check_writing, write_record
@@ -70,13 +73,20 @@ class Recorded:
         pool = self.prepared.pool
         notes = [f"{source.name}: {source.rows:,} rows, {source.form}" for source in self.manifest.sources]
         notes += left_out_lines(pool.rows.left_out)
+        if len(self._twins.rows):
+            notes.append(_same_text_line(self._twins))
         return [*notes, pool.note] if pool.note else notes
+
+    @property
+    def _twins(self) -> SameText:
+        return self.prepared.pool.rows.same_text
 
     def found_notes(self, details: bool = True) -> list[str]:
         """Lines on what was found: what the controls did, exhausted copies, warnings; lengths as a detail."""
         choice = self.prepared.choice
         short = self.manifest.exhausted and "keep" in choice.options
-        notes = [_exhausted(self.manifest, choice)] if short else []
+        kept_twins = len(np.intersect1d(self.selection.rows[self.selection.radii == 0], self._twins.rows))
+        notes = [_exhausted(self.manifest, choice, kept_twins)] if short else []
         return notes + finding_lines(choice.controls, self.measures["controls"], details)
 
     def notes(self) -> list[str]:
@@ -102,8 +112,23 @@ def some_numbers(numbers: Sequence[int]) -> str:
     return f"{shown} and {more:,} more" if more > 0 else shown
 
 
-def _exhausted(manifest: Manifest, choice: Choice) -> str:
+def _same_text_line(found: SameText) -> str:
+    rows, fields = len(found.rows), ", ".join(found.fields)
+    numbers = some_numbers([row + 1 for row in found.rows.tolist()])
+    copies = f"; {found.copies:,} more are exact copies" if found.copies else ""
+    have = (
+        "have the text of an earlier row and differ"
+        if rows > 1
+        else "has the text of an earlier row and differs"
+    )
+    return f"{counted(rows, 'row')} {have} in {fields}: {numbers}{copies}; such rows are kept last"
+
+
+def _exhausted(manifest: Manifest, choice: Choice, twins: int) -> str:
     asked, kept = f"{manifest.asked:,}", f"{manifest.kept:,}"
+    if twins and not manifest.allow_copies:
+        ran_out = f"asked {asked}: distinct texts ran out, {twins:,} of the {kept} kept rows have the text of another"
+        return f"{ran_out} and differ in other fields (radius 0)"
     if manifest.allow_copies:
         return f"asked {asked}: distinct rows ran out, the rest are exact copies (radius 0)"
     if manifest.options.controls or choice.budget.unit != "rows":
