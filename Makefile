@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO_EXTRAS := offline
-TEST_EXTRAS := offline,fast,report,lab,train,eval,ray,rivals,dev
+TEST_EXTRAS := offline,fast,report,lab,train,eval,ray,rivals,docs,dev
 
-.PHONY: demo test lint bench bench-scale clean
+.PHONY: demo test lint docs bench bench-scale clean
 
 demo: $(VENV)/.demo
 	$(BIN)/evenly demo
@@ -19,6 +19,10 @@ lint: $(VENV)/.test
 	@# The last numpy for Python 3.10 types its arrays less exactly: types are checked from 3.11 on.
 	$(BIN)/python -c "import sys; sys.exit(sys.version_info >= (3, 11))" || $(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The documents as a site, in site/; a link that leads nowhere is an error.
+docs: $(VENV)/.test
+	$(BIN)/mkdocs build --strict
 
 # On ../shared/data/alpaca_data.json.gz or the file named by SOURCE.
 bench: $(VENV)/.test
