@@ -69,11 +69,14 @@ def measures_of(vectors: np.ndarray, picks: np.ndarray, h_min: float, draws: int
         },
         "kept": {
             "h_min": h_min,
+            "mean_nearest": float(nearest_distances(vectors[picks]).mean()),
             "closest_pairs": closest_pairs(vectors, picks),
             "nearest": histogram(nearest_distances(vectors[picks])),
         },
         "random": {
             "draws": draws,
+            "mean_nearest": {"median": float(np.median([one.mean() for one in random]))},
+            "fill": {"median": 1.5 * float(pool.max())},
             "h_min": {
                 "median": float(np.median([one.min() for one in random])),
                 "values": [float(one.min()) for one in random],

@@ -56,9 +56,11 @@ def with_measures(
 
 def test_the_lead_says_kept_even_certified_and_cost(saved: SelectionFolder) -> None:
     said = sentence(content.lead(saved))
-    assert said.startswith("Kept 100 of 300 rows (33 %). No two kept rows are closer than ")
-    assert " times the " in said
-    assert "of a random set of this size (median of 20)" in said
+    assert said.startswith("Kept 100 of 300 rows (33 %). A kept row is ")
+    assert " from its nearest kept neighbour on average; in a random set of this size, " in said
+    assert " (median of 20). No row of the pool is farther than " in said
+    assert " from a kept one; from a random set, " in said
+    assert "The closest two kept rows are " in said
     assert "at least 62 % of the best possible" in said  # 1/1.6, rounded down
     assert said.endswith("It took 23\u00a0s.")
 
@@ -94,9 +96,11 @@ def test_sampled_neighbours_are_said(saved: SelectionFolder, tmp_path: Path) -> 
     assert "drawn at random" not in "".join(page_module.render(saved, 1000, "pca", saved.coordinates))
 
 
-def test_random_sets_that_hold_copies_give_words_instead_of_a_ratio(saved: SelectionFolder) -> None:
-    words = content._evenness(saved.manifest, {"random": {"draws": 20, "h_min": {"median": 0.0}}})
-    assert "the median of 20 random sets of this size holds exact copies" in sentence(words)
+def test_what_was_not_measured_is_not_said(saved: SelectionFolder) -> None:
+    words = sentence(content._evenness(saved.manifest, {"kept": {}, "random": {}}))
+    assert "random" not in words
+    assert "on average" not in words
+    assert words.startswith("No row of the pool is farther than ")
 
 
 @pytest.mark.parametrize(

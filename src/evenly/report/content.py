@@ -81,19 +81,23 @@ def lead(saved: SelectionFolder) -> str:
 
 
 def _evenness(manifest: Manifest, measures: dict[str, Any]) -> str:
-    h_min, random = manifest.h_min or 0.0, measures.get("random", {})
+    """Typical distance and coverage, beside random sets; the closest pair alone is set by two rows."""
+    h_min, kept, random = manifest.h_min or 0.0, measures.get("kept", {}), measures.get("random", {})
     if h_min == 0:
         return "The kept rows hold **exact copies**."
-    said = f"No two kept rows are closer than **{quantity(h_min)}** ({manifest.metric} distance)"
-    median, draws = _number(random.get("h_min", {}).get("median")), random.get("draws")
-    if median is None or not draws:
-        return f"{said}."
-    if median <= 0:
-        return f"{said}; the median of {draws} random sets of this size holds exact copies."
     sampled = measures.get("sampled_rows")
-    of = f"median of {draws}" + (f", by {sampled:,} rows of each" if sampled else "")
-    times = quantity(h_min / median, 2)
-    return f"{said}, **{times} times** the {quantity(median)} of a random set of this size ({of})."
+    by = f", by {sampled:,} rows of each" if sampled else ""
+    drawn = f" (median of {random.get('draws')}{by})"
+    said = []
+    if (typical := _number(kept.get("mean_nearest"))) is not None:
+        said.append(f"A kept row is **{quantity(typical)}** from its nearest kept neighbour on average")
+        if (other := _number(random.get("mean_nearest", {}).get("median"))) is not None:
+            said[-1] += f"; in a random set of this size, {quantity(other)}{drawn}"
+    said.append(f"No row of the pool is farther than **{quantity(manifest.fill)}** from a kept one")
+    if (other := _number(random.get("fill", {}).get("median"))) is not None:
+        said[-1] += f"; from a random set, {quantity(other)}{'' if len(said) > 1 else drawn}"
+    said.append(f"The closest two kept rows are {quantity(h_min)} apart ({manifest.metric} distance)")
+    return f"{'. '.join(said)}."
 
 
 def _certificate(certificate: dict[str, Any], metric: str) -> str:
