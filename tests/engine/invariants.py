@@ -13,9 +13,7 @@ from tests.engine.oracle import halving_sum, squared_distances_to, textbook_orde
 from tests.engine.pools import hard_pools
 
 relaxed = settings(
-    deadline=None,
     max_examples=25,
-    derandomize=True,
     suppress_health_check=[
         HealthCheck.differing_executors,
         HealthCheck.function_scoped_fixture,

@@ -5,13 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evenly.engine.blocks import Blocks
 
 
-@settings(deadline=None)
 @given(st.integers(0, 20_000), st.integers(1, 4), st.sampled_from([8, 130, 4096]), st.booleans())
 def test_slices_cover_all_rows_in_order(count: int, threads: int, rows: int, taper: bool) -> None:
     slices = Blocks(rows=rows, threads=threads).over(count, lambda part: part, taper=taper)
@@ -20,7 +19,6 @@ def test_slices_cover_all_rows_in_order(count: int, threads: int, rows: int, tap
     assert all(0 < part.stop - part.start <= rows for part in slices)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 20_000), st.integers(2, 4), st.sampled_from([8, 130, 4096]))
 def test_tapered_slices_let_no_thread_wait_for_a_high_one(count: int, threads: int, rows: int) -> None:
     slices = Blocks(rows=rows, threads=threads).over(count, lambda part: part, taper=True)

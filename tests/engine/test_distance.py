@@ -16,7 +16,7 @@ from evenly.errors import InputError
 from tests.engine.oracle import halving_sum, unit_rows
 from tests.engine.pools import hard_pools
 
-quick = settings(deadline=None, max_examples=40, derandomize=True)
+quick = settings(max_examples=40)
 
 
 def all_pairs(rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:

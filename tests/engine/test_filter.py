@@ -24,7 +24,7 @@ from evenly.engine.pool import largest
 from tests.engine.oracle import squared_distances_to
 from tests.engine.pools import hard_pools
 
-quick = settings(deadline=None, max_examples=60, derandomize=True)
+quick = settings(max_examples=60)
 
 
 def coded(rows: torch.Tensor, mapping: FilterMap, loops: bool) -> tuple[Codes, PickSide, torch.Tensor]:

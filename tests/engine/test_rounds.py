@@ -16,7 +16,7 @@ from tests.engine.pools import hard_pools
 
 
 @pytest.mark.skipif(LOOPS.load() is None, reason="numba is not installed")
-@settings(deadline=None, max_examples=80, derandomize=True)
+@settings(max_examples=80)
 @given(rows=hard_pools(), offered=st.integers(1, 60), most=st.integers(1, 60))
 def test_a_compiled_round_picks_what_the_plain_one_and_the_textbook_pick(
     rows: np.ndarray, offered: int, most: int

@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from evenly.types import Float64Array, Int64Array, Metric
+from tests.engine.oracle import squared_distances_to
 
 
 def prepared(vectors: np.ndarray, metric: Metric) -> Float64Array:
@@ -20,6 +22,11 @@ def prepared(vectors: np.ndarray, metric: Metric) -> Float64Array:
 
 def all_squared(left: Float64Array, right: Float64Array) -> Float64Array:
     return np.stack([((row - right) ** 2).sum(1) for row in left])
+
+
+def exact_squares(left: npt.ArrayLike, right: npt.ArrayLike) -> Float64Array:
+    """All squared distances of float32 rows, arrays or tensors, by the definition's own sums: ties are ties."""
+    return np.stack([squared_distances_to(np.asarray(right), row) for row in np.asarray(left)])
 
 
 def all_distances(vectors: np.ndarray, metric: Metric) -> Float64Array:

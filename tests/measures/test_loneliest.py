@@ -11,8 +11,7 @@ from evenly.engine import loneliest as module
 from evenly.engine import within
 from evenly.engine.loneliest import loneliest, neighbour_radius
 from evenly.engine.points import Points
-from tests.measures.oracle import as_rows, hard_pools
-from tests.measures.test_neighbours import exact_squares
+from tests.measures.oracle import as_rows, exact_squares, hard_pools
 
 POOLS = hard_pools()
 
@@ -56,7 +55,7 @@ def test_any_guess_of_the_limit_gives_the_same_rows(limit: float, monkeypatch: p
     check_loneliest(pool, 0.05, 10)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.floats(0, 0.99))
 def test_loneliest_with_copies_and_ties(seed: int, neighbours: int, share: float) -> None:
     vectors = np.random.default_rng(seed).integers(-2, 3, size=(60, 2)) / 2

@@ -13,16 +13,10 @@ from evenly.engine import neighbours
 from evenly.engine.codes import Coded
 from evenly.engine.neighbours import nearest
 from evenly.measures.pairs import PairsWithin
-from tests.engine.oracle import squared_distances_to
-from tests.measures.oracle import as_rows, hard_pools
+from tests.measures.oracle import as_rows, exact_squares, hard_pools
 
 POOLS = hard_pools()
 DTYPES = [torch.bfloat16, torch.float32]
-
-
-def exact_squares(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """All squared distances of float32 rows by the definition's own sums, so that ties are ties."""
-    return np.stack([squared_distances_to(right, row) for row in left])
 
 
 def check_nearest(coded: Coded, left: torch.Tensor, right: torch.Tensor, count: int, *, own: bool) -> None:
@@ -79,7 +73,7 @@ def test_fewer_rows_than_neighbours_asked_for() -> None:
     assert np.isinf(found.squared_distance[:, 2:]).all()
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(arrays(np.float32, (12, 3), elements=st.floats(-4, 4, width=16)), st.integers(1, 5))
 def test_nearest_with_copies_and_ties(vectors: np.ndarray, count: int) -> None:
     coded = Coded.of(as_rows(vectors).numpy())
@@ -100,7 +94,7 @@ def test_pairs_within_is_the_definition(
     monkeypatch.setattr("evenly.measures.pairs._CROWDED", 50)
     monkeypatch.setattr("evenly.measures.pairs._PENDING", 100)
     rows = as_rows(POOLS[name][:1100])
-    squared = exact_squares(rows.numpy(), rows.numpy())[np.triu_indices(len(rows), 1)]
+    squared = exact_squares(rows, rows)[np.triu_indices(len(rows), 1)]
     limits = np.unique(np.r_[0.0, np.quantile(squared, [0, 0.001, 0.3, 0.9, 1.0], method="lower")])
     counts = counted_within(Coded.of(rows.numpy(), dtype), limits)
     assert counts == [(squared <= limit).sum() for limit in limits]

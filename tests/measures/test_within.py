@@ -9,8 +9,8 @@ import torch
 from evenly.engine import within
 from evenly.engine.codes import Coded
 from evenly.engine.within import rows_beyond
-from tests.measures.oracle import as_rows, hard_pools
-from tests.measures.test_neighbours import DTYPES, exact_squares
+from tests.measures.oracle import as_rows, exact_squares, hard_pools
+from tests.measures.test_neighbours import DTYPES
 
 POOLS = hard_pools()
 

@@ -28,7 +28,7 @@ scalars = (
 tables = st.lists(st.dictionaries(st.sampled_from("abc"), scalars), max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tables, st.integers(1, 5), st.sampled_from([1, 8 << 20]), st.integers(0, 12), st.integers(0, 12))
 def test_values_come_back(
     rows: list[dict[str, Any]], at_once: int, memory: int, start: int, stop: int

@@ -27,7 +27,7 @@ def pool(*records: dict[str, Any], **options: Any) -> Rows:
     return read_rows(["-"], stdin=io.BytesIO(lines.encode()), **options)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(said, said), min_size=1, max_size=5), st.sampled_from(["all", "prompt", "response"])
 )
@@ -39,7 +39,7 @@ def test_keys_and_lengths_are_those_of_the_texts(pairs: list[tuple[str, str]], p
     assert rows.characters.tolist() == [len(each.whole) for each in rows.all_texts()]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(values, min_size=1, max_size=4), st.lists(values, min_size=1, max_size=4))
 def test_own_ids_are_taken_where_all_differ(ids: list[Any], uids: list[Any]) -> None:
     records = [{"id": own, "uid": other, "text": "t"} for own, other in zip(ids, uids + ids, strict=False)]

@@ -42,7 +42,7 @@ extra = st.dictionaries(
 records = st.lists(st.builds(lambda rest, body: {**rest, "text": body}, extra, said), min_size=1, max_size=6)
 line_ends = st.sampled_from(["\n", "\r\n"])
 blanks = st.sampled_from(["", " ", "\n  ", "\r\n\t"])
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 
 
 @pytest.fixture(autouse=True, scope="module", params=["held", "mapped"])

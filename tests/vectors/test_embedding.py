@@ -28,9 +28,7 @@ POOLINGS = {
     "cls": "pooling_mode_cls_token",
     "lasttoken": "pooling_mode_lasttoken",
 }
-bounded = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+bounded = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def vectors_of(texts: list[str], encoder: Encoder, long: Long = "cut") -> np.ndarray:
