@@ -60,3 +60,18 @@ def test_the_site_builds_and_no_link_in_it_leads_nowhere(tmp_path: Path) -> None
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     assert (tmp_path / "site" / "index.html").is_file()
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_in_the_documents_have_the_options_they_are_given(path: Path) -> None:
+    parts = re.split(r"^## evenly (\S+)$", reference(), flags=re.MULTILINE)
+    options = {
+        name: set(re.findall(r"--[\w-]+", text)) for name, text in zip(parts[1::2], parts[2::2], strict=True)
+    }
+    text = path.read_text()
+    lines = re.findall(r"^(?:\$ | {4})evenly (\S+)(.*)$", text, re.MULTILINE)
+    lines += re.findall(r"`evenly\s+([a-z]+)\s([^`]*)`", text)
+    for command, rest in lines:
+        if command in options:
+            unknown = set(re.findall(r"(?<!\S)--[a-z][\w-]*", rest)) - options[command] - {"--help"}
+            assert not unknown, f"{path.name}: evenly {command} has no {unknown}"
