@@ -282,3 +282,29 @@ def test_calls_that_differ_in_their_ids_alone_are_copies(tmp_path: Path, tiny_fo
     pool = PoolRequest([str(source)], encoder=str(tiny_folder))
     done = select_sources(SelectRequest(pool, Choice.of(keep="100%"), str(tmp_path / "kept.jsonl")))
     assert done.manifest.kept == 2
+
+
+def test_a_folder_of_json_lines_is_its_files(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rows = with_vectors([{"made": "2024-01-01T00:00:00", "n": n if n % 2 else n + 0.5} for n in range(8)])
+    del rows[3]["made"]
+    write_lines(folder / "p1.jsonl", rows[:4])
+    write_lines(folder / "p2.jsonl", rows[4:])
+    (folder / "README.md").write_text("# rows\n")
+    (folder / "_SUCCESS").write_text("")
+    kept = []
+    for name, split in (("data", "train"), ("data", None), ("data/*.jsonl", None)):
+        pool = PoolRequest([str(tmp_path / name)], encoder="column:vec", use_cache=False, split=split)
+        out = str(tmp_path / "kept.jsonl")
+        done = select_sources(SelectRequest(pool, Choice.of(keep="4"), out, overwrite=True))
+        assert verify_folder(SavedPoolRequest(done.folder, use_cache=False)).passed
+        kept.append(Path(out).read_bytes())
+    assert kept[0] == kept[1] == kept[2]
+    (folder / "p2.jsonl").rename(folder / "test-0.jsonl")
+    (folder / "p1.jsonl").rename(folder / "train.jsonl")
+    assert len(read_rows([str(folder)], split="test")) == 4
+    with pytest.raises(InputError, match="has the splits test, train; name one as `split`"):
+        read_rows([str(folder)])
+    with pytest.raises(InputError, match="has no split dev; it has test, train"):
+        read_rows([str(folder)], split="dev")

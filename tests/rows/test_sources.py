@@ -273,9 +273,11 @@ def test_saved_datasets(saved: Path, tmp_path: Path) -> None:
 def test_datasets_through_load_dataset(saved: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
-    assert list(read_rows([str(saved / "plain")], split="train").texts()) == ["a", "b"]
+    (tmp_path / "table").mkdir()
+    (tmp_path / "table" / "a.csv").write_text("text\na\nb\n")
+    assert list(read_rows([str(tmp_path / "table")], split="train").texts()) == ["a", "b"]
     with pytest.raises(InputError, match=r"has the splits train; name one"):
-        read_rows([str(saved / "plain")])
+        read_rows([str(tmp_path / "table")])
 
     def offline(name: str, split: str | None) -> None:
         raise ConnectionError("Couldn't reach the Hub\nand more")

@@ -17,6 +17,7 @@ from evenly.rows.columns import ROWS_AT_ONCE, Scalar
 from evenly.rows.copies import SameText, same_text
 from evenly.rows.fileformat import Records
 from evenly.rows.forms import READ_FIELDS, Form, RowByRow, recognise
+from evenly.rows.hub import DATASET
 from evenly.rows.index import FIELD, ID_FIELDS, PROMPT, RESPONSE, Index, KeyArray, root_of, scalar, value_at
 from evenly.rows.noise import noise_reasons
 from evenly.rows.turns import RecordError
@@ -97,6 +98,11 @@ class Rows:
     def opened(self) -> tuple[Source, ...]:
         """The sources with their records."""
         return self._sources
+
+    @property
+    def has_datasets(self) -> bool:
+        """Whether a source is a dataset, which has splits; of a folder of files those of one are the sources."""
+        return any(source.records.format == DATASET.name for source in self._sources)
 
     @property
     def starts(self) -> Int64Array:

@@ -15,6 +15,7 @@ from evenly.request import PARTS, Part
 from evenly.rows.contents import read_contents
 from evenly.rows.dictionaries import Dictionaries
 from evenly.rows.fileformat import Records
+from evenly.rows.folders import files_of
 from evenly.rows.formats import check_kind, kind_of, known_endings
 from evenly.rows.forms import READ_FIELDS, Form, RowByRow, recognise
 from evenly.rows.hub import DATASET, open_dataset
@@ -71,9 +72,9 @@ def read_rows(
         InputError: nothing to read, something unreadable, a record without text, mixed forms in a source.
     """
     named = form_of_text(text) if text is not None else None
-    found = _expand(sources)
+    found, splits = _expand(sources, split)
     opened = [_open(name, split, stdin, scratch) for name in found]
-    if split is not None and not any(records.format == DATASET.name for *_, records in opened):
+    if split is not None and not splits and not any(records.format == DATASET.name for *_, records in opened):
         raise InputError(f"a split ({split}) was named, but no source is a dataset; leave it out for files")
     return _pool(opened, _Reading(named, part, skip_empty, progress), fields, scratch)
 
@@ -142,13 +143,19 @@ def _pool(opened: Sequence[_Opened], reading: _Reading, fields: Sequence[str], s
         return Rows(sources, index.done(names), reading.part, left_out)
 
 
-def _expand(sources: Sequence[str]) -> list[str]:
+def _expand(sources: Sequence[str], split: str | None) -> tuple[list[str], bool]:
+    """The names of all files and datasets, and whether folders of files were asked for their split."""
     if isinstance(sources, str | bytes) or not sources:
         raise InputError(
             f"sources must be a list of at least one file, glob, folder or dataset id; got {sources!r}"
         )
     names: list[str] = []
+    splits = False
     for source in map(str, sources):
+        if Path(source).is_dir() and (files := files_of(Path(source), split)) is not None:
+            names.extend(files)
+            splits = True
+            continue
         if not glob.has_magic(source) or Path(source).exists():
             names.append(source)
             continue
@@ -163,7 +170,7 @@ def _expand(sources: Sequence[str]) -> list[str]:
         if place in places:
             raise InputError(f"{places[place]} is given twice; name every source once")
         places[place] = name
-    return names
+    return names, splits
 
 
 def _open(name: str, split: str | None, stdin: BinaryIO | None, scratch: Path | None) -> _Opened:

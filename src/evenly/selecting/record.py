@@ -131,7 +131,7 @@ def _start_rule(prepared: Prepared) -> str:
 def _options(prepared: Prepared) -> Options:
     choice, controls = prepared.choice, options_of(prepared.choice.controls)
     return Options(
-        split=prepared.pool.request.split,
+        split=prepared.pool.request.split if prepared.pool.rows.has_datasets else None,
         keep_left_out=controls.pop("keep", None) is None,  # keep has a place of its own
         controls=controls,
         given=len(prepared.given),
