@@ -22,6 +22,9 @@ def _read(name: str, data: Contents, scratch: Path | None) -> Table:
         buffer = pa.py_buffer(data)
         reader = pa.ipc.open_stream(buffer) if streamed else pa.ipc.open_file(buffer)
         table = reader.read_all()
+        table.validate(
+            full=True
+        )  # a damaged file may read, and end the process once its values are looked at
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             f"{name} is not a whole Arrow file ({first_line(error)}); fetch or write it again"

@@ -24,6 +24,7 @@ from evenly.rows.turns import (
     is_turns,
     joined,
     missing,
+    names_of,
     read_turns,
     turn_text,
     unpacked,
@@ -139,7 +140,7 @@ class FieldForm:
         except KeyError:
             if field in self.optional:
                 return ""
-            found = ", ".join(map(str, record)) or "no field"
+            found = names_of(record)
             raise RecordError(f"has no field {field}; found: {found}. Name the field as `text`") from None
 
 
@@ -308,7 +309,9 @@ def recognise(record: Record) -> Form | None:
     )
     found = _form_of(there)
     if found is None and len(there) < len(names):
-        found = _form_of(tuple(name for name in names if name in there or name not in (*TURNS, *_SIDES)))
+        found = _form_of(
+            tuple(name for name in names if name in there or (name in _ASKS and name not in TURNS))
+        )
     return found
 
 
@@ -445,7 +448,7 @@ class RowByRow:
             own = [record[name] for name in READ_FIELDS if name in record]
             if not record or (own and all(missing(value) for value in own)):
                 return _NOTHING
-            found = ", ".join(map(str, record)) or "no field"
+            found = names_of(record)
             raise RecordError(f"has no form that is known; found: {found}. Name the field as `text`")
         if form is not self._last:  # nearly always it is
             self.seen.setdefault(form.description, form)

@@ -20,7 +20,7 @@ from evenly.rows.forms import READ_FIELDS, Form, RowByRow, recognise
 from evenly.rows.hub import DATASET
 from evenly.rows.index import FIELD, ID_FIELDS, PROMPT, RESPONSE, Index, KeyArray, root_of, scalar, value_at
 from evenly.rows.noise import noise_reasons
-from evenly.rows.turns import RecordError
+from evenly.rows.turns import RecordError, names_of
 from evenly.rows.vector_field import Room, field_vectors
 from evenly.rows.whole import Texts, WholeRow
 from evenly.types import Float32Array, Int64Array
@@ -278,7 +278,7 @@ class Rows:
 
     def _no_field(self, name: str) -> InputError:
         found = dict.fromkeys(field for source in self._sources for field in source.records.record(0))
-        return InputError(f"no record has a field {name!r}; found: {', '.join(found)}")
+        return InputError(f"no record has a field {name!r}; found: {names_of(found)}")
 
 
 class RowTexts(Sequence[str]):

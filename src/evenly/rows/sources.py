@@ -24,6 +24,7 @@ from evenly.rows.json_files import JSON_LINES
 from evenly.rows.rows import Rows, Source, names_in_ids, texts_of
 from evenly.rows.tables import Table
 from evenly.rows.templates import form_of_text
+from evenly.rows.turns import names_of
 from evenly.types import Progress, silent
 
 if TYPE_CHECKING:
@@ -239,7 +240,7 @@ def _without_text(records: Records, empty: list[int], form: Form, part: Part) ->
         )
     if part == "all":
         others = f" (and {len(empty) - 1} more rows)" if len(empty) > 1 else ""
-        found = ", ".join(map(str, records.record(empty[0]))) or "no field"
+        found = names_of(records.record(empty[0]))
         return InputError(
             f"row {number} of {records.name}{others} has no text in {form.description or 'any form'}; found: {found}. "
             "Remove the row, name the field as `text`, or leave such rows out with `skip_empty`"

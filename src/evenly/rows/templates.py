@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from evenly.errors import InputError
 from evenly.rows.forms import FieldForm, Form, Record, other_fields
-from evenly.rows.turns import RecordError
+from evenly.rows.turns import RecordError, names_of
 from evenly.rows.whole import Texts, WholeRow
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class TemplateForm:
         try:
             prompt = self._template.render(record)
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-            found = ", ".join(map(str, record))
+            found = names_of(record)
             raise RecordError(f"does not fit the template of `text`: {error}; found: {found}") from None
         return Texts(prompt, "", prompt)
 

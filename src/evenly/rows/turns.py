@@ -236,6 +236,12 @@ def call_function(call: Mapping[str, Any]) -> Mapping[str, Any]:
     return function if isinstance(function, Mapping) else call
 
 
+def names_of(fields: Iterable[Any]) -> str:
+    """Names of fields for a message: on one line, whatever they are."""
+    shown = (name if name.isprintable() else ascii(name) for name in map(str, fields))
+    return ", ".join(shown) or "no field"
+
+
 def as_json(value: Any) -> str:
     """A value as JSON; what JSON has no form for (dates, bytes) as text."""
     return json.dumps(value, ensure_ascii=False, default=str)
