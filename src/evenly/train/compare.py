@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from evenly.errors import InputError
-from evenly.files import clear_leftovers, write_atomically
+from evenly.files import clear_leftovers, one_line_errors, write_atomically
 from evenly.train.curves import RECORD_FILE, Outcome, RunRecord, read_outcomes, write_curves
 from evenly.train.examples import Examples, Messages, encode
 from evenly.train.models import (
@@ -63,7 +63,8 @@ def check_folder(folder: Path, request: Request) -> None:
 def open_folder(folder: Path, request: Request) -> None:
     """Makes the folder of a comparison, or takes up the one that the same request has left; see `check_folder`."""
     check_folder(folder, request)
-    folder.mkdir(parents=True, exist_ok=True)
+    with one_line_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     if not (folder / REQUEST_FILE).exists():
         write_atomically(folder / REQUEST_FILE, request.model_dump_json(indent=2) + "\n")
 
@@ -185,7 +186,8 @@ def _write_record(run: ArmRun, status: str | None = None) -> None:
     """Writes the run's record with how it ended; None leaves the status it was planned with."""
     if not processes().is_main_process:
         return
-    run.folder.mkdir(parents=True, exist_ok=True)
+    with one_line_errors(run.folder):
+        run.folder.mkdir(parents=True, exist_ok=True)
     record = run.record.model_copy(update={"status": status or run.record.status})
     write_atomically(run.folder / RECORD_FILE, record.model_dump_json(indent=2) + "\n")
 

@@ -58,7 +58,8 @@ def train_run(run: Run, examples: Examples, tokenizer: Any, *, progress: Progres
         raise InputError(
             f"a step of {run.batch} rows cannot be shared by {processes().num_processes} processes; raise `batch`"
         )
-    run.folder.mkdir(parents=True, exist_ok=True)
+    with one_line_errors(run.folder):
+        run.folder.mkdir(parents=True, exist_ok=True)
     checkpoint = last_checkpoint(run.folder)
     # The arguments come first: under ZeRO-3 they tell the loading to shard the weights as they are read.
     arguments = _arguments(run)
