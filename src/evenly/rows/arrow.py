@@ -25,7 +25,7 @@ def _read(name: str, data: Contents, scratch: Path | None) -> Table:
         table.validate(
             full=True
         )  # a damaged file may read, and end the process once its values are looked at
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{name} is not a whole Arrow file ({first_line(error)}); fetch or write it again"
         ) from None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evenly.rows.index import ID_FIELDS
+from evenly.rows.turns import missing
 from evenly.types import Int64Array
 
 if TYPE_CHECKING:
@@ -61,11 +62,11 @@ def same_text(rows: Rows) -> SameText:
 
 
 def _parts(record: Mapping[str, Any]) -> dict[str, bytes]:
-    """What stands for each field of a record but its ids and those that are null."""
+    """What stands for each field of a record but its ids and those that are null or NaN."""
     return {
         str(name): _digest(value)
         for name, value in record.items()
-        if name not in ID_FIELDS and value is not None
+        if name not in ID_FIELDS and not missing(value)
     }
 
 

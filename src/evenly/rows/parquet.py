@@ -39,7 +39,7 @@ def _read(name: str, data: Contents, scratch: Path | None) -> Table:
             mapped = scratch_file(lambda stream: _unpack(file, stream), scratch)
             table = pa.ipc.open_stream(pa.py_buffer(mapped)).read_all()
         table.validate(full=True)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{name} is not a whole Parquet file ({first_line(error)}); fetch or write it again"
         ) from None

@@ -110,7 +110,9 @@ class Table(Records):
         for start in range(0, len(self), size):
             # A mask, not take: take joins the chunks of a column, and 32-bit offsets overflow at 2 GB of text.
             wanted = pa.array(mask[start : start + size])
-            yield _without_views(self.table.slice(start, size)).filter(wanted).cast(self.table.schema)
+            kept = _without_views(self.table.slice(start, size)).filter(wanted)
+            # Only where it must be: to its own types, Arrow breaks structures with a field of nulls alone.
+            yield kept if kept.schema == self.table.schema else kept.cast(self.table.schema)
             release(self.mapped)
 
 
