@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import operator
+import re
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -12,6 +14,9 @@ from evenly.types import Float32Array, Metric, VectorsLike
 
 if TYPE_CHECKING:
     import torch
+
+_SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
+_AMOUNT = re.compile(r"([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)([kmb]?)", re.IGNORECASE)
 
 
 def check_metric(metric: str) -> Metric:
@@ -40,7 +45,8 @@ def check_keep(keep: Any, pool_rows: int) -> int:
     """Turns a share or a count into a number of picks.
 
     Args:
-        keep: a share as a float in (0, 1] or as text ("50%", "0.5"), or a count as an int or as text ("5000").
+        keep: a share as a float in (0, 1] or as text ("50%", "0.5"), or a count as an int or as text ("5000",
+            "5,000", "5k", "1.5M").
         pool_rows: N, rows in the pool.
 
     Returns:
@@ -56,8 +62,8 @@ def check_keep(keep: Any, pool_rows: int) -> int:
             count = operator.index(keep)
         elif text.endswith("%"):
             count = _share(float(text[:-1]) / 100.0, text, pool_rows)
-        elif isinstance(keep, str) and text.lstrip("+-").isdigit():
-            count = int(text)
+        elif isinstance(keep, str) and (number := whole_number(text)) is not None:
+            count = number
         else:
             count = _share(float(text), text, pool_rows)
     except ValueError as error:
@@ -69,6 +75,16 @@ def check_keep(keep: Any, pool_rows: int) -> int:
     if count > pool_rows:
         raise InputError(f"keep {text} is more than the {pool_rows} rows of the pool")
     return count
+
+
+def whole_number(text: str) -> int | None:
+    """A whole number as people type it: 5000, 5,000, 5k, 1.5M; None where it is none."""
+    found = _AMOUNT.fullmatch(text)
+    if found is None:
+        return None
+    exact = Decimal(found[1].replace(",", "")) * _SUFFIXES[found[2].lower()]
+    # A plain fraction is a share; with a suffix it has to come out whole.
+    return int(exact) if exact == int(exact) and (found[2] or "." not in found[1]) else None
 
 
 def _as_index(value: Any) -> int | None:

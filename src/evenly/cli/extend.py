@@ -23,7 +23,7 @@ def extend(
 ) -> None:
     """Go on from a saved selection over its rows and new ones; what is kept stays kept."""
     from evenly.cli.screen import print_json, shown_progress
-    from evenly.cli.summary import print_summary
+    from evenly.cli.summary import print_summary, print_wrapped
     from evenly.jobs.extend import extend_selection
 
     with shown_progress(json_output=json_output) as progress:
@@ -32,4 +32,4 @@ def extend(
         print_json(found.to_dict())
         return
     print_summary(found.outcome)
-    typer.echo(found.line)
+    print_wrapped(found.line)

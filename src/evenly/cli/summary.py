@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from evenly.cli.options import as_typed
 from evenly.cli.screen import printable
-from evenly.words import decimals, percent, percent_proven
+from evenly.words import counted, decimals, percent, percent_proven
 
 if TYPE_CHECKING:
     from evenly.selecting.run import Recorded
@@ -20,14 +20,19 @@ NEAR_COPY = 0.05
 
 
 def print_summary(outcome: Recorded, details: bool = False) -> None:
-    """The summary, wrapped to the terminal; 80 columns where there is none."""
-    width = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
+    """The summary, as `print_wrapped` shows it."""
     for line in summary(outcome, details):
-        indent = " " * (2 + len(line) - len(line.lstrip()))
-        wrapped = textwrap.wrap(
-            line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-        )
-        print("\n".join(wrapped))
+        print_wrapped(line)
+
+
+def print_wrapped(line: str) -> None:
+    """A line wrapped to the terminal; to 80 columns where there is none."""
+    width = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
+    indent = " " * (2 + len(line) - len(line.lstrip()))
+    wrapped = textwrap.wrap(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    print("\n".join(wrapped))
 
 
 def summary(outcome: Recorded, details: bool) -> Iterator[str]:
@@ -48,18 +53,21 @@ def summary(outcome: Recorded, details: bool) -> Iterator[str]:
         yield from _details(outcome)
     yield ""
     for output in outcome.manifest.outputs:
-        yield f"wrote {output.rows:,} rows to"
+        yield f"wrote {counted(output.rows, 'row')} to"
         yield f"  {outcome.folder.parent / output.name}"
     yield "page with the map and the closest pairs"
     yield f"  {outcome.folder}/report.html"
     yield f"check it:      evenly verify {outcome.folder}"
-    yield f"another size:  evenly slice {outcome.folder} --keep 10% --out smaller/"
+    if outcome.prepared.choice.nested:
+        yield f"another size:  evenly slice {outcome.folder} --keep 10% --out smaller/"
 
 
 def _kept(outcome: Recorded) -> str:
     manifest = outcome.manifest
     line = f"kept {manifest.kept:,} of {manifest.pool_rows:,} rows ({percent(manifest.kept / manifest.pool_rows)})"
-    if tokens := outcome.measures["controls"].get("tokens"):
+    found = outcome.measures["controls"]
+    by_tokens = found.get("budget", {}).get("unit") == "tokens"  # said with the budget, by its own tokenizer
+    if (tokens := found.get("tokens")) and not by_tokens:
         line += (
             f", {tokens['kept']:,} of {tokens['pool']:,} tokens ({percent(tokens['kept'] / tokens['pool'])})"
         )
@@ -80,7 +88,7 @@ def _left_out(outcome: Recorded) -> str:
     parts += [f"{close:,} near-copies (within {near:g} of a kept row)"] if close else []
     other = left - copies - close - excluded
     if other > 0:
-        parts.append(f"{other:,} more that a kept row is near to")
+        parts.append(f"{other:,} for which the nearest kept row stands")
     parts += [f"{excluded:,} excluded"] if excluded else []
     return f"left out {left:,}: {', '.join(parts)}"
 
@@ -99,6 +107,8 @@ def _spread(measures: dict[str, Any]) -> Iterator[str]:
 
 def _proof(measures: dict[str, Any]) -> str:
     proof = measures["certificate"]
+    if measures["kept"]["rows"] == measures["pool"]["rows"]:
+        return f"the closest two rows are {decimals(proof['h_min'])} apart"
     best = percent_proven(proof["share_of_best"])
     apart = decimals(proof["h_min"])
     line = f"the closest two kept rows are {apart} apart, proven at least {best} of the best possible"

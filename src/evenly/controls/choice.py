@@ -84,6 +84,11 @@ class Choice:
         """Whether every pick is the farthest row under the controls, as the greedy max-min order has it."""
         return self.strategy == MAXMIN and not self.refine
 
+    @property
+    def nested(self) -> bool:
+        """Whether the first k rows of the order are the selection of size k, so that it can be cut."""
+        return self.picks_farthest and not used(self.controls, "sized")
+
     def check(self) -> None:
         """Refuses what makes no sense, before anything is read.
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from evenly.checks import check_keep
+from evenly.checks import check_keep, whole_number
 from evenly.errors import InputError
 from evenly.types import Float64Array, Int64Array
 
 Unit = Literal["rows", "tokens", "chars", "distance", "knee"]
-
-_SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
-_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)([kmb]?)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -86,11 +82,10 @@ def _distance(amount: str, text: str) -> float:
 
 
 def _whole(amount: str, text: str) -> float:
-    found = _AMOUNT.fullmatch(amount)
-    total = float(found[1]) * _SUFFIXES[found[2].lower()] if found else math.nan
-    if not total >= 1 or total != round(total):
-        raise InputError(f"keep {text!r} must name a whole number, e.g. 2000000, 500k or 2M")
-    return total
+    total = whole_number(amount)
+    if total is None or total < 1:
+        raise InputError(f"`keep` {text!r} must name a whole number, e.g. 2000000, 500k or 2M")
+    return float(total)
 
 
 def affordable(costs: Int64Array, amount: float) -> int:

@@ -1,0 +1,45 @@
+"""Numbers as people type them."""
+
+from __future__ import annotations
+
+import pytest
+
+from evenly.checks import check_keep, whole_number
+from evenly.engine.budgets import read_budget
+from evenly.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("5000", 5000),
+        ("5,000", 5000),
+        ("1,234,567", 1234567),
+        ("5k", 5000),
+        ("0.5k", 500),
+        ("1.5M", 1_500_000),
+        ("2B", 2 * 10**9),
+        ("+7", 7),
+        ("-7", -7),
+        ("0.5", None),
+        ("5.0", None),
+        ("1.2345k", None),
+        ("5,00", None),
+        ("5kk", None),
+        ("k", None),
+        ("", None),
+        ("1e3", None),
+        ("٣", 3),
+    ],
+)
+def test_whole_numbers(text: str, number: int | None) -> None:
+    assert whole_number(text) == number
+
+
+def test_counts_and_budgets_take_them() -> None:
+    assert check_keep("1k", 2000) == check_keep("1,000", 2000) == 1000
+    assert check_keep("0.5", 2000) == 1000
+    assert read_budget("tokens:1,500").amount == read_budget("tokens:1.5k").amount == 1500
+    for wrong in ("1.2345k", "0k", "-1k", "5k"):
+        with pytest.raises(InputError):
+            check_keep(wrong, 2000)
