@@ -110,6 +110,20 @@ def test_what_names_no_selection_is_one_line(command: str, name: str, kept: Path
     assert tree(kept.parent) == before
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("name", [".", "..", "/"])
+def test_a_folder_that_is_no_selection_is_one_line(command: str, name: str, place: Path, run: Run) -> None:
+    check_refused(call(run, command, name), "is no selection")
+
+
+def test_the_folder_one_is_in_takes_kept_rows(place: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "kept").mkdir()
+    monkeypatch.chdir(place / "kept")
+    select(run, "../pool.jsonl", ".")
+    assert (place / "kept.evenly" / "manifest.json").is_file()
+    succeed(call(run, "verify", "."))
+
+
 def test_kept_rows_stand_for_the_selection_as_anchors_too(kept: Path, run: Run) -> None:
     picks = []
     for number, name in enumerate(("kept.jsonl", "kept.evenly")):

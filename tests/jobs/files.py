@@ -22,6 +22,8 @@ def records(count: int, seed: int, width: int = 4) -> list[dict[str, Any]]:
             "vec": vectors[number].tolist(),
             "lang": str(rng.choice(["en", "de", "fr"])),
             "score": int(rng.integers(1, 6)),
+            "half": number % 6 / 2,
+            "low": -1.0,
             "gold": bool(rng.random() < 0.1),
         }
         for number in range(count)

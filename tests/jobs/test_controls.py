@@ -41,9 +41,11 @@ def saved(folder: Path) -> SavedPoolRequest:
 
 
 def run(files: Path, out: Path, keep: str | None, **options: Any) -> Recorded:
-    reading = {name: options.pop(name) for name in ("metric",) if name in options}
+    reading = {name: options.pop(name) for name in ("metric", "encoder") if name in options}
     request = SelectRequest(
-        pool=PoolRequest([str(files / "pool.jsonl")], encoder="column:vec", use_cache=False, **reading),
+        pool=PoolRequest(
+            [str(files / "pool.jsonl")], **{"encoder": "column:vec", "use_cache": False, **reading}
+        ),
         choice=Choice.of(**({} if keep is None else {"keep": keep}), **options),
         out=str(out / "kept.jsonl"),
         random_draws=0,
@@ -114,6 +116,11 @@ def test_a_tampered_share_is_named(files: Path, tmp_path: Path) -> None:
     assert failed == ["measures.json", "certificate, share of the best"]
 
 
+def test_a_single_kept_row_is_checked_like_any_other(files: Path, tmp_path: Path) -> None:
+    assert run(files, tmp_path, "1").manifest.h_min is None
+    assert run(files, tmp_path, "1", anchors=str(files / "test.jsonl")).manifest.h_min is not None
+
+
 def test_near_copies_name_the_kept_row_that_stands_for_them(files: Path, tmp_path: Path) -> None:
     outcome = run(files, tmp_path, None, dedup=0.05)
     kept = read_lines(tmp_path / "kept.jsonl")
@@ -141,6 +148,8 @@ def test_must_rows_and_anchors(files: Path, tmp_path: Path) -> None:
     run(files, tmp_path, "20", must=("gold=True",), guard="10%")
     pool = read_lines(files / "pool.jsonl")
     assert all(row in read_lines(tmp_path / "kept.jsonl") for row in pool if row["gold"])
+    run(files, tmp_path, "30", must=("half=2",))  # 2.0 in the file
+    assert all(row in read_lines(tmp_path / "kept.jsonl") for row in pool if row["half"] == 2)
     outcome = run(files, tmp_path, "10", anchors=str(files / "test.jsonl"))
     test = read_lines(files / "test.jsonl")
     assert outcome.manifest.h_min is not None
@@ -351,6 +360,10 @@ class TestSplit:
         ("10", {"quota": "equal"}, "need `by`"),
         ("10", {"quality": "score"}, "needs `floor`"),
         ("10", {"quality": "lang", "floor": 1.0}, "not a finite number"),
+        ("10", {"quality": "low", "weight": 1.0}, r"scores above 0; row pool.jsonl:1 has -1:"),
+        (None, {"by": "lang", "quota": "many"}, "use equal, proportional, a number for each group"),
+        ("many", {}, "50%.*5000.*tokens:2M.*knee"),
+        ("10", {"encoder": "vectors:"}, "names no file; use vectors:FILE.npy"),
         ("10", {"by": "nofield", "quota": "equal"}, "no record has a field 'nofield'"),
         ("57", {"by": "lang", "quota": "equal"}, "too few rows for the quota"),
         ("10", {"avoid": "test.jsonl", "distance": 2.5}, "every row was excluded"),

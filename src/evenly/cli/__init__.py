@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not hasattr(error, "format_message"):
             raise
         path = getattr(getattr(error, "ctx", None), "command_path", "evenly")
-        _fail(f"{error.format_message().rstrip('.')}; see {path} --help")
+        said = error.format_message().rstrip(".").replace(": Value error, ", ": ")  # who checked it
+        _fail(f"{said}; see {path} --help")
     if status == INTERRUPTED:  # the parser turns Ctrl-C into this
         print(
             "evenly: stopped; what was embedded and picked so far is in the cache, and the same command goes on",

@@ -82,7 +82,8 @@ class Quality(Control):
         low = np.flatnonzero(eligible & (scores <= 0))
         if len(low):
             raise InputError(
-                f"`weight` needs scores above 0; row {low[0]} has {scores[low[0]]:g}: use `floor` or `within`"
+                f"`weight` needs scores above 0; row {prepared.pool.rows.ids[low[0]]} has {scores[low[0]]:g}: "
+                "use `floor` or `within`"
             )
         by_score = np.where(eligible, scores, 1.0) ** self.weight
         prepared.weigh(by_score / by_score[eligible].max())

@@ -79,8 +79,13 @@ def group_rows(values: Sequence[object]) -> tuple[tuple[str, ...], Int64Array]:
 
 
 def names_of(value: object) -> tuple[str, ...]:
-    """What a value is called where it is named as text: truth values as JSON writes them, too."""
-    return (str(value), str(value).lower()) if isinstance(value, bool) else (str(value),)
+    """What a value is called where it is named as text: truth values as JSON writes them, whole numbers without a
+    point, too (a column of whole numbers with gaps holds 3.0 where 3 is meant)."""
+    if isinstance(value, bool):
+        return (str(value), str(value).lower())
+    if isinstance(value, float) and value.is_integer():
+        return (str(value), str(int(value)))
+    return (str(value),)
 
 
 def quotas_for(
@@ -147,17 +152,17 @@ def _exact(
     elif quota.isdigit() and int(quota) > 0:
         exact = np.full(len(names), int(quota), dtype=np.int64)
     else:
-        if count is None:
-            raise InputError(f"`quota` {quota} shares out what `keep` says; add it")
-        if quota == "equal":
-            exact = count // len(names) + (np.arange(len(names)) < count % len(names))
-        elif quota == "proportional":
-            exact = proportional(sizes, count)
-        else:
+        if quota not in ("equal", "proportional"):
             raise InputError(
                 f"`quota` {quota!r} is not known; use equal, proportional, a number for each group, "
                 "or a JSON file of numbers by group"
             )
+        if count is None:
+            raise InputError(f"`quota` {quota} shares out what `keep` says; add it")
+        if quota == "equal":
+            exact = count // len(names) + (np.arange(len(names)) < count % len(names))
+        else:
+            exact = proportional(sizes, count)
         return np.asarray(exact, dtype=np.int64)
     if count is not None and int(exact.sum()) != count:
         raise InputError(

@@ -40,6 +40,9 @@ class Budget:
         return self.unit in ("tokens", "chars")
 
 
+_NUMBER = re.compile(r"[+-]?(\d|\.\d|nan|inf)[\d_.e+-]*\s*%?")
+"""What a count or a share looks like; `keep_count` says what is wrong with one."""
+
 EVERYTHING = Budget("rows", "100%")
 """What keep is where it is left out: all that quotas, floors and near-copies leave."""
 
@@ -57,7 +60,7 @@ def read_budget(keep: Any) -> Budget:
     unit, colon, amount = text.partition(":")
     if text == "knee":
         return Budget("knee", text)
-    if not colon:
+    if not colon and _NUMBER.fullmatch(text):
         return Budget("rows", text)
     if unit == "distance":
         return Budget("distance", text, _distance(amount, text))

@@ -19,7 +19,9 @@ RECORD_ENDING = ".evenly"
 
 def selection_folder(out: str) -> Path:
     """Where the record of a selection goes: kept.jsonl, kept.ndjson.gz and kept/ all have theirs in kept.evenly/."""
-    return Path(out).with_name(f"{stem_of(out)}{RECORD_ENDING}")
+    named = Path(out)
+    place = named.resolve() if named.name in ("", "..") else named  # where one is, and the folder above
+    return place.parent / f"{stem_of(place.name)}{RECORD_ENDING}"
 
 
 def check_out(

@@ -91,8 +91,11 @@ def slice_selection(
     request = SelectRequest(pool, choice, out, overwrite=overwrite)
     check_writing(request, rows, folder)
     count = _prefix(folder, asked, rows)
-    if count < max(1, folder.manifest.options.given):
-        raise InputError(f"`keep` {keep} is fewer rows than the order must begin with; raise it")
+    least = max(1, folder.manifest.options.given)
+    if count < least:
+        raise InputError(
+            f"`keep` {keep} is {count:,} rows and the order begins with {least:,} that were to be kept; raise it"
+        )
     written = _record(request, folder, count, rows, watch, progress)
     return Slice(count, len(folder.picks), written.h_min, written.outputs)
 

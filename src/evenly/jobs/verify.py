@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -125,11 +126,11 @@ def _record_checks(folder: SelectionFolder) -> list[Check]:
 def _share_check(manifest: Manifest, proved: dict[str, Any]) -> Check:
     """The share that is claimed is what the h_min has of the bound; both are checked from the rows."""
     h_min, bound, claimed = (
-        manifest.h_min or 0.0,
+        math.inf if manifest.h_min is None else manifest.h_min,
         float(proved["upper_bound"]),
         float(proved["share_of_best"]),
     )
-    share = h_min / bound if bound > 0 else 1.0
+    share = h_min / bound if bound > 0 and not h_min == bound == math.inf else 1.0
     detail = f"claimed {claimed:.9g}, proven {share:.9g}"
     return Check("certificate, share of the best", claimed <= share * (1 + 1e-9), detail)
 

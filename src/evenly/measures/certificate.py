@@ -93,7 +93,9 @@ class Certificate:
         if self.metric == "cosine":
             line += f" ({percent_proven(self.euclidean_share)} in Euclidean distance)"
         if self.restricted_by:
-            line += f", measured against a free choice without {', '.join(self.restricted_by)}"
+            line += (
+                f", measured against a free choice without {', '.join(self.restricted_by).replace('_', '-')}"
+            )
         return line
 
     def to_dict(self) -> dict[str, Any]:

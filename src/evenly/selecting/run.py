@@ -131,6 +131,8 @@ def _exhausted(manifest: Manifest, choice: Choice, twins: int) -> str:
         return f"{ran_out} and differ in other fields (radius 0)"
     if manifest.allow_copies:
         return f"asked {asked}: distinct rows ran out, the rest are exact copies (radius 0)"
+    if choice.budget.unit == "distance":
+        return f"asked {manifest.keep}: no further row lies that far from those kept, kept {kept}"
     if manifest.options.controls or choice.budget.unit != "rows":
         return f"asked {manifest.keep}: no further row is distinct and meets the controls, kept {kept}"
     return f"asked {asked}, only {kept} distinct rows, kept {kept}"

@@ -25,6 +25,8 @@ class NpyFile(EncoderKind):
     any_rows = False
 
     def check(self) -> None:
+        if not self.rest:
+            raise InputError(f"{self.name} names no file; use {self.usage}")
         open_vectors(self.rest)
 
     def vectors(self, rows: Rows, request: PoolRequest, room: Room, progress: Progress) -> PoolVectors:
