@@ -22,6 +22,8 @@ _Result = TypeVar("_Result")
 _THREADS = "evenly-blocks"
 
 SHARE_OF_CARD = 0.8
+"""What is free on a card is not free in one piece, and other programs take of it too."""
+
 
 ROWS_AT_ONCE = 2048
 """Rows of a pass over the pool that a thread has in memory at a time, where they lie in a mapped file."""

@@ -50,6 +50,8 @@ ROUNDING = {torch.bfloat16: 2.0**-8, torch.float32: 2.0**-23}
 """One whole unit in the last place: twice what rounding to nearest needs, enough for truncation too."""
 
 _SAMPLE_ROWS = 4096
+"""Rows whose mean is the centre of the map: any centre is valid, and one near the mean keeps codes short."""
+
 _TINY = 1e-30  # covers what matrix units lose by treating denormal numbers as zero
 
 

@@ -40,6 +40,9 @@ ROWS_AT_ONCE = 16 * ROWS_PER_SUM
 """Rows of a pass that does no more than read."""
 
 SAMPLE_ROWS = 2048
+"""Rows from which the map and its components are fitted; their own pairs, 16 MB of float32, say how far neighbours
+are."""
+
 
 PICKS_KEPT = ". The picks so far are kept"
 

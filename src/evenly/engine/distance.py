@@ -24,6 +24,8 @@ UNIT_WITHIN = 2.0**-21
 """How far from 1 the squared length of a row may be that counts as normalised: two units in float32's last place."""
 
 _NARROW = 24
+"""Below so many columns the tree goes on along long rows of the transpose: short rows leave most of a step to the
+overhead of the call."""
 
 
 def tree_sum(values: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ NEIGHBOURS = 10
 """The neighbour whose distance says how lonely a row is: enough that a handful of odd rows still look lonely."""
 
 _SAMPLE = 1024
+"""Rows that the limit is guessed from: a share of 5 % is then right to 0.7 % (standard error)."""
 
 
 def neighbour_radius(points: Points, neighbours: int = NEIGHBOURS) -> Float64Array:

@@ -33,8 +33,16 @@ from evenly.engine.pool import Candidates, Pool
 from evenly.types import BoolArray, Float64Array, Int64Array
 
 FIRST_CANDIDATES = 64
+"""Few, for at first nearly all candidates are near one another; each round that wastes no distances asks for four
+times as many."""
+
 LEAST_AT_MOST = 512
+"""Even small pools are asked for so many: a round costs one pass over the pool however many picks it makes."""
+
 MOST_AT_MOST = 8192
+"""The candidates' own pairs grow as the square: 64 million products for so many, a small part of a round of a large
+pool."""
+
 ROWS_PER_CANDIDATE = 24
 """A round asks for at most a 24th of the pool: among more candidates, their own pairs cost more than they save."""
 CANDIDATES_PER_BLOCK = 512

@@ -38,8 +38,14 @@ _FOUND_AT_ONCE = 64 * BLOCK
 """Neighbours that are merged at once: of many rows where each has one, for few large products cost less than many."""
 
 _SWEEPS_PER_CORE = 8
+"""So many sweeps for each core at least, so that the last ones end at nearly the same time."""
+
 _CROWDED = 4
+"""Where so many times more pairs pass than are wanted, a float64 product sorts them out for less than their exact
+distances."""
+
 _STRIPS = 64
+"""Strips that a side is cut into, as far as none is wider than a block: few, for their minima are kept and searched."""
 
 Watch: TypeAlias = Callable[[Tensor, Tensor, int, int], None]
 Found: TypeAlias = tuple[Tensor, Tensor, Tensor]

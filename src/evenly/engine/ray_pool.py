@@ -39,8 +39,14 @@ ATTEMPTS = 3
 """A shard whose worker dies so many times in a row, on one question, cannot be helped by another worker."""
 
 CONNECT_SECONDS = 5.0
+"""A plain connection that takes longer goes nowhere."""
+
 JOIN_SECONDS = 30.0
+"""Python and Ray take several seconds to start on a busy machine; a cluster that is there answers then."""
+
 START_SECONDS = 120.0
+"""Starting a worker loads torch over what may be a network file system; beyond this the cluster lacks the CPUs."""
+
 
 Job = TypeVar("Job")
 Done = TypeVar("Done")

@@ -33,7 +33,11 @@ MOST_PAIRS = 40_000_000
 BYTES_PER_PAIR = 128
 """Both rows and the distance, these sorted, and both directions in the graph as its edges are sorted."""
 STEPS = 12
+"""Halvings: 4,096 different distances between greedy's and the farthest looked at are told apart."""
+
 _SWAP_PASSES = 3
+"""Each pass tries every chosen row once; what the first leaves is little, and the search of a step must end."""
+
 
 _BLOCK, _COLUMNS = 1024, 8192
 """Rows and columns of a product: 32 MB of float32, three of which each core holds."""

@@ -13,6 +13,7 @@ from evenly.engine.loop import Order, order_arrays
 from evenly.files import ANOTHER_CACHE, new_files
 
 SAVE_SECONDS = 2.0
+"""A crash loses at most so much picking."""
 
 
 class SavedOrder:

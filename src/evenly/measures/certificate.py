@@ -43,12 +43,21 @@ from evenly.types import (
 from evenly.words import percent_proven
 
 PAIRS_PER_ROUND = 20_000_000
+"""Pool rows times parts looked at in a round, so that a round takes as long in pools of all sizes."""
+
 _WORST_AT_MOST = 512
+"""Parts looked at in a round at most: many of the next ones would no longer be the widest once these are narrower."""
+
 _EXACT_ROWS = 2048
+"""Larger parts are bounded by the low-precision product: a float64 one of so many rows is 32 MB."""
+
 _FEW_ROWS = 32
 """Among so few rows all exact distances take less time than a product that would spare most of them."""
 _ASKED_AT_ONCE = 128
+"""Rows whose products with the whole pool are held at once on each core: 51 MB for 100,000 rows."""
+
 _WORTHWHILE = 1 - 1e-4
+"""A part must get narrower by this much, so that rounds of ever smaller gains end."""
 
 
 @dataclass(frozen=True, eq=False)

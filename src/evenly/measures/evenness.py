@@ -18,8 +18,13 @@ from evenly.measures.sets import RowSet
 from evenly.types import Float64Array, Int64Array, Progress, Selection, silent
 
 RANDOM_DRAWS = 5
+"""Their medians are reported, and each draw costs a search of its own."""
+
 CLOSEST_PAIRS = 10
+"""Of pool and kept rows; part of what measures.json holds."""
+
 _BINS = 60
+"""Of each histogram; part of what measures.json holds."""
 
 
 CERTIFICATE_ROWS, CERTIFICATE_ROUNDS = 10_000, 20

@@ -30,6 +30,7 @@ FILL_SAMPLE = 1024
 
 NEAREST_LEVELS = np.arange(101) / 100.0
 CLOSEST_PAIRS = 20
+"""Part of what `measure` returns."""
 
 
 def nearest_within(

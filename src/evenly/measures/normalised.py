@@ -20,7 +20,10 @@ NEIGHBOURS = 10
 """K of the maximum-likelihood dimension and of the density."""
 
 ROWS_SAMPLED = 2000
+"""The dimension's standard error is then its value over the root of 2,000: 2.2 %."""
+
 _NORMAL_95 = 1.96
+"""Standard errors on either side that hold 95 % of a normal distribution."""
 
 
 def log_unit_ball_volume(dimension: float) -> float:

@@ -28,6 +28,8 @@ from evenly.measures.result import PairDistances, Quantiles
 from evenly.types import BoolArray, Float64Array, Int64Array, metric_distance
 
 PAIRS_SAMPLED = 100_000
+"""Quantile levels are then right to 0.43 % (95 %): see `pair_distances`."""
+
 LEVELS = np.array([0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99])
 _CROWDED = 20_000  # near pairs of one product, beyond which a float64 product of its rows is worth it
 _PENDING = 500_000  # near pairs that wait to be counted together: 9 MB

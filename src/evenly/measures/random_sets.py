@@ -16,10 +16,14 @@ from evenly.measures.sets import RowSet
 from evenly.types import Float64Array, Int64Array, Progress, metric_distance, silent
 
 LISTED = 8
+"""Neighbours listed for each row; where a subset keeps half of the pool, one row in 256 finds none of them there."""
+
 SAMPLED_ROWS = 20_000
 """Rows that are searched for their neighbours where a pool has more than `MOST_PAIRS` pairs."""
 
 PAIRS_PER_DRAW = 4_000_000
+"""Pairs summed for the scores of one draw: a fifth of those of the set itself, for there are many draws."""
+
 HIGHER_IS_MORE_EVEN = {
     "h_min": True,
     "mean_nearest": True,

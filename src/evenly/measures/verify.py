@@ -23,7 +23,10 @@ TOLERANCE = 1e-6
 """Relative to the largest radius. Rounding unit rows to float32 alone moves a distance by about 1e-7."""
 
 _ROWS = 2048
+"""With `_CENTRES`: a block of squared distances is 8 MB of float64."""
+
 _CENTRES = 512
+"""See `_ROWS`."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,13 @@ from evenly.strategies.task import Task, whole_pool
 from evenly.types import Float64Array, Int64Array
 
 _BATCH = 4096
+"""Rows of a batch; more where there are more clusters, for each should find a row."""
+
 _ROUNDS = 3
+"""Passes for many clusters, each of which costs a product of the pool with all centres."""
+
 _FEW = 256
+"""k-means++ looks through the pool once for each centre: for more of them starts are random."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,13 @@ from evenly.types import Int64Array
 FACTOR_BYTES = 2**31
 """Memory for the factors: so many picks as fit are conditioned on one another, 10,000 of them for 52,000 rows."""
 _AT_ONCE = 1024
+"""Rows that are conditioned on one another at a time: their kernel is 4 MB."""
+
 _SAMPLE = 1000
+"""Rows whose median distance is the kernel's width."""
+
 _LEAST_GAIN = 1e-6
+"""A gain is 1 less a sum of float32 squares: that of a copy is 0, give or take about this."""
 
 
 def order(task: Task) -> Int64Array:

@@ -12,6 +12,8 @@ from evenly.strategies.task import Strategy, Task, products, whole_pool
 from evenly.types import Float64Array, Int64Array
 
 DENSE_ROWS = 2000
+"""Up to so many rows all pairs are held: 4 million."""
+
 NEIGHBOURS = 64
 """Above `DENSE_ROWS` rows, a row is represented only by its 64 nearest rows and itself."""
 

@@ -19,6 +19,7 @@ NEAREST_KEPT = 8
 PROXIMITY, DENSITY = 1.0, 0.5
 """The exponents alpha and beta of the paper."""
 _AT_ONCE = 1024
+"""Rows among which the next picks are looked for: their distances are 4 MB."""
 
 
 def order(task: Task) -> Int64Array:

@@ -12,6 +12,7 @@ from evenly.strategies.task import Strategy, Task
 from evenly.types import Int64Array
 
 _BLOCK = 2048
+"""Rows of a cluster held against the earlier ones at a time."""
 
 
 def order(task: Task) -> Int64Array:

@@ -9,7 +9,11 @@ from evenly.strategies.task import Task
 from evenly.types import Float64Array, Int64Array
 
 _BLOCK = 1024
+"""Rows offered at a time: their own pairs are 8 MB of float64."""
+
 _ROUNDS = 120
+"""The distance has fallen by a factor of 10^10 then, beyond what float32 tells apart."""
+
 SHRINK = 1.5
 """By how much the squared distance falls from pass to pass."""
 
