@@ -97,6 +97,48 @@ def test_select(kept: Path, run: Run) -> None:
     assert (kept / "report.html").read_text().startswith("<!")
 
 
+@pytest.mark.parametrize("details", [(), ("--details",)])
+@pytest.mark.parametrize("anchors", [(), ("--anchors", "new.jsonl")])
+def test_a_single_kept_row_has_no_closest_pair(
+    details: tuple[str, ...], anchors: tuple[str, ...], place: Path, run: Run
+) -> None:
+    said = run("select", "pool.jsonl", "--keep", "1", "--out", "one.jsonl", *GIVEN, *details, *anchors)
+    assert "the closest two kept rows" not in succeed(said)
+    assert "evenly slice" not in said.out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--keep", "30"),
+        ("--keep", "4"),
+        ("--keep", "30", "--must", "output=9 is the sum", "--must", "output=8 is the sum"),
+        ("--keep", "30", "--anchors", "new.jsonl"),
+        ("--keep", "30", "--guard", "10%"),
+        ("--dedup", "0.3"),
+        ("--keep", "10", "--refine"),
+        ("--keep", "10", "--strategy", "kmeans"),
+        ("--by", "input", "--quota", "6"),
+    ],
+)
+def test_the_other_size_that_is_named_can_be_cut(options: tuple[str, ...], place: Path, run: Run) -> None:
+    said = succeed(run("select", "pool.jsonl", *options, "--out", "kept.jsonl", *GIVEN))
+    asked = re.search(r"evenly slice (.*) --keep (\S+) --out\s+smaller/", said)
+    assert (asked is None) == (options[-1] in ("--refine", "kmeans", "6"))
+    if asked:
+        succeed(run("slice", asked[1], "--keep", asked[2], "--out", "smaller/"))
+
+
+def test_what_was_left_out_adds_up(place: Path, run: Run) -> None:
+    near = [{**row, "instruction": f"near {row['instruction']}"} for row in records(0, ROWS)]
+    write_lines(place / "pool.jsonl", records(0, ROWS) + near)
+    said = succeed(
+        run("select", "pool.jsonl", "--keep", "20", "--guard", "30%", "--out", "kept.jsonl", *GIVEN)
+    )
+    left, parts = re.search(r"left out (\d+): ((?:.|\n  )*)", said).groups()  # type: ignore[union-attr]
+    assert int(left) == 80 == sum(map(int, re.findall(r"(?:^|, )(\d+) ", parts.replace("\n  ", " "))))
+
+
 def test_terminal_and_page_say_the_same_of_noise(place: Path, run: Run) -> None:
     """Broken rows whose excerpts look sound: the verdict is on whole texts, made once."""
     rows = records(0, ROWS)

@@ -46,7 +46,7 @@ def summary(outcome: Recorded, details: bool) -> Iterator[str]:
         yield printable(as_typed(note), 400)
     yield ""
     yield from _spread(outcome.measures)
-    yield _proof(outcome.measures)
+    yield from _proof(outcome.measures)
     if details:
         yield ""
         yield f"certificate: {outcome.measures['certificate']['text']}"
@@ -58,8 +58,19 @@ def summary(outcome: Recorded, details: bool) -> Iterator[str]:
     yield "page with the map and the closest pairs"
     yield f"  {outcome.folder}/report.html"
     yield f"check it:      evenly verify {outcome.folder}"
-    if outcome.prepared.choice.nested:
-        yield f"another size:  evenly slice {outcome.folder} --keep 10% --out smaller/"
+    if (keep := _smaller(outcome)) is not None:
+        yield f"another size:  evenly slice {outcome.folder} --keep {keep} --out smaller/"
+
+
+def _smaller(outcome: Recorded) -> str | None:
+    """A size that the saved order can be cut to; None where there is none."""
+    choice, manifest = outcome.prepared.choice, outcome.manifest
+    least, most = max(1, manifest.options.given), manifest.kept - 1
+    if not choice.nested or least > most:
+        return None
+    if least <= manifest.pool_rows // 10 <= most:
+        return "10%"
+    return str(max(least, manifest.kept // 2))
 
 
 def _kept(outcome: Recorded) -> str:
@@ -81,11 +92,12 @@ def _left_out(outcome: Recorded) -> str:
     left = selection.pool_rows - len(selection)
     if not left:
         return "left out: nothing"
-    dropped = selection.dropped_distances()
+    dropped = selection.dropped_distances()[outcome.prepared.eligible()[selection.dropped()]]
     near = NEAR_COPY if selection.metric == "cosine" else 0.0
     copies, close = int((dropped == 0).sum()), int(((dropped > 0) & (dropped <= near)).sum())
-    parts = [f"{copies:,} exact copies"] if copies else []
-    parts += [f"{close:,} near-copies (within {near:g} of a kept row)"] if close else []
+    parts = [f"{copies:,} exact {'copy' if copies == 1 else 'copies'}"] if copies else []
+    many = "near-copy" if close == 1 else "near-copies"
+    parts += [f"{close:,} {many} (within {near:g} of a kept row)"] if close else []
     other = left - copies - close - excluded
     if other > 0:
         parts.append(f"{other:,} for which the nearest kept row stands")
@@ -105,14 +117,19 @@ def _spread(measures: dict[str, Any]) -> Iterator[str]:
     yield line
 
 
-def _proof(measures: dict[str, Any]) -> str:
+def _proof(measures: dict[str, Any]) -> Iterator[str]:
+    """Of a single row there is no closest pair."""
     proof = measures["certificate"]
+    if proof["rows"] == 1:
+        return
     if measures["kept"]["rows"] == measures["pool"]["rows"]:
-        return f"the closest two rows are {decimals(proof['h_min'])} apart"
+        yield f"the closest two rows are {decimals(proof['h_min'])} apart"
+        return
     best = percent_proven(proof["share_of_best"])
     apart = decimals(proof["h_min"])
     line = f"the closest two kept rows are {apart} apart, proven at least {best} of the best possible"
-    return f"{line} without {' and '.join(proof['restricted_by'])}" if proof["restricted_by"] else line
+    restricted = " and ".join(proof["restricted_by"]).replace("_", "-")
+    yield f"{line} without {restricted}" if restricted else line
 
 
 def _details(outcome: Recorded) -> Iterator[str]:

@@ -41,9 +41,6 @@ class Budget:
         return self.unit in ("tokens", "chars")
 
 
-_NUMBER = re.compile(r"[+-]?(\d|\.\d|nan|inf)[\d_.e+-]*\s*%?")
-"""What a count or a share looks like; `keep_count` says what is wrong with one."""
-
 EVERYTHING = Budget("rows", "100%")
 """What keep is where it is left out: all that quotas, floors and near-copies leave."""
 
@@ -61,7 +58,7 @@ def read_budget(keep: Any) -> Budget:
     unit, colon, amount = text.partition(":")
     if text == "knee":
         return Budget("knee", text)
-    if not colon and _NUMBER.fullmatch(text):
+    if not colon and any(map(str.isdigit, text)):
         return Budget("rows", text)
     if unit == "distance":
         return Budget("distance", text, _distance(amount, text))

@@ -123,7 +123,7 @@ def _record(
 def _check_nested(choice: Choice) -> None:
     for name in used(choice.controls, "sized"):
         raise InputError(f"`{name}` depends on the size kept; select again with the other size")
-    if not choice.picks_farthest:
+    if not choice.nested:
         raise InputError("only the greedy max-min order is nested; select again with the other size")
 
 
