@@ -99,6 +99,6 @@ def test_two_ray_workers_agree_with_one_process(seed: int) -> None:
     from evenly.engine.ray_pool import RayPool
 
     rows = clustered(seed)
-    pool = RayPool(rows, "euclidean", workers=2)
+    pool = RayPool(rows, workers=2)
     assert outcome(pool, rows, seed) == outcome(MemoryPool(torch.from_numpy(rows)), rows, seed)
     pool.close()

@@ -83,7 +83,6 @@ def select_prepared(
     start: Start = None,
     seed: int = 0,
     allow_copies: bool = False,
-    twins: Int64Array | None = None,
     saved: SavedOrder | None = None,
     progress: Progress = silent,
 ) -> Selection:
@@ -91,13 +90,13 @@ def select_prepared(
 
     Args:
         points: the pool.
-        count, constraints, start, seed, allow_copies, twins: see `Greedy`.
+        count, constraints, start, seed, allow_copies: see `Greedy`.
         saved, progress: see `Greedy.run`.
 
     Raises:
         InputError: as `Greedy.run`.
     """
-    asked = Greedy(count, points.metric, constraints or Constraints(), start, seed, allow_copies, twins)
+    asked = Greedy(count, points.metric, constraints or Constraints(), start, seed, allow_copies)
     with points.open() as pool:
         return asked.run(pool, saved, progress)
 

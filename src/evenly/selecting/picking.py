@@ -9,7 +9,7 @@ import numpy as np
 
 from evenly.controls.choice import MAXMIN
 from evenly.controls.prepared import Prepared
-from evenly.engine.greedy import select_prepared
+from evenly.engine.greedy import Greedy
 from evenly.engine.knee import knee
 from evenly.engine.orders import selection_of
 from evenly.engine.refine import refine
@@ -33,17 +33,17 @@ def pick(prepared: Prepared, *, use_saved: bool = True, progress: Progress = sil
     choice, points = prepared.choice, prepared.pool.points
     if choice.strategy != MAXMIN:
         return _by_strategy(prepared, progress)
-    found = select_prepared(
-        points,
+    asked = Greedy(
         prepared.count,
+        points.metric,
         prepared.constraints(),
-        start=choice.start,
-        seed=choice.seed,
-        allow_copies=choice.allow_copies,
-        twins=_twins(prepared),
-        saved=_saved(prepared) if use_saved else None,
-        progress=progress,
+        choice.start,
+        choice.seed,
+        choice.allow_copies,
+        _twins(prepared),
     )
+    with points.open() as pool:
+        found = asked.run(pool, _saved(prepared) if use_saved else None, progress)
     if choice.budget.unit != "knee":
         return found
     kept = max(knee(np.minimum.accumulate(found.radii)), _fewest(prepared, found.rows))
