@@ -10,6 +10,8 @@ an older run. A trial
   or by the n-th call that renames or syncs a file; or
 * runs two commands at once over one cache and one output.
 
+One file, though a long one: a trial is read from its commands to its verdict.
+
 What must hold: the sources are as they were; each output is the old one or the new one, whole; a failed write is one
 line on standard error and exit status 2; the same command run again succeeds, gives the outcome of an undisturbed
 run, leaves no temporary file, and nothing that was in the cache is gone. Of two runs at once one may be refused, and

@@ -9,6 +9,9 @@ and whose question is not null. docs/formats.md shows each form, and what of it 
 * a system text and a history in columns of their own come first, a tool list last.
 * pairs: prompt, chosen and rejected answer: a pair teaches what sets its answers apart, so both are read.
 * plain text is all prompt.
+
+The file is long because the list of forms is: each is a few lines, and which comes first matters, so they stand
+together.
 """
 
 from __future__ import annotations
