@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from evenly.errors import InputError
+from evenly.rows.chat import Conversation
 from evenly.train.examples import Examples, encode
 from evenly.train.losses import IGNORED
 from evenly.train.models import load_tokenizer
-from evenly.train.whole_rows import Conversation
 
 CHATML = (
     "{% for m in messages %}<{{ m.role }}>{{ m.content }}</{{ m.role }}>{% endfor %}"

@@ -33,8 +33,8 @@ def train(
     from evenly.train.settings import require_training
 
     require_training("evenly train")
+    from evenly.rows.chat import conversation
     from evenly.train.single import train_rows
-    from evenly.train.whole_rows import conversation
 
     settings = make_request({}, rate=lr, **named(training)).training
     with shown_progress() as progress:

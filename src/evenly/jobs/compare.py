@@ -19,13 +19,13 @@ from evenly.folder.selection import SelectionFolder
 from evenly.jobs.arms import ArmMaker, TestParts, check_kinds, set_tests_aside
 from evenly.opened import check_request, embedded_rows, read_pool
 from evenly.request import PoolRequest
+from evenly.rows.chat import Conversation, conversation
 from evenly.rows.rows import Rows
 from evenly.rows.turns import turn_text
 from evenly.train.arms import NAME, Arm, load_arms, save_arms
 from evenly.train.plan import PreparedPool, plan_runs
 from evenly.train.result import ComparisonResult
 from evenly.train.settings import Request
-from evenly.train.whole_rows import Conversation, conversation
 from evenly.types import Float32Array, Int64Array, Progress, silent
 from evenly.vectors.embedding import embed_texts
 from evenly.vectors.embedding_kind import EmbeddingKind

@@ -18,8 +18,9 @@ import torch
 
 from evenly.errors import InputError
 from evenly.files import clear_leftovers, one_line_errors, write_atomically
+from evenly.rows.chat import Messages
 from evenly.train.curves import RECORD_FILE, Outcome, RunRecord, read_outcomes, write_curves
-from evenly.train.examples import Examples, Messages, encode
+from evenly.train.examples import Examples, encode
 from evenly.train.models import (
     choose_precision,
     first_line,

@@ -13,9 +13,10 @@ from typing import Any
 
 import yaml
 
+from evenly.rows.chat import with_arguments
 from evenly.rows.turns import Turn
 from evenly.rows.whole import Kind, WholeRow
-from evenly.train.whole_rows import MEDIA, with_arguments
+from evenly.train.whole_rows import MEDIA
 
 DATA_FILE = "kept.jsonl"
 Line = dict[str, Any]

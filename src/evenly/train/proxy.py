@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from evenly.rows.chat import Messages
 from evenly.rows.documentation import documentation_rows
-from evenly.train.examples import Messages, encode
+from evenly.train.examples import encode
 from evenly.train.plan import Run
 from evenly.train.settings import Training
 from evenly.types import Progress, silent

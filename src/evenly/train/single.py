@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from evenly.errors import InputError
+from evenly.rows.chat import Messages
 from evenly.train.curves import CURVE_FILE
-from evenly.train.examples import Messages, encode
+from evenly.train.examples import encode
 from evenly.train.models import load_tokenizer, memory_remedy
 from evenly.train.plan import Run
 from evenly.train.settings import Training
