@@ -35,6 +35,11 @@ class Option:
     label: str = ""
     read: Callable[[str], Any] | None = None
 
+    @property
+    def turns_off(self) -> bool:
+        """Whether naming it turns the field off."""
+        return self.flag.startswith("--no-")
+
 
 def option(default: Any, help: str, **further: Any) -> Any:
     """A field of a dataclass that is an option; ``further`` are attributes of `Option`."""
@@ -45,8 +50,8 @@ READING, EMBEDDING, PLACING = "Reading rows", "Embedding", "Where it works"
 
 
 @dataclass(frozen=True)
-class PoolRequest:
-    """Which rows to open and how: the options of every command that reads rows."""
+class RowsRequest:
+    """Which rows to read and how: the options of every command that reads rows."""
 
     sources: Sequence[str] = field(
         metadata={
@@ -74,6 +79,12 @@ class PoolRequest:
         "Leave out rows without text and blank lines, and list them, instead of stopping.",
         group=READING,
     )
+
+
+@dataclass(frozen=True)
+class PoolRequest(RowsRequest):
+    """Which rows to open and how: the options of every command that embeds rows."""
+
     metric: Literal["cosine", "euclidean"] = option(
         "cosine", "cosine is 1 - cos of the vectors.", group=EMBEDDING
     )

@@ -9,7 +9,7 @@ from typer.main import get_command
 
 from evenly.cli.app import app
 
-READING = ["--text", "--part", "--split"]
+READING = ["--text", "--part", "--split", "--skip-empty"]
 EMBEDDING = ["--encoder", "--long", "--device", "--trust-remote-code", "--no-cache"]
 
 
@@ -19,12 +19,7 @@ def options(command: str) -> dict[str, Any]:
     return {name: parameter for parameter in parameters for name in parameter.opts}
 
 
-def not_yet(command: str) -> Any:
-    reason = f"evenly {command} declares its options of reading rows by itself, and not all of them"
-    return pytest.param(command, marks=pytest.mark.xfail(strict=True, reason=reason))
-
-
-@pytest.mark.parametrize("command", ["plan", "measure", "split", not_yet("compare")])
+@pytest.mark.parametrize("command", ["plan", "measure", "split", "compare"])
 def test_options_of_reading_and_embedding_are_those_of_select(command: str) -> None:
     wanted, found = options("select"), options(command)
     assert [name for name in (*READING, *EMBEDDING, "--metric") if name not in found] == []
@@ -33,8 +28,7 @@ def test_options_of_reading_and_embedding_are_those_of_select(command: str) -> N
             assert getattr(found[name], said) == getattr(wanted[name], said), name
 
 
-@pytest.mark.parametrize("command", [not_yet("train")])
-def test_options_of_reading_alone_are_those_of_select(command: str) -> None:
-    wanted, found = options("select"), options(command)
+def test_options_of_reading_alone_are_those_of_select() -> None:
+    wanted, found = options("select"), options("train")
     assert [name for name in READING if name not in found] == []
     assert all(found[name].help == wanted[name].help for name in READING)

@@ -13,6 +13,7 @@ from evenly.cli.compare import compare
 from evenly.cli.evaluate import evaluate
 from evenly.cli.train import train
 from evenly.errors import InputError
+from tests.train.test_compare import with_vectors
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +106,42 @@ def test_train_says_what_it_left_out(
     assert told.exit_code == 0, told.output
     assert "rows were cut at 40 tokens" in told.output
     assert (tmp_path / "one" / "model" / "model.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_what_is_typed_wins_over_a_recipe_and_nothing_else_does(
+    app: typer.Typer, model_folder: Path, rows: list, tmp_path: Path
+) -> None:
+    """Defaults of options must not overrule what a recipe says of reading rows; an option typed as its default must."""
+    source = with_vectors(tmp_path, rows)
+    (tmp_path / "recipe.yaml").write_text(
+        f"sources: [{source}]\nencoder: column:v\nmetric: euclidean\npart: response\n"
+    )
+    command = [
+        "compare",
+        "--recipe",
+        str(tmp_path / "recipe.yaml"),
+        "--model",
+        str(model_folder),
+        "--test",
+        "8",
+    ]
+    command += [
+        "--part",
+        "all",
+        "--seeds",
+        "1",
+        "--window",
+        "40",
+        "--epochs",
+        "1",
+        "--lr",
+        "1e-3",
+        "--workers",
+        "1",
+    ]
+    told = CliRunner().invoke(app, [*command, "--json", "--out", str(tmp_path / "out")])
+    assert told.exit_code == 0, told.output
+    asked = json.loads(told.stdout)["request"]
+    assert (asked["metric"], asked["encoder"], asked["part"]) == ("euclidean", "column:v", "all")
+    assert asked["sources"] == [str(source)]

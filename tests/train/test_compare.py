@@ -217,15 +217,17 @@ def with_vectors(folder: Path, rows: list) -> Path:
 def test_vectors_that_the_user_brings_are_those_of_the_drawn_rows(
     encoder: str, rows: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from evenly.jobs.compare import draw_pool
+    from evenly.jobs.drawn import draw_pool
 
     monkeypatch.chdir(tmp_path)
     source = with_vectors(tmp_path, rows)
     pool = draw_pool(make_request({}, sources=(str(source),), pool=40, encoder=encoder))
-    vectors, seconds = pool.vectors()
-    assert len(pool.members) == 40
-    np.testing.assert_array_equal(vectors, np.load("v.npy")[pool.members])
-    assert seconds > 0.0
+    with pool.open() as (opened, seconds):
+        assert len(pool.members) == 40
+        own = np.load("v.npy")[pool.members]
+        unit = own / np.linalg.norm(own, axis=1, keepdims=True)
+        np.testing.assert_allclose(opened.points.vectors, unit, atol=1e-6)
+        assert seconds > 0.0
 
 
 @pytest.mark.parametrize(
@@ -265,7 +267,7 @@ def test_a_kept_file_stands_for_the_selection_beside_it(
 ) -> None:
     from evenly.controls.choice import Choice
     from evenly.files import file_sha256
-    from evenly.jobs.compare import saved_selections
+    from evenly.jobs.chosen_arms import saved_selections
     from evenly.jobs.select import select_sources
     from evenly.request import PoolRequest
     from evenly.selecting.request import SelectRequest

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from evenly.engine.points import Points
 from evenly.errors import InputError
 from evenly.jobs.arms import ArmMaker, nearest_cosine_distance, set_tests_aside
 from evenly.train.curves import EVEN_TEST, RANDOM_TEST
@@ -25,11 +26,11 @@ def vectors() -> np.ndarray:
 @pytest.fixture(scope="module")
 def maker(vectors: np.ndarray) -> ArmMaker:
     random = np.random.default_rng(1)
-    tests = set_tests_aside(vectors, 20, 0.01)
+    tests = set_tests_aside(Points.of(vectors), 20, 0.01)
     count = len(tests.candidates)
     return ArmMaker(
         tests.candidates,
-        vectors[tests.candidates],
+        Points.of(vectors[tests.candidates]),
         random.normal(3, 1, count),
         random.integers(1, 50, count),
         150,
@@ -38,7 +39,7 @@ def maker(vectors: np.ndarray) -> ArmMaker:
 
 
 def test_no_test_row_or_near_copy_is_in_any_arm(vectors: np.ndarray) -> None:
-    tests = set_tests_aside(vectors, 20, 0.01)
+    tests = set_tests_aside(Points.of(vectors), 20, 0.01)
     held = np.concatenate(list(tests.parts.values()))
     assert len(np.unique(held)) == 40
     assert len(tests.left_out) > 0
@@ -48,7 +49,7 @@ def test_no_test_row_or_near_copy_is_in_any_arm(vectors: np.ndarray) -> None:
 
 
 def test_even_test_is_more_even_than_the_random_one(vectors: np.ndarray) -> None:
-    parts = set_tests_aside(vectors, 20, 0.01).parts
+    parts = set_tests_aside(Points.of(vectors), 20, 0.01).parts
 
     def closest(rows: np.ndarray) -> float:
         unit = vectors[rows] / np.linalg.norm(vectors[rows], axis=1, keepdims=True)
@@ -78,10 +79,10 @@ def test_arms_have_their_rows(maker: ArmMaker) -> None:
 @pytest.fixture(scope="module")
 def uneven(maker: ArmMaker) -> ArmMaker:
     """Loss and length that go with the rows: lonely ones are longer and harder."""
-    unit = maker.vectors / np.linalg.norm(maker.vectors, axis=1, keepdims=True)
+    unit = maker.points.vectors / np.linalg.norm(maker.points.vectors, axis=1, keepdims=True)
     loneliness = np.sort(1 - unit @ unit.T, axis=1)[:, 5]
     tokens = (1 + 90 * loneliness).astype(np.int64)
-    return ArmMaker(maker.candidates, maker.vectors, loneliness, tokens, 100, 0.0)
+    return ArmMaker(maker.candidates, maker.points, loneliness, tokens, 100, 0.0)
 
 
 def distances_from_uniform(maker: ArmMaker, measure: np.ndarray, name: str) -> float:
@@ -112,7 +113,7 @@ def test_with_match_length_every_arm_has_the_lengths_of_the_pool(uneven: ArmMake
 
 def test_clumped_arm_is_less_even_than_a_random_one(maker: ArmMaker) -> None:
     def median_nearest(rows: np.ndarray) -> float:
-        chosen = maker.vectors[np.searchsorted(maker.candidates, rows)]
+        chosen = maker.points.vectors[np.searchsorted(maker.candidates, rows)]
         unit = chosen / np.linalg.norm(chosen, axis=1, keepdims=True)
         distance = 1 - unit @ unit.T + 2 * np.eye(len(rows))
         return float(np.median(distance.min(axis=1)))
@@ -122,9 +123,17 @@ def test_clumped_arm_is_less_even_than_a_random_one(maker: ArmMaker) -> None:
 
 
 def test_what_cannot_be_made_is_one_line(maker: ArmMaker, vectors: np.ndarray) -> None:
-    with pytest.raises(InputError, match="arm 'lucky' is not known"):
-        maker.make(("lucky",), 1)
     with pytest.raises(InputError, match="too small for tests of 200 rows; `test` may be 60 at most"):
-        set_tests_aside(vectors, 200, 0.01)
+        set_tests_aside(Points.of(vectors), 200, 0.01)
     with pytest.raises(InputError, match="lower `near_copy`"):
-        set_tests_aside(vectors, 20, 3.0)
+        set_tests_aside(Points.of(vectors), 20, 3.0)
+
+
+def test_rows_of_the_dedup_arm_lie_apart_while_there_are_such_rows(maker: ArmMaker) -> None:
+    arm = replace(maker, near_copy=1e-4).make(("dedup",), 1)[0]
+    chosen = maker.points.vectors[np.searchsorted(maker.candidates, arm.rows)]
+    nearest = 1 - chosen @ chosen.T + 2 * np.eye(len(chosen))
+    assert len(arm.rows) == 150
+    assert nearest.min() >= 1e-4 - 1e-6
+    random = maker.make(("random",), 1)[0]
+    assert len(np.intersect1d(arm.rows, random.rows)) > 75

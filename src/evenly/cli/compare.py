@@ -7,19 +7,15 @@ from typing import Annotated, Any
 import typer
 
 from evenly.cli.options import as_typed, takes
-from evenly.cli.training import COMPARE_OPTIONS, COMPARED_TRAINING, named, names
+from evenly.cli.training import COMPARE_OPTIONS, COMPARED_TRAINING, RecipePoolRequest, as_read, named, names
 
 
-@takes(comparison=COMPARE_OPTIONS, training=COMPARED_TRAINING)
+@takes(reading=RecipePoolRequest, comparison=COMPARE_OPTIONS, training=COMPARED_TRAINING)
 def compare(
+    context: typer.Context,
+    reading: RecipePoolRequest,
     comparison: Any,
     training: Any,
-    sources: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Training files, folders or dataset ids, as for select; may come from the recipe."
-        ),
-    ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -31,6 +27,12 @@ def compare(
         list[str] | None,
         typer.Option(
             help="A further arm, NAME=FOLDER of a selection or NAME=FILE of its kept rows. May be repeated."
+        ),
+    ] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A further arm, NAME=OPTIONS of evenly select, e.g. 'spread=--strategy kmeans'. May be repeated."
         ),
     ] = None,
     tasks: Annotated[
@@ -62,8 +64,9 @@ def compare(
         check_tasks(names(tasks) or ())
     request = make_request(
         read_recipe(recipe) if recipe else {},
-        sources=tuple(sources) if sources else None,
+        **as_read(reading, context),
         saved=tuple(saved) if saved else None,
+        select=tuple(select) if select else None,
         save_models=True if tasks else None,
         **named(comparison),
         **named(training),

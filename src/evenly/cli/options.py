@@ -68,6 +68,14 @@ def _typed(named: re.Match[str]) -> str:
     return flag if value in (None, "True", "False") else f"{flag} {value}"
 
 
+def as_named(request: Any, context: typer.Context) -> dict[str, Any]:
+    """Of a dataclass that a command was called with, the options that were typed, by name."""
+    given = {field.name: context.get_parameter_source(_name(field)) for field, _ in _options(type(request))}
+    return {
+        name: getattr(request, name) for name, source in given.items() if source and source.name != "DEFAULT"
+    }
+
+
 def _options(request: type) -> Iterator[tuple[Field[Any], Option]]:
     """The fields of a dataclass that are options."""
     return ((one, one.metadata["option"]) for one in fields(request) if "option" in one.metadata)
@@ -93,11 +101,11 @@ def _parameters(request: type) -> Iterator[inspect.Parameter]:
             _name(field),
             inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty
-            if default in (MISSING, None) and option.argument
+            if default is MISSING
             else not default
-            if _turns_off(option)
+            if option.turns_off
             else default,
-            annotation=Annotated[kind if default is not None or option.argument else kind | None, shown],
+            annotation=Annotated[kind if default is not None else kind | None, shown],
         )
 
 
@@ -106,7 +114,7 @@ def _made(request: type, given: dict[str, Any]) -> Any:
     values = {}
     for field, option in _options(request):
         value = given.pop(_name(field))
-        if _turns_off(option):
+        if option.turns_off:
             value = not value
         if option.read is not None and value is not None:
             value = option.read(value)
@@ -117,7 +125,3 @@ def _made(request: type, given: dict[str, Any]) -> Any:
 def _name(field: Field[Any]) -> str:
     option: Option = field.metadata["option"]
     return (option.flag or field.name).lstrip("-").replace("-", "_")
-
-
-def _turns_off(option: Option) -> bool:
-    return option.flag.startswith("--no-")

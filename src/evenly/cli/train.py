@@ -8,13 +8,12 @@ import typer
 
 from evenly.cli.options import takes
 from evenly.cli.training import TRAINING, named
+from evenly.request import RowsRequest
 
 
-@takes(training=TRAINING)
+@takes(reading=RowsRequest, training=TRAINING)
 def train(
-    sources: Annotated[
-        list[str], typer.Argument(help="Training files, as for select; all their rows are trained on.")
-    ],
+    reading: RowsRequest,
     model: Annotated[str, typer.Option(help="Causal language model: a folder or hub id.")],
     out: Annotated[
         str, typer.Option(help="Folder for curve, checkpoints and model; goes on where it was left.")
@@ -22,7 +21,6 @@ def train(
     training: Any,
     lr: Annotated[float, typer.Option(help="Learning rate, constant after the warm-up.")] = 2e-5,
     seed: Annotated[int, typer.Option(help="Of shuffles and adapters.")] = 0,
-    split: Annotated[str | None, typer.Option(help="Split of a dataset.")] = None,
 ) -> None:
     """Train one model on the rows of some files. Runs under accelerate launch too."""
     from pathlib import Path
@@ -38,7 +36,7 @@ def train(
 
     settings = make_request({}, rate=lr, **named(training)).training
     with shown_progress() as progress:
-        rows = read_rows(sources, split=split, progress=progress)
+        rows = read_rows(**vars(reading), progress=progress)
         messages = [conversation(rows.whole(row)) for row in range(len(rows))]
         done = train_rows(messages, model, settings, Path(out), seed=seed, progress=progress)
     typer.echo(

@@ -5,12 +5,15 @@ Each is None where the user named nothing, so that the values of a recipe hold; 
 
 from __future__ import annotations
 
-from dataclasses import make_dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, make_dataclass
+from typing import Any, Literal
 
-from evenly.cli.options import FLAGS
+import typer
+
+from evenly.cli.options import FLAGS, as_named
 from evenly.records import Frozen
-from evenly.request import option
+from evenly.request import PoolRequest, option
 from evenly.train.settings import Request, Training
 
 SEVERAL = ("batch", "schedule")
@@ -53,9 +56,30 @@ def _help(name: str, field: Any) -> str:
     return f"{field.description}{several}" + ("" if default in (None, False, "") else f" [{default}]")
 
 
+_SHARED = {name: one.metadata["option"] for name, one in PoolRequest.__dataclass_fields__.items()}
+
+
+@dataclass(frozen=True)
+class RecipePoolRequest(PoolRequest):
+    """The same where a recipe may name the sources, and where models are trained, in a precision of their own."""
+
+    sources: Sequence[str] = option((), f"{_SHARED['sources'].help} May come from the recipe.", argument=True)
+    precision: Literal["auto", "float32", "bfloat16"] = option(
+        "auto", _SHARED["precision"].help, group=_SHARED["precision"].group, flag="--encoder-precision"
+    )
+
+
 COMPARE_OPTIONS = options_of(Request, "The comparison")
 COMPARED_TRAINING = options_of(Training, "Training")
 TRAINING = options_of(Training, "Training", leave_out=("rate", "batch_by"))
+
+
+def as_read(reading: RecipePoolRequest, context: typer.Context) -> dict[str, Any]:
+    """What a user named of the options of reading rows, as `evenly.train.recipes.make_request` takes it."""
+    typed = as_named(reading, context)
+    if "precision" in typed:
+        typed["encoder_precision"] = typed.pop("precision")
+    return typed
 
 
 def named(options: Any) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenly.engine.constraints import Constraints
-from evenly.engine.greedy import select, select_prepared
+from evenly.engine.greedy import select_prepared
 from evenly.engine.points import Points
 from evenly.engine.quotas import Quotas, proportional
 from evenly.errors import InputError
+from evenly.strategies.task import Task
+from evenly.strategies.thinning import thin_until
 from evenly.train.arms import Arm
 from evenly.train.curves import EVEN_TEST, RANDOM_TEST
 from evenly.types import Float32Array, Float64Array, Int64Array
@@ -22,7 +24,7 @@ TEST_POOL = 4
 LARGEST_TEST_SHARE = 0.5
 BINS = 10
 """Quantile bins of initial loss and of response length, for arms that must be alike in them."""
-KINDS = ("full", "random", "uniform", "clumped", "matched")
+KINDS = ("full", "random", "uniform", "clumped", "matched", "dedup")
 _BLOCK = 4096
 
 
@@ -43,7 +45,7 @@ class TestParts:
     candidates: Int64Array
 
 
-def set_tests_aside(vectors: Float32Array, test_rows: int, near_copy: float, seed: int = 0) -> TestParts:
+def set_tests_aside(points: Points, test_rows: int, near_copy: float, seed: int = 0) -> TestParts:
     """Draws the two test parts and leaves their near-copies out of all arms.
 
     The random test is drawn from all rows. The even test is the greedy max-min order over further random
@@ -51,7 +53,7 @@ def set_tests_aside(vectors: Float32Array, test_rows: int, near_copy: float, see
     pool.
 
     Args:
-        vectors: (N, d) float32.
+        points: the N rows of the pool.
         test_rows: rows of each part.
         near_copy: cosine distance to a test row up to which a row is left out.
         seed: of the draw.
@@ -59,7 +61,7 @@ def set_tests_aside(vectors: Float32Array, test_rows: int, near_copy: float, see
     Raises:
         InputError: the pool is too small for the test parts, or nothing but near-copies of them is left.
     """
-    rows = len(vectors)
+    rows, vectors = len(points), points.vectors
     drawn = test_rows * (1 + TEST_POOL)
     if drawn > LARGEST_TEST_SHARE * rows:
         most = int(LARGEST_TEST_SHARE * rows / (1 + TEST_POOL))
@@ -68,7 +70,7 @@ def set_tests_aside(vectors: Float32Array, test_rows: int, near_copy: float, see
         )
     order = np.random.default_rng([seed, 2]).permutation(rows)
     random_test, test_pool = np.sort(order[:test_rows]), np.sort(order[test_rows:drawn])
-    even_test = np.sort(test_pool[select(vectors[test_pool], test_rows, allow_copies=True).rows])
+    even_test = np.sort(test_pool[select_prepared(points.part(test_pool), test_rows, allow_copies=True).rows])
     tests = np.concatenate([random_test, even_test])
     others = np.setdiff1d(np.arange(rows), tests)
     near = nearest_cosine_distance(vectors[others], vectors[tests]) <= near_copy
@@ -89,45 +91,33 @@ def _unit(vectors: Float32Array) -> Float32Array:
     return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
 
 
-def check_kinds(kinds: tuple[str, ...]) -> None:
-    """Raises InputError for a kind of arm that is not known."""
-    for kind in kinds:
-        if kind not in KINDS:
-            raise InputError(
-                f"arm {kind!r} is not known; use {', '.join(KINDS)}, or name a folder as `saved`"
-            )
-
-
 @dataclass(frozen=True, eq=False)
 class ArmMaker:
     """Makes arms of ``keep`` rows out of a pool's candidates.
 
     Attributes:
         candidates: (C,) pool row numbers that arms may take.
-        vectors: (C, d) float32, their vectors.
+        points: their vectors.
         row_loss: (C,) float64, loss per response token of each before any training.
         response_tokens: (C,) int64.
         keep: rows of every arm but the full one.
         embed_seconds: what embedding the candidates cost.
+        near_copy: rows of the dedup arm lie farther apart than this, 1 - cos.
         match_length: every arm has the response lengths of all candidates: of each tenth of the lengths as
             many rows as its share. Arms then differ in where their rows lie and not in how long they are.
     """
 
     candidates: Int64Array
-    vectors: Float32Array
+    points: Points
     row_loss: Float64Array
     response_tokens: Int64Array
     keep: int
     embed_seconds: float
+    near_copy: float = 0.0
     match_length: bool = False
 
     def make(self, kinds: tuple[str, ...], seeds: int) -> list[Arm]:
-        """All arms of the kinds named, for seeds 0 … seeds - 1.
-
-        Raises:
-            InputError: a kind that is not known.
-        """
-        check_kinds(kinds)
+        """All arms of the kinds named (of `KINDS`), for seeds 0 … seeds - 1."""
         return [arm for seed in range(seeds) for arm in self._of_seed(kinds, seed)]
 
     def _of_seed(self, kinds: tuple[str, ...], seed: int) -> list[Arm]:
@@ -140,6 +130,7 @@ class ArmMaker:
             "uniform": lambda: uniform,
             "clumped": lambda: self._clumped(seed),
             "matched": lambda: self._matched(seed, uniform),
+            "dedup": lambda: self._dedup(seed),
         }
         arms = []
         for kind in kinds:
@@ -148,7 +139,7 @@ class ArmMaker:
             cost = (
                 self.embed_seconds + time.perf_counter() - started + (seconds if kind == "uniform" else 0.0)
             )
-            costs_something = kind in ("uniform", "clumped")
+            costs_something = kind in ("uniform", "clumped", "dedup")
             arms.append(Arm(kind, seed, self.candidates[places], cost if costs_something else 0.0))
         return arms
 
@@ -168,20 +159,26 @@ class ArmMaker:
         return _first_of_each(self._shuffled(seed, 3), quotas.group, quotas.least)
 
     def _uniform(self, seed: int) -> Int64Array:
-        if not self.match_length:
-            return select(self.vectors, self.keep, start="random", seed=seed, allow_copies=True).rows
-        points, quotas = Points.of(self.vectors), Constraints(quotas=self._quotas())
-        return select_prepared(points, self.keep, quotas, start="random", seed=seed, allow_copies=True).rows
+        quotas = Constraints(quotas=self._quotas()) if self.match_length else None
+        return select_prepared(
+            self.points, self.keep, quotas, start="random", seed=seed, allow_copies=True
+        ).rows
 
     def _clumped(self, seed: int) -> Int64Array:
         """Half random rows, half the rows nearest to them: a set as uneven as the paper's control."""
         quotas, order = self._quotas(), self._shuffled(seed, 4)
         first = _first_of_each(order, quotas.group, quotas.least - quotas.least // 2)
         rest = order[~np.isin(order, first)]
-        distance = nearest_cosine_distance(self.vectors[rest], self.vectors[first])
+        distance = nearest_cosine_distance(self.points.vectors[rest], self.points.vectors[first])
         rest = rest[np.argsort(distance, kind="stable")]
         nearest = _first_of_each(rest, quotas.group, quotas.least // 2)
         return np.random.default_rng([seed, 5]).permutation(np.concatenate([first, nearest]))
+
+    def _dedup(self, seed: int) -> Int64Array:
+        """Random rows without near-copies of one another; where these run out, the least near follow."""
+        points = Points.of(self.points.vectors, "cosine")
+        task = Task(points, self.keep, self.response_tokens, seed=seed)
+        return thin_until(task, self._shuffled(seed, 3), 2.0 * self.near_copy)
 
     def _matched(self, seed: int, uniform: Int64Array) -> Int64Array:
         """Random rows with as many of each initial loss and response length as the uniform arm has."""

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from evenly.checks import check_keep
-from evenly.jobs.compare import draw_pool, saved_selections
+from evenly.jobs.chosen_arms import chosen_arms, saved_selections, spelt_out
+from evenly.jobs.drawn import draw_pool
 from evenly.records import Frozen
 from evenly.rows.turns import turn_text
 from evenly.train.arms import Arm
@@ -62,9 +63,11 @@ def dry_run(request: Request, *, workers: int = 1, progress: Progress = silent) 
     from evenly.train.models import load_tokenizer
     from evenly.train.proxy import make_cold_proxy
 
+    request = spelt_out(request)
+    chosen_arms(request)
     saved_selections(request)
     pool = draw_pool(request, progress)
-    messages = pool.messages(pool.members)
+    messages = pool.messages()
     with tempfile.TemporaryDirectory() as place:
         model = request.model
         if model is None:

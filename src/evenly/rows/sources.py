@@ -25,7 +25,7 @@ from evenly.rows.rows import Rows, Source, names_in_ids, texts_of
 from evenly.rows.tables import Table
 from evenly.rows.templates import form_of_text
 from evenly.rows.turns import names_of
-from evenly.types import Progress, silent
+from evenly.types import Int64Array, Progress, silent
 
 if TYPE_CHECKING:
     import datasets
@@ -94,6 +94,24 @@ def rows_of(
     """
     named = form_of_text(text) if text is not None else None
     return _pool([("dataset", None, "", _in_memory(records))], _Reading(named, part), (), None)
+
+
+def part_of(rows: Rows, numbers: Int64Array, *, text: str | None = None, part: Part = "all") -> Rows:
+    """Some rows of a pool, in memory, as a pool of their own whose sources keep their names.
+
+    Args:
+        rows: the pool.
+        numbers: (M,) ascending row numbers; sources that give none are left out.
+        text, part: as in `read_rows`.
+    """
+    opened: list[_Opened] = []
+    for source, first, end in zip(rows.opened, rows.starts, rows.starts[1:], strict=False):
+        own = numbers[(numbers >= first) & (numbers < end)]
+        if len(own):
+            records = Dictionaries(source.records.name, (rows.record(int(number)) for number in own))
+            opened.append((source.name, source.path, source.sha256, records))
+    named = form_of_text(text) if text is not None else None
+    return _pool(opened, _Reading(named, part), (), None)
 
 
 def _in_memory(records: Any) -> Records:

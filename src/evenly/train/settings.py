@@ -6,13 +6,13 @@ A field with a description is an option of the commands that take the record; th
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
 from evenly.errors import MissingExtraError
 from evenly.records import Frozen
-from evenly.request import Long, Part, PoolRequest
+from evenly.request import PoolRequest
 
 LossName = Literal["cross-entropy", "l2", "l2-probabilities"]
 Precision = Literal["bf16", "fp16", "fp32"]
@@ -76,8 +76,25 @@ class Training(Frozen):
         return self
 
 
-class Request(Frozen):
-    """What a user asked a comparison to do; ``request.json``. The same request goes on where it was left."""
+_READING = {name: name for name in PoolRequest.__dataclass_fields__} | {"precision": "encoder_precision"}
+"""What the options of `PoolRequest` are called here, where another precision is that of training."""
+_HINTS = get_type_hints(PoolRequest)
+_FIELDS: dict[str, Any] = {
+    name: (_HINTS[own], PoolRequest.__dataclass_fields__[own].default)
+    for own, name in _READING.items()
+    if own != "sources"
+}
+if TYPE_CHECKING:
+    Reading = Frozen
+else:
+    Reading = create_model("Reading", __base__=Frozen, **_FIELDS)
+
+
+class Request(Reading):
+    """What a user asked a comparison to do; ``request.json``. The same request goes on where it was left.
+
+    Beside the fields here it has the options of reading and embedding rows, as `PoolRequest` declares them.
+    """
 
     format: int = 1
     sources: tuple[str, ...] = ()
@@ -89,7 +106,8 @@ class Request(Frozen):
     training: Training = Training()
     keep: str = Field(default="50%", description="Size of the arms: a share or a count.")
     arms: tuple[str, ...] = Field(
-        default=("full", "random", "uniform"), description="Of full, random, uniform, clumped, matched."
+        default=("full", "random", "uniform"),
+        description="Of full, random, uniform, clumped, matched, dedup, and strategies by name; or all of these.",
     )
     seeds: int = Field(default=3, ge=1, description="Seeds per arm, paired between arms.")
     pool: int | None = Field(default=None, description="Draw this many rows first. Default: all.")
@@ -97,38 +115,16 @@ class Request(Frozen):
     near_copy: float = Field(
         default=0.05, ge=0.0, description="Leave out of all arms rows this near (1 - cos) to a test row."
     )
-    text: str | None = Field(default=None, description="Fields that hold the text that is embedded.")
-    split: str | None = Field(default=None, description="Split of a dataset.")
-    encoder: str = Field(
-        default="minilm", description="minilm, a model folder or hub id, vectors:FILE.npy, or column:NAME."
-    )
-    part: Part = Field(default="all", description="Part of a row that is embedded: all, prompt or response.")
-    long: Long = Field(
-        default="cut", description="Texts beyond the encoder's window: cut, or mean of all windows."
-    )
-    device: str | None = Field(default=None, description="Device to embed on, as torch names it.")
-    trust_remote_code: bool = Field(
-        default=False, description="Let the encoder folder's own Python code run."
-    )
     match_length: bool = Field(default=False, description="Give every arm the response lengths of the pool.")
     batches: tuple[int, ...] = ()  # the batch axis; empty takes the training's own
     schedules: tuple[Schedule, ...] = ()  # the schedule axis; empty takes the training's own
+    select: tuple[str, ...] = ()  # NAME=OPTIONS of `evenly select`: selections made as further arms
     saved: tuple[str, ...] = ()  # NAME=FOLDER: saved selections as further arms
     save_models: bool = False
 
     def pool_request(self) -> PoolRequest:
-        """Its rows and how they are embedded. No cache: what embedding costs is part of the result."""
-        return PoolRequest(
-            self.sources,
-            text=self.text,
-            part=self.part,
-            split=self.split,
-            encoder=self.encoder,
-            long=self.long,
-            device=self.device,
-            trust_remote_code=self.trust_remote_code,
-            use_cache=False,
-        )
+        """Its rows and how they are embedded."""
+        return PoolRequest(**{own: getattr(self, name) for own, name in _READING.items()})
 
     @property
     def reference(self) -> str:
@@ -138,7 +134,7 @@ class Request(Frozen):
     @property
     def names(self) -> tuple[str, ...]:
         """The names of all arms, the saved ones last."""
-        return (*self.arms, *(saved.partition("=")[0] for saved in self.saved))
+        return (*self.arms, *(named.partition("=")[0] for named in (*self.select, *self.saved)))
 
     def variants(self) -> list[Training]:
         """The training of each point of the batch and schedule axes."""
