@@ -1,10 +1,13 @@
-"""Numbers as people type them."""
+"""Numbers as people type them, and vectors as they hand them over."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 
-from evenly.checks import check_keep, whole_number
+from evenly.checks import check_keep, check_vectors, whole_number
 from evenly.engine.budgets import read_budget
 from evenly.errors import InputError
 
@@ -43,3 +46,11 @@ def test_counts_and_budgets_take_them() -> None:
     for wrong in ("1.2345k", "0k", "-1k", "5k"):
         with pytest.raises(InputError):
             check_keep(wrong, 2000)
+
+
+@pytest.mark.parametrize(
+    "given", [np.array([[1j, 2]]), [[1j, 2.0]], np.array([["1", "2"]]), np.array([[1, 2]], "m8[s]")]
+)
+def test_what_numpy_would_make_numbers_of_is_refused(given: Any) -> None:
+    with pytest.raises(InputError, match="vectors must be real numbers; got "):
+        check_vectors(given)

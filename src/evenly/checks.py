@@ -15,6 +15,10 @@ from evenly.types import Float32Array, Metric, VectorsLike
 if TYPE_CHECKING:
     import torch
 
+_NO_NUMBERS = "cSUmM"
+"""Kinds of arrays that numpy would make numbers of: complex ones would lose their imaginary part, texts and times are
+no places in space."""
+
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 _AMOUNT = re.compile(r"([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)([kmb]?)", re.IGNORECASE)
 
@@ -118,8 +122,12 @@ def check_vectors(vectors: VectorsLike, *, name: str = "vectors", check_finite: 
         given = given.to("cpu").float().numpy() if given.is_floating_point() else given.cpu().numpy()
     try:
         array = np.asarray(given)
+        if array.dtype.kind in _NO_NUMBERS:
+            raise InputError(f"{name} must be real numbers; got {array.dtype}")
         if array.dtype.kind not in "fiu":
             array = np.asarray(given, dtype=np.float32)
+    except InputError:
+        raise
     except (TypeError, ValueError):
         raise InputError(
             f"{name} must be rows of equally many numbers; got {type(vectors).__name__}"

@@ -72,6 +72,11 @@ class OpenedPool:
         """(N,) float64 Euclidean distance of every row to its 10th nearest distinct row."""
         return neighbour_radius(self.points)
 
+    @cached_property
+    def hidden(self) -> Int64Array:
+        """Rows that are no copies of another but have the vector of an earlier row, rising."""
+        return self.rows.same_text.hidden(self.points.first_equal)
+
     def outside(self, name: str, what: str, progress: Progress = silent) -> Points:
         """Rows from outside the pool, embedded and prepared as the pool's rows are.
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from evenly import select_rows
+from evenly.cli.summary import summary
 from evenly.controls.choice import Choice
 from evenly.errors import InputError
 from evenly.jobs.select import select_sources
@@ -247,7 +248,10 @@ def test_rows_of_one_text_that_differ_elsewhere_are_no_copies(tmp_path: Path, ti
     )
     assert few.manifest.h_min is not None
     assert few.manifest.h_min > 0
-    for asked, kept, said in (("6", 6, "2 of the 6 kept rows"), ("100%", 7, "3 of the 7 kept rows")):
+    for asked, kept, said in (
+        ("6", 6, "of the 6 kept rows 2 have the text of another"),
+        ("100%", 7, "of the 7 kept rows 3 have the text of another"),
+    ):
         done = select_sources(
             SelectRequest(pool, Choice.of(keep=asked), str(tmp_path / "kept.jsonl"), overwrite=True)
         )
@@ -263,6 +267,34 @@ def test_rows_of_one_text_that_differ_elsewhere_are_no_copies(tmp_path: Path, ti
         SelectRequest(pool, Choice.of(keep="9", allow_copies=True), str(tmp_path / "all.jsonl"))
     )
     assert whole.manifest.kept == 9
+
+
+def test_texts_that_the_encoder_cannot_tell_apart_are_no_copies(tmp_path: Path, tiny_folder: Path) -> None:
+    """Words that its vocabulary has not are all the same to it."""
+    rows: list[dict[str, Any]] = [{"text": word} for word in (*WORDS[:4], "Ω", "Ж", "字")]
+    rows += [{"text": "one", "image": "a.png"}, {"text": "one"}, {"text": "Ω"}]
+    source = write_lines(tmp_path / "pool.jsonl", rows)
+    pool = PoolRequest([str(source)], encoder=str(tiny_folder))
+    few = select_sources(SelectRequest(pool, Choice.of(keep="5"), str(tmp_path / "few.jsonl")))
+    assert any(
+        "2 rows have another text but the vector of an earlier row, for the encoder cannot tell them apart: 6, 7"
+        in note
+        for note in few.notes()
+    )
+    shown = " ".join(summary(few, details=False))
+    assert (
+        "left out 5: 2 exact copies, 1 with the text of a kept row and other fields, 2 that the encoder cannot tell "
+        "from a kept row" in shown
+    )
+    done = select_sources(SelectRequest(pool, Choice.of(keep="100%"), str(tmp_path / "kept.jsonl")))
+    assert read_lines(tmp_path / "kept.jsonl") == rows[:8]
+    assert any(
+        "distinct vectors ran out; of the 8 kept rows 1 have the text of another and differ in other fields and 2 have "
+        "another text but the vector of another" in note
+        for note in done.notes()
+    )
+    assert verify_folder(SavedPoolRequest(done.folder)).passed
+    assert len(select_rows(rows, 8, encoder=str(tiny_folder), use_cache=False)) == 8
 
 
 def test_calls_that_differ_in_their_ids_alone_are_copies(tmp_path: Path, tiny_folder: Path) -> None:

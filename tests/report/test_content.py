@@ -76,7 +76,7 @@ def test_kept_copies_and_a_pool_that_ran_out_are_said(saved: SelectionFolder) ->
     copies = saved.manifest.model_copy(update={"h_min": 0.0, "asked": 120, "exhausted": True})
     said = sentence(content.lead(dataclasses.replace(saved, manifest=copies)))
     assert "120 were asked for, but no further row differs from those kept." in said
-    assert "The kept rows hold exact copies." in said
+    assert "The kept rows hold rows of equal vectors." in said
 
 
 def test_the_certificate_is_rounded_down_and_said_in_both_units() -> None:

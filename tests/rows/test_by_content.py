@@ -45,7 +45,7 @@ def test_json_is_read_by_content(tmp_path: Path, name: str, data: bytes) -> None
     ("data", "said"),
     [
         (b'{"a": [{"text": "a"}], "b": [{"text": "b"}]}', "two lists of objects, a and b"),
-        (b'{"text": "a"}', "holds an object at the top level; expected an array"),
+        (b'{"text": "a"}', r"holds an object at the top level \(with text\); expected an array"),
         (b'{"data": [{"text": "a"}], "b": }', "is not JSON: Expecting value, line 1, column 32"),
         (b'{"data": [{"text": "a"}]', "is not JSON: Expecting ',' or '}'"),
     ],
@@ -106,11 +106,96 @@ def test_other_delimiters_are_seen_in_the_header(tmp_path: Path, delimiter: str)
     assert (tmp_path / "b.csv").read_bytes() == source
 
 
-def test_names_in_a_header_lose_their_spaces(tmp_path: Path) -> None:
-    source = b"Question , Answer\nq,a\n"
-    with pytest.raises(InputError, match=r"found: Question, Answer. Name the field as `text`"):
+ROW, CHAT = '{"text": "a"}', '[{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]'
+OTHER_SHAPES = {
+    ("a.jsonl", f"{ROW}{ROW}\n"): "line 1 .* holds more than one object; write one a line, .* jq -c . FILE",
+    ("a.jsonl", '{\n "text": "a"\n}\n'): "line 1 .* ends within an object; write every object on one line",
+    ("a.jsonl", f"{ROW},\n{ROW}"): r"line 1 .* ends in a comma, as in an array; put \[ before and",
+    ("a.jsonl", "<!DOCTYPE html>\n"): "line 1 .* is HTML or XML, a page and not the data",
+    ("a.jsonl", f"[{ROW}]\n[{ROW}]\n"): r"more than one array; .* jq -c '.\[\]' FILE",
+    ("a.json", f'{ROW[:-1]},\n"n": 1}}\n{ROW}'): "holds objects one after the other; write one a line",
+    ("a.json", '{"text": ["a"], "n": [1]}'): "an object of 2 columns; .* orient='columns'",
+    ("a.json", f'{{"0": {ROW}, "1": {ROW}}}'): "an object of 2 rows; .* orient='index'",
+    ("a.json", '["a"]'): 'row 1 of .* is a string; expected an object with named fields such as {"text": …}',
+}
+
+
+@pytest.mark.parametrize(("file", "said"), OTHER_SHAPES.items())
+def test_other_shapes_of_rows_are_named_with_a_remedy(
+    tmp_path: Path, file: tuple[str, str], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        opened(tmp_path, file[0], file[1].encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("a.jsonl", f"{CHAT}\n{CHAT}\n"),
+        ("a.json", f"[{CHAT},\n{CHAT}]\n"),
+        ("a.csv", f'{ROW[:-1]}, "n": 1}}\n{ROW}\n'),
+        ("a.csv", "prompt|completion\nq|a\nr|b\n"),
+        ("a.csv", '"prompt";"n, m"\nq;"a"\nr;b\n'),
+        ("a.tsv", 'prompt\tcompletion, "long"\nq\t"a\n"\nr\tb\n'),
+    ],
+)
+def test_rows_by_content_are_written_back_as_they_were(tmp_path: Path, name: str, source: str) -> None:
+    rows = opened(tmp_path, name, source.encode())
+    assert len(rows) == 2
+    out = tmp_path / ("b.jsonl" if rows.opened[0].records.format == "jsonl" else f"b.{name[2:]}")
+    write_rows(rows, [0, 1], out)
+    assert out.read_text() == source
+    assert list(read_rows([str(out)]).texts()) == list(rows.texts())
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("Question , Answer", "text=Question,Answer"),
+        ("User Query,Bot Reply", 'text="User Query,Bot Reply"'),
+        ("q,Ans", "text=q,Ans"),
+    ],
+)
+def test_the_remedy_for_a_header_works(tmp_path: Path, header: str, said: str) -> None:
+    source = f"n,{header},lang\n1,what is a pear?,a fruit,en\n".encode()
+    with pytest.raises(InputError) as caught:
         opened(tmp_path, "a.csv", source)
-    assert opened(tmp_path, "a.csv", source, text="Question,Answer").pair(0) == ("q", "a")
+    assert f"for example `{said}` (the last is the answer)" in str(caught.value)
+    text = said.removeprefix("text=").strip('"')
+    assert opened(tmp_path, "a.csv", source, text=text).pair(0) == ("what is a pear?", "a fruit")
+
+
+def test_a_template_takes_any_name_from_the_row(tmp_path: Path) -> None:
+    source = b'"Question, long",n\nq,1\n'
+    assert opened(tmp_path, "a.csv", source, text='{{ row["Question, long"] }}!').texts()[0] == "q!"
+    with pytest.raises(InputError, match="does not fit the template"):
+        opened(tmp_path, "a.csv", source, text="{{ row.none }}")
+    own = b'{"row": "r", "text": "t"}\n'
+    assert opened(tmp_path, "a.jsonl", own, text="{{ row }}").texts()[0] == "r"
+
+
+def test_vectors_in_cells_are_json(tmp_path: Path) -> None:
+    rows = opened(tmp_path, "a.csv", b'text,v,w\na,"[1, 0.5]",[1 2]\nb,"[2, 3]",[3 4]\n')
+    assert rows.vectors("v").tolist() == [[1, 0.5], [2, 3]]
+    with pytest.raises(
+        InputError, match=r"no lists of numbers; name another, or give the vectors as `encoder="
+    ):
+        rows.vectors("w")
+
+
+def test_labels_of_tables_are_read(tmp_path: Path) -> None:
+    rows = opened(tmp_path, "a.csv", b"prompt,completion,label\np,c,True\np,c,false\np,c,good\n")
+    assert list(rows.texts()) == ["p\nc\nlabel: true", "p\nc\nlabel: false", "p\nc"]
+    assert [rows.whole(row).kind for row in range(3)] == ["judged answers", "judged answers", "answers"]
+
+
+def test_names_of_fields_that_are_no_text(tmp_path: Path) -> None:
+    table = pa.table({"text": ["a"], "meta": [{"abcdef": 1}]})
+    with pa.ipc.new_file(tmp_path / "whole.arrow", table.schema) as writer:
+        writer.write_table(table)
+    data = (tmp_path / "whole.arrow").read_bytes()
+    with pytest.raises(InputError, match="has a field whose name is not UTF-8; fetch or write it again"):
+        opened(tmp_path, "a.arrow", data.replace(b"abcdef", b"ab\xf9def"))
 
 
 @pytest.mark.parametrize("kind", [pa.string_view(), pa.binary_view()])

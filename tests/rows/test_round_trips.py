@@ -304,7 +304,8 @@ def test_vectors_of_every_format_go_where_there_is_room(tmp_path: Path) -> None:
         ([None, [1]], "row 1 of .*a.jsonl has no vector in 'v' where row 1 has 0"),
         ([1, None, "x"], "holds no lists of numbers"),
         ([None, None], "no record has a field 'v'"),
-        ([[1], [1], [1], ["x"]], "lists that are not of numbers"),
+        ([[1], [1], [1], ["x"]], "lists that are not of real numbers alone; mend them, or"),
+        ([["1"], ["2"]], "lists that are not of real numbers alone"),
         ([[]], "row 1 of .*a.jsonl has 0 numbers"),
     ],
 )

@@ -47,7 +47,7 @@ def split(
     if found.gap is not None:
         typer.echo(f"train and test rows are at least {decimals(found.gap)} apart")
     if found.left_out:
-        near = f"or lie within {found.gap_asked:g} of one" if found.gap_asked else "exactly"
+        near = f"or lie within {found.gap_asked:g} of one" if found.gap_asked else "in text or vector"
         typer.echo(f"left out: {found.left_out:,} rows that equal a test row {near}, listed in split.json")
     for output in found.outputs:
         typer.echo(f"wrote {output.name} ({output.rows:,} rows)")

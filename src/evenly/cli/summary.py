@@ -94,11 +94,14 @@ def _left_out(outcome: Recorded) -> str:
         return "left out: nothing"
     dropped = selection.dropped_distances()[outcome.prepared.eligible()[selection.dropped()]]
     near = NEAR_COPY if selection.metric == "cosine" else 0.0
-    copies, close = int((dropped == 0).sum()), int(((dropped > 0) & (dropped <= near)).sum())
+    close = int(((dropped > 0) & (dropped <= near)).sum())
+    copies, twins, untold = outcome.dropped()
     parts = [f"{copies:,} exact {'copy' if copies == 1 else 'copies'}"] if copies else []
+    parts += [f"{twins:,} with the text of a kept row and other fields"] if twins else []
+    parts += [f"{untold:,} that the encoder cannot tell from a kept row"] if untold else []
     many = "near-copy" if close == 1 else "near-copies"
     parts += [f"{close:,} {many} (within {near:g} of a kept row)"] if close else []
-    other = left - copies - close - excluded
+    other = left - copies - twins - untold - close - excluded
     if other > 0:
         parts.append(f"{other:,} for which the nearest kept row stands")
     parts += [f"{excluded:,} excluded"] if excluded else []

@@ -91,7 +91,7 @@ def table_of(measures: Measures) -> list[tuple[str, str, Any, Any]]:
         ("mean_nearest", "mean distance to the nearest other row", exact.mean_nearest),
         ("fill", "farthest any pool row is from the set", exact.fill),
         ("mesh_ratio", "fill / h_min, at most 1 for a greedy order", exact.mesh_ratio),
-        ("copies", "rows that equal an earlier one exactly", exact.copies),
+        ("copies", "rows with the vector of an earlier one", exact.copies),
     ]
     named += [(f"pairs within {limit:g}", "", count) for limit, count in exact.pairs_within]
     dimension = scaled.dimension_likelihood

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from evenly.checks import check_keep
-from evenly.engine.greedy import Start, select_prepared
+from evenly.engine.greedy import Greedy, Start
 from evenly.errors import InputError
 from evenly.opened import check_request, open_pool
 from evenly.request import PoolRequest
@@ -38,7 +38,8 @@ def select_rows(
     Args:
         records: a ``datasets.Dataset``, or a list of dictionaries, each with fields of its own.
         keep: a share (0.5, "50%") or a count (5000).
-        start, seed, allow_copies: as `evenly.select`.
+        start, seed, allow_copies: as `evenly.select`. Rows that are no copies but have the vector of another follow
+            last, with radius 0, where the count takes them.
         progress: called as texts are embedded and rows picked.
         reading: the options by which `evenly select` reads, embeds and works: ``text``, ``part``, ``metric``,
             ``encoder``, ``long``, ``precision``, ``device``, ``trust_remote_code``, ``use_cache``, ``memory``,
@@ -54,11 +55,8 @@ def select_rows(
     rows = rows_of(records, text=request.text, part=request.part)
     count = check_keep(keep, len(rows))
     with open_pool(request, rows, progress=progress) as pool:
-        return select_prepared(
-            pool.points,
-            count,
-            start=start,
-            seed=seed,
-            allow_copies=allow_copies,
-            progress=progress,
+        asked = Greedy(
+            count, pool.metric, start=start, seed=seed, allow_copies=allow_copies, twins=pool.hidden
         )
+        with pool.points.open() as opened:
+            return asked.run(opened, progress=progress)

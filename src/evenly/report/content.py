@@ -84,7 +84,7 @@ def _evenness(manifest: Manifest, measures: dict[str, Any]) -> str:
     """Typical distance and coverage, beside random sets; the closest pair alone is set by two rows."""
     h_min, kept, random = manifest.h_min or 0.0, measures.get("kept", {}), measures.get("random", {})
     if h_min == 0:
-        return "The kept rows hold **exact copies**."
+        return "The kept rows hold **rows of equal vectors**."
     sampled = measures.get("sampled_rows")
     by = f", by {sampled:,} rows of each" if sampled else ""
     drawn = f" (median of {random.get('draws')}{by})"

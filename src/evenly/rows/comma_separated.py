@@ -1,8 +1,12 @@
-"""Comma-separated values under a header line; all values are text, nothing is guessed from them."""
+"""Comma-separated values under a header line; all values are text, nothing is guessed from them.
+
+Tab-separated values are the same with another mark between them.
+"""
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +16,15 @@ import numpy as np
 from evenly.errors import InputError
 from evenly.rows.contents import Contents, line_ends, text_end
 from evenly.rows.fileformat import FileFormat, Record
+from evenly.rows.json_files import is_lines
+from evenly.rows.json_lines import JsonLines
 from evenly.rows.textfile import BOM, Places, TextFile, decoded, write_lines
+from evenly.rows.turns import unpacked
+from evenly.rows.vector_field import list_blocks
+from evenly.types import Float32Array
 
 _HEADER_BYTES = 1 << 16
+_QUOTED = re.compile(rb'"[^"]*"')
 
 
 class Csv(TextFile):
@@ -24,13 +34,12 @@ class Csv(TextFile):
     does both.
     """
 
-    format = "csv"
-
-    def __init__(self, name: str, data: Contents) -> None:
+    def __init__(self, name: str, data: Contents, delimiter: str = "") -> None:
         super().__init__(name, data)
+        self.format = "tsv" if delimiter else "csv"
         self._places = Places()
         first = len(BOM) if data[: len(BOM)] == BOM else 0
-        self._delimiter = _delimiter(data[first : first + _HEADER_BYTES])
+        self._delimiter = delimiter or _delimiter(data[first : first + _HEADER_BYTES])
         self._found_rows = _csv_spans(name, data, first, self._delimiter)
         header = [column.strip() for column in next(self._found_rows, (0, 0, [], 1))[2]]
         if not header:
@@ -69,6 +78,10 @@ class Csv(TextFile):
         self.opening, self.closing = self.data[: starts[0]], self.data[ends[-1] :]
         self.starts, self.ends = starts, ends
 
+    def vector_blocks(self, name: str) -> Iterator[Float32Array] | None:
+        """As elsewhere; a list of numbers is JSON in a cell."""
+        return list_blocks((unpacked(record.get(name)) for record in self.records()), self.name, name)
+
     def record(self, row: int, fields: Sequence[str] | None = None) -> Record:
         with _long_fields():
             values = next(csv.reader([self.raw(row).decode()], delimiter=self._delimiter, strict=True))
@@ -76,9 +89,9 @@ class Csv(TextFile):
 
 
 def _delimiter(header: bytes) -> str:
-    """A comma, or what stands in a first line that has none: a semicolon or a tab."""
-    line = header.splitlines()[0] if header else b""
-    return next((mark for mark in (",", ";", "\t") if mark.encode() in line), ",")
+    """A comma, or what stands outside quotes in a first line that has none: a semicolon, a tab or a bar."""
+    line = _QUOTED.sub(b"", header.splitlines()[0] if header else b"")
+    return next((mark for mark in (",", ";", "\t", "|") if mark.encode() in line), ",")
 
 
 def _csv_spans(
@@ -115,8 +128,9 @@ def _long_fields() -> Iterator[None]:
         csv.field_size_limit(limit)
 
 
-def _read(name: str, data: Contents, scratch: Path | None) -> Csv:
-    return Csv(name, data)
+def _read(name: str, data: Contents, scratch: Path | None) -> TextFile:
+    return JsonLines(name, data) if is_lines(data) else Csv(name, data)
 
 
 CSV = FileFormat("csv", (".csv",), _read, write_lines)
+TSV = FileFormat("tsv", (".tsv",), lambda name, data, scratch: Csv(name, data, "\t"), write_lines)

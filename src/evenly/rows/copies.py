@@ -1,6 +1,7 @@
 """Rows that share a text: exact copies, and rows that differ elsewhere (another image, another label).
 
-Equal text is not an equal row. Two rows are copies where they are equal as a whole, the order of keys and ids aside.
+Equal text is not an equal row, and an equal vector is not an equal text. Two rows are copies where they are equal as a
+whole, the order of keys and ids aside.
 """
 
 from __future__ import annotations
@@ -30,35 +31,49 @@ class SameText:
 
     Attributes:
         rows: (n,) int64, rising: those that differ in some field from every earlier row of the same text.
-        copies: how many others there are, which equal an earlier row as a whole.
         fields: the fields in which ``rows`` differ from the first row of their text, and how many of them do.
+        first: (N,) int64, for every row of the pool the first that equals it as a whole: itself but for copies.
+        text: (N,) int64, for every row of the pool the first of the same text.
     """
 
     rows: Int64Array
-    copies: int
     fields: dict[str, int]
+    first: Int64Array
+    text: Int64Array
+
+    @property
+    def copies(self) -> int:
+        """How many rows equal an earlier one as a whole."""
+        return int(np.count_nonzero(self.first != np.arange(len(self.first))))
+
+    def hidden(self, first_equal: Int64Array) -> Int64Array:
+        """The rows that are no copies and have the vector of an earlier row all the same, rising.
+
+        Args:
+            first_equal: (N,) int64, for every row the first of an equal vector.
+        """
+        own = np.arange(len(self.first))
+        return np.flatnonzero((first_equal != own) & (self.first == own))
 
 
 def same_text(rows: Rows) -> SameText:
     """Looks at the rows that share a text, and at no other; each of them is parsed once more."""
     whole = np.ascontiguousarray(rows.keys).view("V32").ravel()
-    _, first, of, counts = np.unique(whole, return_index=True, return_inverse=True, return_counts=True)
-    shared = np.flatnonzero(counts[of] > 1)
+    _, leader, of, counts = np.unique(whole, return_index=True, return_inverse=True, return_counts=True)
+    first, text = np.arange(len(rows)), leader[of.ravel()].astype(np.int64)
     leaders: dict[int, dict[str, bytes]] = {}
-    seen: set[bytes] = set()
+    seen: dict[bytes, int] = {}
     others: list[int] = []
     fields: Counter[str] = Counter()
-    for row in shared.tolist():
-        text = int(first[of[row]])
+    for row in np.flatnonzero(counts[of.ravel()] > 1).tolist():
         parts = _parts(rows.record(row))
-        known = len(seen)
-        seen.add(_digest([text, *sorted((name, part.hex()) for name, part in parts.items())]))
-        leader = leaders.setdefault(text, parts)
-        if len(seen) > known and leader is not parts:
+        one = _digest([int(text[row]), *sorted((name, part.hex()) for name, part in parts.items())])
+        first[row] = seen.setdefault(one, row)
+        known = leaders.setdefault(int(text[row]), parts)
+        if first[row] == row and known is not parts:
             others.append(row)
-            fields.update(name for name in {**leader, **parts} if leader.get(name) != parts.get(name))
-    copies = len(shared) - len(leaders) - len(others)
-    return SameText(np.array(others, dtype=np.int64), copies, dict(fields.most_common()))
+            fields.update(name for name in {**known, **parts} if known.get(name) != parts.get(name))
+    return SameText(np.array(others, dtype=np.int64), dict(fields.most_common()), first, text)
 
 
 def _parts(record: Mapping[str, Any]) -> dict[str, bytes]:

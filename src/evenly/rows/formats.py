@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 from evenly.errors import InputError
 from evenly.rows.arrow import ARROW
-from evenly.rows.comma_separated import CSV
+from evenly.rows.comma_separated import CSV, TSV
 from evenly.rows.compression import COMPRESSIONS, Compression
 from evenly.rows.fileformat import FileFormat
 from evenly.rows.hub import DATASET
 from evenly.rows.json_files import JSON_ARRAY, JSON_LINES
 from evenly.rows.parquet import PARQUET
 
-FORMATS: tuple[FileFormat, ...] = (JSON_ARRAY, JSON_LINES, CSV, PARQUET, ARROW, DATASET)
+FORMATS: tuple[FileFormat, ...] = (JSON_ARRAY, JSON_LINES, CSV, TSV, PARQUET, ARROW, DATASET)
 
 
 class Kind(NamedTuple):

@@ -360,6 +360,8 @@ def _assembled(
         return _of_kind(kind, turns, None, more)
     turns = [*_system(record, turns), *_history(record.get("history")), *turns]
     label = next((record[name] for name in _LABELS if not missing(record.get(name))), None)
+    if isinstance(label, str) and label.strip().lower() in ("true", "false"):  # as tables of texts have it
+        label = label.strip().lower() == "true"
     if isinstance(label, bool) and turns and turns[-1]["role"] == "assistant":
         more["label"] = label
         return WholeRow("judged answers", turns[:-1], turns[-1:], tools=_tools(record), more=more)
@@ -414,6 +416,25 @@ def _history(given: Any) -> list[Turn]:
     ]
 
 
+def _named_as(record: Record) -> str:
+    """How the text of a record without a form is named: by its longest texts, in their order."""
+    texts = {
+        str(name): len(value)
+        for name, value in record.items()
+        if isinstance(value, str)
+        and value.strip()
+        and str(name).isprintable()
+        and not set(str(name)) & set(',`"')
+    }
+    longest = sorted(texts, key=lambda name: -texts[name])[:2]
+    shown = ",".join(name for name in texts if name in longest)
+    if not shown:
+        return "Name the field as `text`"
+    quoted = f'"{shown}"' if " " in shown else shown
+    last = " (the last is the answer)" if len(longest) > 1 else ""
+    return f"Name the fields as `text`, for example `text={quoted}`{last}"
+
+
 _NOTHING = FieldForm("nothing", ())
 """Of a record whose fields are all null, or that has none."""
 
@@ -452,7 +473,7 @@ class RowByRow:
             if not record or (own and all(missing(value) for value in own)):
                 return _NOTHING
             found = names_of(record)
-            raise RecordError(f"has no form that is known; found: {found}. Name the field as `text`")
+            raise RecordError(f"has no form that is known; found: {found}. {_named_as(record)}")
         if form is not self._last:  # nearly always it is
             self.seen.setdefault(form.description, form)
             self._last = form

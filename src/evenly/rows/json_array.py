@@ -12,12 +12,15 @@ import numpy as np
 from evenly.errors import InputError
 from evenly.rows.contents import Contents
 from evenly.rows.fileformat import Record
+from evenly.rows.forms import recognise
 from evenly.rows.textfile import Places, TextFile, an_object, decoded, kind_of_value
+from evenly.rows.turns import names_of
 from evenly.types import Int64Array
 
 _DECODER = json.JSONDecoder()
 _LIST_OF_OBJECTS = re.compile(r"\[\s*\{")
 _SPACE = re.compile(r"[ \t\r\n]*")
+_SHOWN_NAMES = 8  # of an object that holds no rows: enough to see what it is
 # A line break cannot stand inside a JSON string, so white space from one on is between tokens.
 _LINE_BREAK = re.compile(rb"(,?)[\r\n]\s*")
 
@@ -58,8 +61,7 @@ class JsonArray(TextFile):
         self.starts, self.ends = starts, ends
 
     def record(self, row: int, fields: Sequence[str] | None = None) -> Record:
-        record: Record = json.loads(self.raw(row).decode())
-        return record
+        return an_object(json.loads(self.raw(row).decode()), f"row {self.number(row)} of {self.name}")
 
     def line(self, row: int) -> bytes:
         return _LINE_BREAK.sub(lambda found: b", " if found[1] else b"", self.raw(row)) + b"\n"
@@ -80,6 +82,11 @@ def _elements(name: str, text: str, places: Places) -> Iterator[Record]:
         value, _ = _DECODER.raw_decode(text, place)
         raise _no_array(name, value)
     rest = _skip(text, place)
+    if text[rest : rest + 1] == "[":
+        raise InputError(
+            f"{name} holds more than one array; write one, or one object a line, for example: "
+            "jq -c '.[]' FILE > rows.jsonl"
+        )
     if rest != len(text):
         raise json.JSONDecodeError("Extra data behind the array", text, rest)
 
@@ -99,6 +106,7 @@ def _array(name: str, text: str, place: int, places: Places) -> Generator[Record
 def _members(name: str, text: str, place: int, places: Places) -> Generator[Record, None, int]:
     """The elements of the one list of objects that an object holds; returns the place behind its brace."""
     lists: list[str] = []
+    others: dict[str, Any] = {}
     more = text[place : place + 1] != "}"
     while more:
         key, end = _DECODER.raw_decode(text, place)
@@ -114,10 +122,14 @@ def _members(name: str, text: str, place: int, places: Places) -> Generator[Reco
                 )
             end = yield from _array(name, text, _skip(text, place + 1), places)
         else:
-            _, end = _DECODER.raw_decode(text, place)
+            others[str(key)], end = _DECODER.raw_decode(text, place)
         place, more = _after(text, end, "}")
+    if not lists and text.startswith("{", _skip(text, place + 1)):
+        raise InputError(
+            f"{name} holds objects one after the other; write one a line, for example: jq -c . FILE > rows.jsonl"
+        )
     if not lists:
-        raise _no_array(name, {})
+        raise _no_array(name, others)
     return place + 1
 
 
@@ -132,10 +144,20 @@ def _after(text: str, end: int, closing: str) -> tuple[int, bool]:
 
 
 def _no_array(name: str, value: Any) -> InputError:
-    return InputError(
-        f"{name} holds {kind_of_value(value)} at the top level; expected an array of objects, an object with one "
-        "list of objects in it, or one object on every line"
+    expected = (
+        "expected an array of objects, an object with one list of objects in it, or one object on every line"
     )
+    if not isinstance(value, dict) or not value:
+        return InputError(f"{name} holds {kind_of_value(value)} at the top level; {expected}")
+    kinds = set(map(type, value.values()))
+    if len(value) > 1 and (kinds == {list} or kinds == {dict}):
+        by = "index" if kinds == {dict} and recognise(next(iter(value.values()))) else "columns"
+        return InputError(
+            f"{name} holds an object of {len(value)} {'columns' if by == 'columns' else 'rows'}; {expected}. With "
+            f"pandas: read_json(FILE, orient={by!r}).to_json('rows.jsonl', orient='records', lines=True)"
+        )
+    found = names_of([*value][:_SHOWN_NAMES]) + (" …" if len(value) > _SHOWN_NAMES else "")
+    return InputError(f"{name} holds an object at the top level (with {found}); {expected}")
 
 
 def _skip(text: str, place: int) -> int:

@@ -14,18 +14,18 @@ from evenly.rows.fileformat import FileFormat
 from evenly.rows.json_array import JsonArray, write_array
 from evenly.rows.json_lines import JsonLines
 from evenly.rows.textfile import BOM, TextFile, write_lines
+from evenly.rows.turns import is_turns
 
 _SAID = re.compile(rb"\S")
 
 
 def _read_lines(name: str, data: Contents, scratch: Path | None) -> TextFile:
-    return (
-        JsonArray(name, data) if data[(start := _start(data)) : start + 1] == b"[" else JsonLines(name, data)
-    )
+    array = data[(start := _start(data)) : start + 1] == b"[" and not is_lines(data)
+    return JsonArray(name, data) if array else JsonLines(name, data)
 
 
 def _read_array(name: str, data: Contents, scratch: Path | None) -> TextFile:
-    return JsonLines(name, data) if _is_lines(data) else JsonArray(name, data)
+    return JsonLines(name, data) if is_lines(data) else JsonArray(name, data)
 
 
 def _start(data: Contents) -> int:
@@ -34,16 +34,17 @@ def _start(data: Contents) -> int:
     return found.start() if found else 0
 
 
-def _is_lines(data: Contents) -> bool:
-    """Whether the first of several lines is an object."""
+def is_lines(data: Contents) -> bool:
+    """Whether the first of several lines is an object, or a conversation as a list of turns."""
     start = _start(data)
     end = data.find(b"\n", start)
-    if data[start : start + 1] != b"{" or end < 0 or _SAID.search(data, end) is None:
+    if data[start : start + 1] not in (b"{", b"[") or end < 0 or _SAID.search(data, end) is None:
         return False
     try:
-        return isinstance(json.loads(data[start:end]), dict)
+        value = json.loads(data[start:end])
     except (ValueError, RecursionError):
         return False
+    return isinstance(value, dict) or is_turns(value)
 
 
 JSON_LINES = FileFormat("jsonl", (".jsonl", ".ndjson"), _read_lines, write_lines, also=("json",))

@@ -52,10 +52,7 @@ class JsonLines(TextFile):
                     f"line {self.number(row)} of {self.name} is blank; remove it, or leave such lines out with "
                     "`skip_empty`"
                 ) from None
-            column = min(error.pos, len(error.doc.rstrip())) + 1
-            raise InputError(
-                f"line {self.number(row)} of {self.name} is not JSON: {error.msg}, column {column}; mend it"
-            ) from None
+            raise InputError(f"line {self.number(row)} of {self.name} {_not_json(error)}") from None
         except UnicodeDecodeError:
             raise InputError(
                 f"line {self.number(row)} of {self.name} is not UTF-8; save the file as UTF-8"
@@ -65,3 +62,20 @@ class JsonLines(TextFile):
                 f"line {self.number(row)} of {self.name} cannot be read: {error}; remove the line"
             ) from None
         return an_object(value, f"line {self.number(row)} of {self.name}")
+
+
+def _not_json(error: json.JSONDecodeError) -> str:
+    """Why a line is no JSON, and what to do: by what the line looks like."""
+    line = error.doc.strip()
+    rest = error.doc[error.pos :].strip()
+    if line.startswith("<"):
+        return "is HTML or XML, a page and not the data; fetch the file again"
+    if line.startswith("{") and error.msg == "Extra data":
+        if rest == ",":
+            return "ends in a comma, as in an array; put [ before and ] behind all lines, and name the file .json"
+        if rest.startswith("{"):
+            return "holds more than one object; write one a line, for example: jq -c . FILE > rows.jsonl"
+    if line.startswith("{") and line.endswith(("{", "[", ",")) and not rest:
+        return "ends within an object; write every object on one line, for example: jq -c . FILE > rows.jsonl"
+    column = min(error.pos, len(error.doc.rstrip())) + 1
+    return f"is not JSON: {error.msg}, column {column}; mend it"

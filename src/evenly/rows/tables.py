@@ -49,7 +49,7 @@ class Table(Records):
     ) -> None:
         self.name, self.table, self.format, self.mapped = name, table, format, mapped
         self.row_group_rows, self.codec, self.streamed = row_group_rows, codec, streamed
-        self.names: tuple[str, ...] = tuple(table.column_names)
+        self.names = _names(name, table.schema)
         twice = next((column for column in self.names if self.names.count(column) > 1), None)
         if twice is not None:
             raise InputError(f"{name} has two columns named {twice!r}; give every column its own name")
@@ -114,6 +114,19 @@ class Table(Records):
             # Only where it must be: to its own types, Arrow breaks structures with a field of nulls alone.
             yield kept if kept.schema == self.table.schema else kept.cast(self.table.schema)
             release(self.mapped)
+
+
+def _names(name: str, schema: pa.Schema) -> tuple[str, ...]:
+    """The names of the columns; refuses names, of fields within columns too, that are not UTF-8."""
+    kinds = list(schema.types)
+    try:
+        while kinds:
+            kind = kinds.pop()
+            inner = [kind.field(number) for number in range(kind.num_fields)]
+            kinds += [field.type for field in inner if field.name is not None]
+        return tuple(schema.names)
+    except UnicodeDecodeError:
+        raise InputError(f"{name} has a field whose name is not UTF-8; fetch or write it again") from None
 
 
 def _objects(batch: pa.RecordBatch) -> list[Record]:

@@ -36,7 +36,10 @@ def form_of_text(text: str) -> Form:
 
 
 class TemplateForm:
-    """A Jinja template, rendered in a sandbox over the fields of the record; a name not there is an error."""
+    """A Jinja template, rendered in a sandbox over the fields of the record; a name not there is an error.
+
+    ``row`` is the record itself, for fields that no template can name: ``{{ row["a, b"] }}``.
+    """
 
     name = "template"
     description = "template"
@@ -50,7 +53,7 @@ class TemplateForm:
         from jinja2 import TemplateError
 
         try:
-            prompt = self._template.render(record)
+            prompt = self._template.render({"row": record, **record})
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
             found = names_of(record)
             raise RecordError(f"does not fit the template of `text`: {error}; found: {found}") from None

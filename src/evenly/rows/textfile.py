@@ -18,6 +18,7 @@ from evenly.errors import InputError
 from evenly.rows import contents
 from evenly.rows.contents import Contents, is_blank
 from evenly.rows.fileformat import Record, Records
+from evenly.rows.turns import is_turns
 from evenly.types import Int64Array
 
 BOM = b"\xef\xbb\xbf"
@@ -126,7 +127,9 @@ def write_lines(parts: Sequence[tuple[TextFile, Int64Array]], stream: IO[bytes])
 
 
 def check_text(name: str, data: Contents) -> None:
-    """Refuses empty files and NUL bytes, naming the line."""
+    """Refuses empty files, UTF-16 and NUL bytes, naming the line."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError(f"{name} is UTF-16; save it as UTF-8, for example: iconv -f UTF-16 -t UTF-8")
     if is_blank(data):
         raise InputError(f"{name} is empty; expected at least one record")
     place = contents.find_byte(data, b"\0")
@@ -147,9 +150,13 @@ def decoded(name: str, data: Contents, line: int = 0) -> str:
 
 
 def an_object(value: Any, where: str) -> Record:
-    if not isinstance(value, dict):
-        raise InputError(f"{where} is {kind_of_value(value)}; expected an object with named fields")
-    return value
+    """A record: an object, or a conversation that is a list of turns and nothing beside."""
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, list) and is_turns(value):
+        return {"messages": value}
+    example = ' such as {"text": …}' if isinstance(value, str) else ""
+    raise InputError(f"{where} is {kind_of_value(value)}; expected an object with named fields{example}")
 
 
 def kind_of_value(value: Any) -> str:

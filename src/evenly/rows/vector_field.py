@@ -61,7 +61,10 @@ def list_blocks(given: Iterable[Any], source: str, name: str) -> Iterator[Float3
         if kinds == {type(None)}:
             return None
         if list not in kinds:
-            raise InputError(f"the field {name!r} of {source} holds no lists of numbers")
+            raise InputError(
+                f"the field {name!r} of {source} holds no lists of numbers; name another, or give the vectors as "
+                "`encoder=vectors:FILE.npy`"
+            )
     return _lists(chain((first,), values), -1 if not isinstance(first, list) else len(first), source, name)
 
 
@@ -71,9 +74,15 @@ def _lists(values: Iterator[Any], width: int, source: str, name: str) -> Iterato
         lengths = np.array([len(value) if isinstance(value, list) else -1 for value in block])
         check_widths(lengths, width, at, source, name)
         try:
-            yield np.array(block, dtype=np.float32)
+            numbers = np.array(block)
+            if numbers.dtype.kind not in "fiub":
+                raise TypeError
+            yield numbers.astype(np.float32)
         except (TypeError, ValueError):
-            raise InputError(f"the field {name!r} of {source} holds lists that are not of numbers") from None
+            raise InputError(
+                f"the field {name!r} of {source} holds lists that are not of real numbers alone; mend them, or give "
+                "the vectors as `encoder=vectors:FILE.npy`"
+            ) from None
         at += len(block)
 
 

@@ -157,13 +157,18 @@ def _own_names(rows: Rows) -> list[tuple[int, str]]:
 
 def _check_one_file(sources: Sequence[Source], target: _Target) -> None:
     first = sources[0]
-    for source in sources:
-        allowed = format_named(source.records.format).written_as
-        if target.kind.format.name not in allowed:
-            endings = " or ".join(format_named(name).endings[0] for name in allowed)
-            raise InputError(
-                f"rows of {source.name} cannot be written unchanged to {target.path.name}; "
+    ways = [format_named(source.records.format).written_as for source in sources]
+    shared = [name for name in ways[0] if all(name in way for way in ways)]
+    for source, way in zip(sources, ways, strict=True):
+        if target.kind.format.name not in way:
+            endings = " or ".join(format_named(name).endings[0] for name in shared)
+            remedy = (
                 f"give the output the ending {endings}"
+                if shared
+                else "no one file takes the rows of all sources: name a folder (`out=kept/`) to get one per source"
+            )
+            raise InputError(
+                f"rows of {source.name} cannot be written unchanged to {target.path.name}; {remedy}"
             )
         if {form.name for form in first.own_forms}.isdisjoint(form.name for form in source.own_forms):
             raise InputError(

@@ -51,15 +51,15 @@ def pick(prepared: Prepared, *, use_saved: bool = True, progress: Progress = sil
 
 
 def _twins(prepared: Prepared) -> Int64Array | None:
-    """Rows of an equal text that differ elsewhere: where a count is asked for they follow once distinct texts ran out.
+    """Rows that are no copies but have the vector of another: they follow where a count is asked for that distinct
+    vectors do not fill.
 
     A budget of another unit, or a least distance, asks for rows that lie apart.
     """
-    choice, twins = prepared.choice, prepared.pool.rows.same_text.rows
-    if not len(twins) or choice.budget.unit in ("knee", "distance") or prepared.least_distance > 0:
+    if prepared.choice.budget.unit in ("knee", "distance") or prepared.least_distance > 0:
         return None
-    hidden: Int64Array = twins[prepared.pool.points.first_equal[twins] != twins]
-    return hidden
+    hidden = prepared.pool.hidden
+    return hidden if len(hidden) else None
 
 
 def refined(prepared: Prepared, found: Selection, progress: Progress = silent) -> Selection:

@@ -73,21 +73,42 @@ class Recorded:
         pool = self.prepared.pool
         notes = [f"{source.name}: {source.rows:,} rows, {source.form}" for source in self.manifest.sources]
         notes += left_out_lines(pool.rows.left_out)
-        if len(self._twins.rows):
-            notes.append(_same_text_line(self._twins))
-        return [*notes, pool.note] if pool.note else notes
+        same = pool.rows.same_text
+        if len(same.rows):
+            notes.append(_same_text_line(same))
+        if pool.note:
+            notes.append(pool.note)
+        if len(untold := np.setdiff1d(pool.hidden, same.rows)):
+            notes.append(_untold_line(untold))
+        return notes
 
-    @property
-    def _twins(self) -> SameText:
-        return self.prepared.pool.rows.same_text
+    def dropped(self) -> tuple[int, int, int]:
+        """The rows at distance 0 of a kept one: exact copies of kept rows, other rows with the text of a kept row,
+        and rows of other texts, which the encoder cannot tell from a kept one."""
+        selection, same = self.selection, self.prepared.pool.rows.same_text
+        zero = selection.dropped() & self.prepared.eligible() & (selection.keeper_distance == 0)
+        copies = zero & np.isin(same.first, same.first[selection.rows])
+        texts = zero & ~copies & np.isin(same.text, same.text[selection.rows])
+        counts = int(zero.sum()), int(copies.sum()), int(texts.sum())
+        return counts[1], counts[2], counts[0] - counts[1] - counts[2]
 
     def found_notes(self, details: bool = True) -> list[str]:
         """Lines on what was found: what the controls did, exhausted copies, warnings; lengths as a detail."""
         choice = self.prepared.choice
         short = self.manifest.exhausted and "keep" in choice.options
-        kept_twins = len(np.intersect1d(self.selection.rows[self.selection.radii == 0], self._twins.rows))
-        notes = [_exhausted(self.manifest, choice, kept_twins)] if short else []
+        notes = [_exhausted(self.manifest, choice, self._kept_hidden())] if short else []
         return notes + finding_lines(choice.controls, self.measures["controls"], details)
+
+    def _kept_hidden(self) -> str:
+        """Which rows at distance 0 of another were kept, in words; empty where none was."""
+        pool = self.prepared.pool
+        kept = np.intersect1d(self.selection.rows[self.selection.radii == 0], pool.hidden)
+        twins = len(np.intersect1d(kept, pool.rows.same_text.rows))
+        said = {
+            "the text of another and differ in other fields": twins,
+            "another text but the vector of another": len(kept) - twins,
+        }
+        return " and ".join(f"{count:,} have {what}" for what, count in said.items() if count)
 
     def notes(self) -> list[str]:
         """All lines that a person should read."""
@@ -124,11 +145,26 @@ def _same_text_line(found: SameText) -> str:
     return f"{counted(rows, 'row')} {have} in {fields}: {numbers}{copies}; such rows are kept last"
 
 
-def _exhausted(manifest: Manifest, choice: Choice, twins: int) -> str:
+def _untold_line(rows: Int64Array) -> str:
+    numbers = some_numbers([row + 1 for row in rows.tolist()])
+    have = "has" if len(rows) == 1 else "have"
+    return (
+        f"{counted(len(rows), 'row')} {have} another text but the vector of an earlier row, for the encoder cannot "
+        f"tell them apart: {numbers}; such rows are kept last"
+    )
+
+
+def _exhausted(manifest: Manifest, choice: Choice, hidden: str) -> str:
+    """Why no further row was picked.
+
+    Args:
+        manifest: of the selection.
+        choice: what was asked for.
+        hidden: which rows were kept that have the vector of another, in words.
+    """
     asked, kept = f"{manifest.asked:,}", f"{manifest.kept:,}"
-    if twins and not manifest.allow_copies:
-        ran_out = f"asked {asked}: distinct texts ran out, {twins:,} of the {kept} kept rows have the text of another"
-        return f"{ran_out} and differ in other fields (radius 0)"
+    if hidden and not manifest.allow_copies:
+        return f"asked {asked}: distinct vectors ran out; of the {kept} kept rows {hidden} (radius 0)"
     if manifest.allow_copies:
         return f"asked {asked}: distinct rows ran out, the rest are exact copies (radius 0)"
     if choice.budget.unit == "distance":
