@@ -128,6 +128,21 @@ class WriteRequest:
     overwrite: bool = option(False, "Replace what lies at --out although evenly did not write it.")
 
 
+Order = Literal["source", "picked"]
+PICKED: Order = "picked"
+
+
+@dataclass(frozen=True)
+class KeptRequest(WriteRequest):
+    """The same, and in which order kept rows are written."""
+
+    order: Order = option(
+        "source",
+        "Order of the kept rows: as in their source, or picked, so that the first rows of the file are a smaller "
+        "selection. With `keep=100%` the whole pool is put in order, copies and excluded rows last.",
+    )
+
+
 @dataclass(frozen=True)
 class SavedRequest:
     """Which saved selection is meant, and where its sources are now."""

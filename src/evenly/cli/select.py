@@ -11,10 +11,10 @@ from evenly.cli.options import as_typed, takes
 from evenly.controls import CONTROLS
 from evenly.controls.choice import Choice
 from evenly.controls.control import Control
-from evenly.request import PoolRequest, WriteRequest
+from evenly.request import KeptRequest, PoolRequest
 
 
-@takes(pool=PoolRequest, writing=WriteRequest, controls=CONTROLS, choice=Choice)
+@takes(pool=PoolRequest, writing=KeptRequest, controls=CONTROLS, choice=Choice)
 def select(
     pool: PoolRequest,
     out: Annotated[
@@ -23,7 +23,7 @@ def select(
             help="Where kept rows go: a file in the sources' own format, or a folder (kept/) for one file per source."
         ),
     ],
-    writing: WriteRequest,
+    writing: KeptRequest,
     controls: tuple[Control, ...],
     choice: Choice,
     details: Annotated[
@@ -37,7 +37,9 @@ def select(
     from evenly.jobs.select import select_sources
     from evenly.selecting.request import SelectRequest
 
-    request = SelectRequest(pool, replace(choice, controls=controls), out, overwrite=writing.overwrite)
+    request = SelectRequest(
+        pool, replace(choice, controls=controls), out, overwrite=writing.overwrite, order=writing.order
+    )
     if choice.strategy == "all":
         _select_all(request, json_output)
         return

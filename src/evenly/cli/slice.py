@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from evenly.cli.options import takes
-from evenly.request import SavedPoolRequest, WriteRequest
+from evenly.request import PICKED, KeptRequest, SavedPoolRequest
 
 
-@takes(saved=SavedPoolRequest, writing=WriteRequest)
+@takes(saved=SavedPoolRequest, writing=KeptRequest)
 def slice_order(
     saved: SavedPoolRequest,
     keep: Annotated[
@@ -18,7 +18,7 @@ def slice_order(
         typer.Option(help="A share of the pool, a count, tokens:2M, chars:900k, distance:0.35 or knee."),
     ],
     out: Annotated[str, typer.Option(help="Where the rows go: a file, or a folder (kept/).")],
-    writing: WriteRequest,
+    writing: KeptRequest,
     tokenizer: Annotated[
         str | None, typer.Option(help="Counts the tokens of --keep tokens:…; default: the encoder's.")
     ] = None,
@@ -32,12 +32,19 @@ def slice_order(
 
     with shown_progress(json_output=json_output) as progress:
         found = slice_selection(
-            saved, keep, out, tokenizer=tokenizer, overwrite=writing.overwrite, progress=progress
+            saved,
+            keep,
+            out,
+            tokenizer=tokenizer,
+            overwrite=writing.overwrite,
+            order=writing.order,
+            progress=progress,
         )
     if json_output:
         print_json(found.to_dict())
         return
-    typer.echo(f"the first {found.kept:,} of {found.saved:,} picks, h_min {decimals(found.h_min)}")
+    inside = ", in the order of picking" if writing.order == PICKED else ""
+    typer.echo(f"the first {found.kept:,} of {found.saved:,} picks{inside}, h_min {decimals(found.h_min)}")
     for output in found.outputs:
         typer.echo(f"wrote {output.name} ({output.rows:,} rows)")
     typer.echo(f"record and page: {selection_folder(out)}/")

@@ -105,7 +105,8 @@ def _left_out(outcome: Recorded) -> str:
     if other > 0:
         parts.append(f"{other:,} for which the nearest kept row stands")
     parts += [f"{excluded:,} excluded"] if excluded else []
-    return f"left out {left:,}: {', '.join(parts)}"
+    what = "not picked" if outcome.manifest.options.appended else "left out"
+    return f"{what} {left:,}: {', '.join(parts)}"
 
 
 def _spread(measures: dict[str, Any]) -> Iterator[str]:

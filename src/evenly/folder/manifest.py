@@ -34,6 +34,10 @@ class Options(Frozen):
     refine: bool = False
     keep_left_out: bool = False  # the controls alone said how much to keep
     skip_empty: bool = False  # rows without text and blank lines are no rows of the pool
+    order: str | None = None  # picked: the written rows are in the order of picking, not of their source
+    appended: dict[str, int] = Field(
+        default={}
+    )  # rows that were not picked and are written behind those that were: copies, excluded
 
     @model_serializer(mode="wrap")
     def _used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

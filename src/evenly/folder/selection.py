@@ -181,8 +181,13 @@ class SelectionFolder:
         """The files of kept rows, without those that hold none.
 
         Raises:
-            InputError: one of them is missing or was changed.
+            InputError: one of them is missing or was changed, or holds rows that were excluded as well.
         """
+        if excluded := self.manifest.options.appended.get("excluded"):
+            raise InputError(
+                f"the file of {self.path} ends with {excluded:,} rows that were excluded, for it holds the whole pool "
+                "in order; cut the rows that are wanted from it with evenly slice"
+            )
         found = []
         for output, place in zip(self.manifest.outputs, output_places(self.manifest, self.path), strict=True):
             if not output.rows:

@@ -14,7 +14,7 @@ from evenly.errors import InputError
 from evenly.folder.manifest import Manifest
 from evenly.folder.place import selection_folder
 from evenly.folder.selection import SelectionFolder
-from evenly.request import SavedPoolRequest
+from evenly.request import Order, SavedPoolRequest
 from evenly.selecting.request import SelectRequest
 from evenly.selecting.run import Recorded, run_selection
 from evenly.types import Progress, silent
@@ -62,6 +62,7 @@ def extend_selection(
     out: str,
     *,
     overwrite: bool = False,
+    order: Order = "source",
     progress: Progress = silent,
 ) -> Extension:
     """Goes on from a saved selection: its rows stay kept, further ones are picked from old and new rows.
@@ -76,6 +77,7 @@ def extend_selection(
         keep: how much to keep in all, the old rows among it: as for select, over old and new rows.
         out: where all kept rows go.
         overwrite: whether the saved selection itself, or a file that evenly did not write, may be replaced.
+        order: of the written rows; picked begins with those kept so far.
         progress: called as each stage goes on.
 
     Raises:
@@ -92,7 +94,7 @@ def extend_selection(
     pool = folder.pool_request(saved.source, **saved.working)
     pool = replace(pool, sources=[*pool.sources, *new_sources])
     outcome = run_selection(
-        SelectRequest(pool, choice, out, overwrite=overwrite), saved=folder, progress=progress
+        SelectRequest(pool, choice, out, overwrite=overwrite, order=order), saved=folder, progress=progress
     )
     return _extension(folder, outcome)
 

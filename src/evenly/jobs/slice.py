@@ -22,7 +22,7 @@ from evenly.folder.place import selection_folder
 from evenly.folder.selection import SelectionFolder
 from evenly.opened import check_request, open_pool, read_pool
 from evenly.records import OutputRecord
-from evenly.request import SavedPoolRequest
+from evenly.request import Order, SavedPoolRequest
 from evenly.rows.rows import Rows
 from evenly.selecting.record import check_writing
 from evenly.selecting.request import SelectRequest, Stopwatch
@@ -59,6 +59,7 @@ def slice_selection(
     *,
     tokenizer: str | None = None,
     overwrite: bool = False,
+    order: Order = "source",
     progress: Progress = silent,
 ) -> Slice:
     """Writes the first rows of a saved order, and their record as select writes it.
@@ -69,6 +70,7 @@ def slice_selection(
         out: where the rows go, as for select.
         tokenizer: for a budget of tokens; None takes the encoder's.
         overwrite: whether a file that evenly did not write may be replaced.
+        order: of the written rows.
         progress: called as each stage goes on.
 
     Raises:
@@ -88,7 +90,7 @@ def slice_selection(
     with watch.time("read"):
         rows = read_pool(pool, progress=progress)
     folder.check_sources(rows)
-    request = SelectRequest(pool, choice, out, overwrite=overwrite)
+    request = SelectRequest(pool, choice, out, overwrite=overwrite, order=order)
     check_writing(request, rows, folder)
     count = _prefix(folder, asked, rows)
     least = max(1, folder.manifest.options.given)

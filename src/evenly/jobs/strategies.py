@@ -17,6 +17,7 @@ from evenly.files import new_files
 from evenly.measures.diversity import vendi_score
 from evenly.opened import OpenedPool, open_pool, read_pool
 from evenly.records import OutputRecord
+from evenly.request import PICKED
 from evenly.rows.parts import part_places
 from evenly.rows.writing import write_rows
 from evenly.selecting.picking import pick
@@ -104,7 +105,8 @@ def select_all(request: SelectRequest, progress: Progress = silent) -> AllStrate
     measured = [replace(arm, overlap=_overlap(name, picks)) for name, arm in arms.items()]
     # The record takes its place first: no arm is there that nothing tells of.
     with new_files(make_folders=True) as new, new.open(Path(request.out) / RECORD_FILE) as stream:
-        outputs = [one for name in picks for one in write_rows(rows, np.sort(picks[name]), places[name], new)]
+        written = picks if request.order == PICKED else {name: np.sort(rows) for name, rows in picks.items()}
+        outputs = [one for name in picks for one in write_rows(rows, written[name], places[name], new)]
         result = AllStrategies(measured, missing, outputs)
         stream.write(f"{json.dumps(result.to_dict(), indent=1, allow_nan=False)}\n".encode())
     return result

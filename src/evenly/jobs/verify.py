@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -19,9 +20,10 @@ from evenly.folder.place import output_places
 from evenly.folder.selection import SelectionFolder
 from evenly.measures.verify import Check, Claim, verify_bound, verify_order
 from evenly.opened import OpenedPool, open_pool, read_pool
-from evenly.request import SavedPoolRequest
+from evenly.request import PICKED, Part, SavedPoolRequest
 from evenly.rows.rows import Rows
-from evenly.types import Float32Array, Progress, silent
+from evenly.rows.sources import read_rows
+from evenly.types import Float32Array, Int64Array, Progress, silent
 
 OTHER_MACHINE = 2e-2
 """Tolerance, as a share of the largest radius, where vectors are not bit for bit those of the manifest: another
@@ -145,6 +147,8 @@ def _pool_checks(
     checks = _source_checks(folder.manifest, rows)
     if len(rows) != len(folder):
         return checks, False
+    if folder.manifest.options.order == PICKED:
+        checks += _written_order_checks(folder, rows)
     with open_pool(asked, rows, progress=progress) as pool:
         same = pool.points.sha256 == folder.manifest.vectors_sha256
         checks.append(_vectors_check(same))
@@ -167,6 +171,39 @@ def _source_checks(manifest: Manifest, rows: Rows) -> list[Check]:
             )
         )
     return checks
+
+
+def _written_order_checks(folder: SelectionFolder, rows: Rows) -> list[Check]:
+    """The rows of each file that is there, one after the other, against the ranks of the record."""
+    manifest, order = folder.manifest, folder.picks
+    if manifest.options.appended:
+        excluded = np.isin(np.arange(len(folder)), folder.excluded["row"].to_numpy())
+        left = folder.rank < 0
+        order = np.concatenate([order, np.flatnonzero(left & ~excluded), np.flatnonzero(left & excluded)])
+    parts = {manifest.outputs[0].name: order}
+    if len(manifest.outputs) > 1:  # one file for each source
+        source = np.searchsorted(rows.starts, order, side="right") - 1
+        parts = {output.name: order[source == one] for one, output in enumerate(manifest.outputs)}
+    places = output_places(manifest, folder.path)
+    return [
+        _in_order_check(name, place, rows, parts[name], manifest)
+        for name, place in zip(parts, places, strict=True)
+        if place.is_file() and len(parts[name])
+    ]
+
+
+def _in_order_check(name: str, place: Path, rows: Rows, order: Int64Array, manifest: Manifest) -> Check:
+    kept = read_rows([str(place)], text=manifest.text, part=cast(Part, manifest.part))
+    name = f"order of {name}"
+    if len(kept) != len(order):
+        return Check(name, False, f"{len(kept):,} rows where the record has {len(order):,}")
+    for number, (row, record) in enumerate(
+        zip(order.tolist(), kept.opened[0].records.records(), strict=True), start=1
+    ):
+        expected = rows.record(row)
+        if record != expected and repr(record) != repr(expected):  # NaN differs from itself
+            return Check(name, False, f"row {number} is not row {row + 1} of the pool, as the record has it")
+    return Check(name, True, f"{len(kept):,} rows, as the record has them")
 
 
 def _vectors_check(same: bool) -> Check:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import pyarrow as pa
 
 from evenly.errors import InputError
 from evenly.rows.contents import Contents
-from evenly.rows.fileformat import FileFormat
-from evenly.rows.tables import Table, TableParts, first_line
+from evenly.rows.fileformat import FileFormat, RowsToWrite
+from evenly.rows.tables import Table, first_line, tables_of
 
 _FILE_MAGIC = b"ARROW1"
 
@@ -32,11 +32,11 @@ def _read(name: str, data: Contents, scratch: Path | None) -> Table:
     return Table(name, table, "arrow", mapped=data, streamed=streamed)
 
 
-def _write(parts: TableParts, stream: IO[bytes]) -> None:
-    like = parts[0][0]
+def _write(written: RowsToWrite, stream: IO[bytes]) -> None:
+    like = cast(Table, written.sources[0])
     schema = like.table.schema
     pieces: Iterator[pa.Table] = (
-        piece.replace_schema_metadata(schema.metadata) for table, rows in parts for piece in table.kept(rows)
+        piece.replace_schema_metadata(schema.metadata) for pieces in tables_of(written) for piece in pieces
     )
     if any("dictionary" in str(kind) for kind in schema.types):  # of a column or within it
         # The file format holds one dictionary per column, so all rows have to share theirs.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, Any
 
 import numpy as np
 
@@ -93,8 +93,38 @@ class Records:
         return list_blocks((record.get(name) for record in self.records()), self.name, name)
 
 
-Parts: TypeAlias = Sequence[tuple[Records, Int64Array]]
-"""Sources, and the rising numbers of their rows that are written, one source after the other."""
+@dataclass(frozen=True, eq=False)
+class RowsToWrite:
+    """The rows that go into one file, in their order there.
+
+    Attributes:
+        sources: all whose rows may go into it, even those that give none; the first decides over its style.
+        source: (k,) int64, the source of each row, by its place among them.
+        row: (k,) int64, its number there.
+    """
+
+    sources: Sequence[Records]
+    source: Int64Array
+    row: Int64Array
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @property
+    def rising(self) -> bool:
+        """Whether the rows are in the order of their sources, so that each source is gone through once."""
+        behind = np.diff(self.source)
+        return bool(((behind > 0) | ((behind == 0) & (np.diff(self.row) > 0))).all())
+
+    def runs(self) -> Iterator[tuple[Records, Int64Array]]:
+        """Stretches of rows of one source, (n,) int64 numbers; where `rising`, one of each source, maybe empty."""
+        if self.rising:
+            borders = np.searchsorted(self.source, np.arange(1, len(self.sources)))
+            yield from zip(self.sources, np.split(self.row, borders), strict=True)
+            return
+        borders = np.flatnonzero(np.diff(self.source)) + 1
+        for start, rows in zip([0, *borders.tolist()], np.split(self.row, borders), strict=True):
+            yield self.sources[int(self.source[start])], rows
 
 
 @dataclass(frozen=True)
@@ -106,14 +136,14 @@ class FileFormat:
         endings: of file names, with their dot, in lower case.
         read: opens decompressed contents: takes what to call the source, the contents, and a folder for scratch
             files (None for the system's). Whatever it finds wrong is an InputError.
-        write: writes kept rows of sources whose rows may be written in this format.
+        write: writes rows of sources that may be written in this format.
         also: formats beside its own that its rows can be written in unchanged.
     """
 
     name: str
     endings: tuple[str, ...]
     read: Callable[[str, Contents, Path | None], Records]
-    write: Callable[[Any, IO[bytes]], None]
+    write: Callable[[RowsToWrite, IO[bytes]], None]
     also: tuple[str, ...] = ()
 
     @property

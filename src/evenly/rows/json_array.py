@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Generator, Iterator, Sequence
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
 from evenly.errors import InputError
 from evenly.rows.contents import Contents
-from evenly.rows.fileformat import Record
+from evenly.rows.fileformat import Record, RowsToWrite
 from evenly.rows.forms import recognise
 from evenly.rows.textfile import Places, TextFile, an_object, decoded, kind_of_value
 from evenly.rows.turns import names_of
@@ -176,15 +176,16 @@ def _byte_offsets(text: str, characters: Int64Array, size: int) -> Int64Array:
     return np.cumsum(np.array(lengths, dtype=np.int64))
 
 
-def write_array(parts: Sequence[tuple[TextFile, Int64Array]], stream: IO[bytes]) -> None:
+def write_array(written: RowsToWrite, stream: IO[bytes]) -> None:
     """An array with the brackets and spaces of its first source that is one."""
-    style = next((records for records, _ in parts if records.format == "json"), None)
+    sources = cast(Sequence[TextFile], written.sources)
+    style = next((records for records in sources if records.format == "json"), None)
     opening, separator, closing = (
         (style.opening, style.separator, style.closing) if style else (b"[\n", b",\n", b"\n]\n")
     )
     stream.write(opening)
     following = False
-    for records, kept in parts:
+    for records, kept in cast(Iterator[tuple[TextFile, Int64Array]], written.runs()):
         for row in records.in_order(kept.tolist()):
             stream.write((separator if following else b"") + records.raw(row).strip())
             following = True

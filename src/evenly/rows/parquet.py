@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,8 +13,8 @@ from evenly.errors import InputError
 from evenly.files import scratch_file
 from evenly.rows import contents, tables
 from evenly.rows.contents import Contents
-from evenly.rows.fileformat import FileFormat
-from evenly.rows.tables import Table, TableParts, first_line
+from evenly.rows.fileformat import FileFormat, RowsToWrite
+from evenly.rows.tables import Table, first_line, tables_of
 
 
 def _read(name: str, data: Contents, scratch: Path | None) -> Table:
@@ -61,12 +61,12 @@ def _unpack(file: pq.ParquetFile, stream: IO[bytes]) -> None:
             writer.write_batch(batch)
 
 
-def _write(parts: TableParts, stream: IO[bytes]) -> None:
-    like = parts[0][0]
+def _write(written: RowsToWrite, stream: IO[bytes]) -> None:
+    like = cast(Table, written.sources[0])
     schema = like.table.schema
     with pq.ParquetWriter(stream, schema, compression=like.codec) as writer:
-        for table, rows in parts:
-            for group in _regrouped(table.kept(rows), like.row_group_rows or len(table)):
+        for pieces in tables_of(written):
+            for group in _regrouped(pieces, like.row_group_rows or len(like)):
                 writer.write_table(group.replace_schema_metadata(schema.metadata))
 
 

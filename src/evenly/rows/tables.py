@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from evenly.errors import InputError
 from evenly.rows import vector_field
 from evenly.rows.contents import Contents, release
-from evenly.rows.fileformat import Record, Records
+from evenly.rows.fileformat import Record, Records, RowsToWrite
 from evenly.rows.vector_field import check_widths
 from evenly.types import Float32Array, Int64Array
 
@@ -22,6 +22,10 @@ BLOCK_ROWS = 2048
 
 BLOCKS_AT_ONCE = 32
 """Blocks that are gone through before the memory of mapped contents is given back."""
+
+
+MOST_TAKEN_BYTES = 1 << 30
+"""Of rows that are joined to be put in order: well below what 32-bit offsets of texts can hold."""
 
 
 class Table(Records):
@@ -103,7 +107,7 @@ class Table(Records):
         self.table = pa.concat_tables(list(self.kept(rows)))
 
     def kept(self, rows: Int64Array) -> Iterator[pa.Table]:
-        """The rows of the given numbers in their order here, some at a time."""
+        """The rows of the given rising numbers, some at a time."""
         mask = np.zeros(len(self), dtype=bool)
         mask[rows] = True
         size = BLOCK_ROWS * BLOCKS_AT_ONCE
@@ -156,7 +160,44 @@ def _without_views(table: pa.Table) -> pa.Table:
     )
 
 
-TableParts: TypeAlias = Sequence[tuple[Table, Int64Array]]
+def tables_of(written: RowsToWrite) -> Iterator[Iterator[pa.Table]]:
+    """The rows that go into a file, some at a time: of each source by itself, or of all in an order of their own."""
+    sources = cast(Sequence[Table], written.sources)
+    if not written.rising:
+        yield _in_own_order(sources, written)
+        return
+    for table, rows in cast(Iterator[tuple[Table, Int64Array]], written.runs()):
+        yield table.kept(rows)
+
+
+def _in_own_order(sources: Sequence[Table], written: RowsToWrite) -> Iterator[pa.Table]:
+    """Rows in whatever order, `BLOCK_ROWS` at a time, so that no more of them are in memory together."""
+    schema = sources[0].table.schema
+    # Batches lie in one piece each: taken from a whole column, texts are joined, and 32-bit offsets overflow at 2 GB.
+    size = BLOCK_ROWS * BLOCKS_AT_ONCE
+    batches = [batch for source in sources for batch in source.table.to_batches(max_chunksize=size)]
+    # The place of every row among those of all batches together.
+    before = np.cumsum([0, *(len(source) for source in sources)])
+    place = before[written.source] + written.row
+    starts = np.cumsum([0, *(batch.num_rows for batch in batches)])
+    waiting = [place[start : start + BLOCK_ROWS] for start in range(0, len(place), BLOCK_ROWS)][::-1]
+    while waiting:
+        places = waiting.pop()
+        of = np.searchsorted(starts, places, side="right") - 1
+        order = np.argsort(of, kind="stable")
+        pieces = []
+        for number in np.unique(of).tolist():
+            wanted = pa.array(places[order[of[order] == number]] - starts[number])
+            taken = _without_views(pa.Table.from_batches([batches[number]])).take(wanted)
+            pieces.append(taken.replace_schema_metadata(schema.metadata))
+        if len(places) > 1 and sum(piece.nbytes for piece in pieces) > MOST_TAKEN_BYTES:
+            waiting += [places[len(places) // 2 :], places[: len(places) // 2]]
+            continue
+        joined = pa.concat_tables(pieces).unify_dictionaries().combine_chunks()
+        ordered = joined.take(pa.array(np.argsort(order)))
+        yield ordered if ordered.schema == schema else ordered.cast(schema)
+        for source in sources:
+            release(source.mapped)
 
 
 def _is_plain(kind: pa.DataType) -> bool:

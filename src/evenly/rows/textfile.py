@@ -10,18 +10,21 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
 from evenly.errors import InputError
 from evenly.rows import contents
 from evenly.rows.contents import Contents, is_blank
-from evenly.rows.fileformat import Record, Records
+from evenly.rows.fileformat import Record, Records, RowsToWrite
 from evenly.rows.turns import is_turns
 from evenly.types import Int64Array
 
 BOM = b"\xef\xbb\xbf"
+
+MAPPED_AROUND = 64 << 10
+"""Bytes that Linux maps around a byte that is read, so that reading far from the last record costs so many more."""
 
 
 class TextFile(Records):
@@ -39,6 +42,7 @@ class TextFile(Records):
         self.starts: Int64Array = np.zeros(0, dtype=np.int64)
         self.ends = self.starts
         self.opening, self.separator, self.closing = b"", b"", b""
+        self._latest, self._touched = 0, 0
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -80,13 +84,15 @@ class TextFile(Records):
         return map(self.record, self.in_order(range(*slice(start, stop).indices(len(self)))))
 
     def in_order(self, rows: Sequence[int]) -> Iterator[int]:
-        """Rising row numbers, one at a time; gives the memory of mapped contents back behind them."""
-        done = 0
+        """Row numbers, one at a time; gives the memory of mapped contents back behind them."""
         for row in rows:
             yield row
-            if self.ends[row] - done >= contents.AT_ONCE_BYTES:
+            start, end = int(self.starts[row]), int(self.ends[row])
+            self._touched += end - start + min(abs(start - self._latest), MAPPED_AROUND)
+            self._latest = end
+            if self._touched >= contents.AT_ONCE_BYTES:
                 contents.release(self.data)
-                done = self.ends[row]
+                self._touched = 0
 
 
 class Places:
@@ -112,12 +118,12 @@ class Places:
         return len(self) * size // max(self._ends[-1], 1) if len(self) else 0
 
 
-def write_lines(parts: Sequence[tuple[TextFile, Int64Array]], stream: IO[bytes]) -> None:
+def write_lines(written: RowsToWrite, stream: IO[bytes]) -> None:
     """Writes records as lines, with the opening and the line break of the first source."""
-    first = parts[0][0]
+    first = cast(TextFile, written.sources[0])
     stream.write(first.line_opening)
     ended = True
-    for records, kept in parts:
+    for records, kept in cast(Iterator[tuple[TextFile, Int64Array]], written.runs()):
         for row in records.in_order(kept.tolist()):
             if not ended:
                 stream.write(first.line_break)

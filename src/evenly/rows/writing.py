@@ -1,4 +1,4 @@
-"""Kept rows, written unchanged and in their original order, in the form of their source (each format's module).
+"""Kept rows, written unchanged, in the form of their source (each format's module) and in the order that is given.
 
 | source | may be written as | how |
 |---|---|---|
@@ -29,6 +29,7 @@ from evenly.errors import InputError
 from evenly.files import NewFiles, new_files, refuse_inputs, sha256_of
 from evenly.records import OutputRecord
 from evenly.rows.compression import compressed
+from evenly.rows.fileformat import RowsToWrite
 from evenly.rows.formats import Kind, check_kind, format_named
 from evenly.rows.rows import Rows, Source
 from evenly.types import Int64Array
@@ -67,7 +68,7 @@ def write_rows(
 
     Args:
         rows: the pool.
-        kept: rising row numbers.
+        kept: row numbers, each once, in the order in which they are to stand.
         out: as for `check_output`. A missing folder that ends in "/" is made.
         files: takes them to their places together with others; None puts them there at once.
 
@@ -75,7 +76,7 @@ def write_rows(
         Name (from the folder above ``out``), hash and rows of every file, in the order of the sources.
 
     Raises:
-        InputError: as `check_output`; kept rows that do not rise or are not in the pool; a full disk or
+        InputError: as `check_output`; kept rows that are named twice or are not in the pool; a full disk or
             another failure to write, after which no new file is there.
     """
     numbers = _check_kept(kept, len(rows))
@@ -97,21 +98,25 @@ def _check_kept(kept: Sequence[int] | Int64Array, pool_rows: int) -> Int64Array:
     numbers = np.asarray(kept)
     if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
         raise InputError(f"kept must be row numbers; got {numbers.dtype} of shape {numbers.shape}")
-    if numbers.size and (
-        numbers[0] < 0 or numbers[-1] >= pool_rows or (np.diff(numbers.astype(np.int64)) < 1).any()
-    ):
-        raise InputError(f"kept must be rising row numbers, each once, from 0 to {pool_rows - 1}")
-    return numbers.astype(np.int64)
+    numbers = numbers.astype(np.int64)
+    outside = numbers.size and (numbers.min() < 0 or numbers.max() >= pool_rows)
+    if outside or len(np.unique(numbers)) < len(numbers):
+        raise InputError(f"kept must be row numbers, each once, from 0 to {pool_rows - 1}")
+    return numbers
 
 
 def _write_sources(rows: Rows, target: _Target, kept: Int64Array, stream: IO[bytes]) -> int:
     """Writes the kept rows of a target's sources; returns how many."""
-    parts = []
-    for number in target.sources:
-        start, end = np.searchsorted(kept, rows.starts[[number, number + 1]])
-        parts.append((rows.opened[number].records, kept[start:end] - rows.starts[number]))
-    target.kind.format.write(parts, stream)
-    return sum(len(part) for _, part in parts)
+    source = np.searchsorted(rows.starts, kept, side="right") - 1
+    own = np.isin(source, target.sources)
+    source, kept = source[own], kept[own]
+    written = RowsToWrite(
+        [rows.opened[number].records for number in target.sources],
+        np.searchsorted(target.sources, source),
+        kept - rows.starts[source],
+    )
+    target.kind.format.write(written, stream)
+    return len(written)
 
 
 def _targets(rows: Rows, out: str | Path) -> list[_Target]:

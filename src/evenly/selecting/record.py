@@ -22,8 +22,10 @@ from evenly.folder.place import check_out, inputs_among, selection_folder
 from evenly.folder.selection import SelectionFolder
 from evenly.folder.view import VIEW_FILE, write_view
 from evenly.report.page import write_report
+from evenly.request import PICKED
 from evenly.rows.rows import Rows
 from evenly.rows.writing import check_output, write_rows
+from evenly.selecting.file_order import rows_to_write
 from evenly.selecting.request import SelectRequest, Stopwatch
 from evenly.types import Int64Array, Selection
 
@@ -49,7 +51,7 @@ def check_writing(request: SelectRequest, rows: Rows, goes_on_from: SelectionFol
 
 
 def write_record(
-    out: str,
+    request: SelectRequest,
     prepared: Prepared,
     selection: Selection,
     measures: dict[str, Any],
@@ -63,7 +65,7 @@ def write_record(
     started = time.perf_counter()
     rows, points = prepared.pool.rows, prepared.pool.points
     with new_files(make_folders=True) as new:
-        folder = new.folder(selection_folder(out))
+        folder = new.folder(selection_folder(request.out))
         order_sha256 = write_order(selection, rows.ids, parts, folder / ORDER_FILE)
         files = {
             VIEW_FILE: write_view(rows, points.vectors, folder / VIEW_FILE),
@@ -71,10 +73,15 @@ def write_record(
         }
         if (excluded := excluded_table(prepared, selection)) is not None:
             files[EXCLUDED_FILE] = write_excluded(excluded, folder)
-        outputs = write_rows(rows, selection.sorted_rows(), out, new)
+        left = np.empty(0, dtype=np.int64) if excluded is None else excluded["row"].to_numpy()
+        written, appended = rows_to_write(request.order, prepared.choice, selection, left)
+        outputs = write_rows(rows, written, request.out, new)
         watch.seconds["write"] = round(time.perf_counter() - started, 3)
-        manifest = _manifest(prepared, selection).model_copy(
+        manifest = _manifest(prepared, selection)
+        ordered = {"order": request.order if request.order == PICKED else None, "appended": appended}
+        manifest = manifest.model_copy(
             update={
+                "options": manifest.options.model_copy(update=ordered),
                 "outputs": outputs,
                 "order_sha256": order_sha256,
                 "files": files,

@@ -23,6 +23,7 @@ from evenly.measures.result import plain
 from evenly.opened import OpenedPool, open_pool, read_pool
 from evenly.rows.copies import SameText
 from evenly.rows.rows import Rows
+from evenly.selecting.file_order import order_lines
 from evenly.selecting.picking import pick, refined
 from evenly.selecting.record import check_writing, write_record
 from evenly.selecting.request import SelectRequest, Stopwatch
@@ -97,7 +98,8 @@ class Recorded:
         choice = self.prepared.choice
         short = self.manifest.exhausted and "keep" in choice.options
         notes = [_exhausted(self.manifest, choice, self._kept_hidden())] if short else []
-        return notes + finding_lines(choice.controls, self.measures["controls"], details)
+        notes += finding_lines(choice.controls, self.measures["controls"], details)
+        return notes + order_lines(self.manifest, choice)
 
     def _kept_hidden(self) -> str:
         """Which rows at distance 0 of another were kept, in words; empty where none was."""
@@ -257,5 +259,5 @@ def record(
             progress=progress,
         )
         measures["controls"] = found
-    manifest = write_record(request.out, prepared, selection, measures, proof.parts, watch)
+    manifest = write_record(request, prepared, selection, measures, proof.parts, watch)
     return Recorded(prepared, selection, manifest, selection_folder(request.out), measures)

@@ -18,6 +18,7 @@ import numpy as np
 from evenly.errors import InputError
 from evenly.files import new_files, refuse_inputs
 from evenly.folder.selection import SelectionFolder
+from evenly.request import PICKED
 from evenly.rows.rows import Rows
 from evenly.rows.sources import read_rows
 from evenly.rows.whole import Kind, WholeRow
@@ -153,7 +154,7 @@ def _check_out(kept: Path, out: Path, overwrite: bool) -> None:
 
 
 def kept_rows(kept: Path, sources: Sequence[str] = ()) -> tuple[Rows, list[int]]:
-    """The rows of a selection, and which of them were kept, in the order of the pool.
+    """The rows of a selection, and which of them were kept, in the order of the file of kept rows.
 
     They are read from the files of kept rows beside the folder, where these are what select wrote; else from the
     sources.
@@ -174,7 +175,8 @@ def kept_rows(kept: Path, sources: Sequence[str] = ()) -> tuple[Rows, list[int]]
     except InputError as error:
         missing = str(error)
     try:
-        return folder.rows(sources), np.sort(folder.picks).tolist()
+        picked = folder.manifest.options.order == PICKED
+        return folder.rows(sources), (folder.picks if picked else np.sort(folder.picks)).tolist()
     except InputError as error:
         raise InputError(f"neither kept rows nor sources can be read: {missing}; {error}") from None
 
