@@ -20,7 +20,7 @@ OPTIONS: dict[str, Any] = {
     "floor": 0.0,
     "within": 0.1,
     "weight": 1.0,
-    "avoid": "test.jsonl",
+    "avoid": ["test.jsonl", "more=other.jsonl"],
     "distance": 0.0,
     "dedup": 0.1,
     "density": 0.5,
@@ -29,6 +29,8 @@ OPTIONS: dict[str, Any] = {
     "quota": "equal",
     "at_least": 2,
     "match_length": True,
+    "toward": ["task.jsonl"],
+    "toward_share": "10%",
 }
 
 

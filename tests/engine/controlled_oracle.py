@@ -32,6 +32,8 @@ def open_groups(quotas: Any, taken: list[int], left: int) -> list[bool]:
 
 def order_of_preference(rows: list[int], squared: np.ndarray, asked: Any) -> list[Any]:
     """What each of the rows is compared by: the largest is picked, among equals the lowest row."""
+    if asked.sequence is not None:
+        return [-int(asked.sequence[row]) for row in rows]
     distances = np.sqrt(squared)
     if asked.within > 0 and asked.quality is not None:
         return [(np.floor(distances[row] / asked.within), asked.quality[row]) for row in rows]

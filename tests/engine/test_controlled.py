@@ -36,7 +36,7 @@ def controls_of(draw: st.DrawFn, rows: np.ndarray) -> Constraints:
     number = len(rows)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     scale = float(np.median(np.sqrt(squared_distances_to(rows, rows[0])))) or 1.0
-    kind = draw(st.sampled_from(["distance", "weights", "within"]))
+    kind = draw(st.sampled_from(["distance", "weights", "within", "sequence"]))
     costs = rng.integers(1, 20, number) if draw(st.booleans()) else None
     return Constraints(
         eligible=rng.random(number) < 0.8 if draw(st.booleans()) else None,
@@ -44,6 +44,7 @@ def controls_of(draw: st.DrawFn, rows: np.ndarray) -> Constraints:
         weights=rng.uniform(0.2, 1.0, number) if kind == "weights" else None,
         quality=rng.integers(0, 4, number).astype(float) if kind == "within" else None,
         within=scale * draw(st.sampled_from([0.05, 0.5, 5.0])) if kind == "within" else 0.0,
+        sequence=rng.integers(0, number, number) if kind == "sequence" else None,
         least_distance=scale * 0.3 if draw(st.booleans()) else 0.0,
         costs=costs,
         budget=float(draw(st.integers(20, 400))) if costs is not None else np.inf,
@@ -60,6 +61,8 @@ class TestAgainstTheTextbook:
             np.flatnonzero(controls.eligible) if controls.eligible is not None else np.arange(len(rows))
         )
         start = int(possible[0]) if controls.anchors is None and len(possible) else None
+        if start is not None and controls.sequence is not None:  # which says itself what comes first
+            start = int(possible[np.argmin(controls.sequence[possible])])
         expected = textbook(rows, count, controls, start)
         if not expected[0]:
             with pytest.raises(InputError):

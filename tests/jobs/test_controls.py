@@ -372,6 +372,16 @@ class TestSplit:
         ("10", {"must": ("lang=xx",)}, "no row has this value"),
         ("3", {"must": ("lang=en",)}, "rows must be kept and `keep` 3 gives 3"),
         ("chars:1", {}, "the first pick costs more than the budget"),
+        ("10", {"toward": "missing.jsonl"}, "missing.jsonl does not exist"),
+        ("10", {"toward": "silent.jsonl"}, "row 1 of .*silent.jsonl has no text"),
+        ("10", {"toward": "none.jsonl"}, "none.jsonl is empty"),
+        ("10", {"toward_share": "10%"}, "`toward_share` needs `toward`"),
+        ("10", {"toward": "test.jsonl", "toward_share": "0"}, "`toward_share` must be above 0"),
+        ("10", {"toward": "test.jsonl", "toward_share": "2"}, "for example 5% or 0.05; got '2'"),
+        ("10", {"toward": "test.jsonl", "density": 0.5}, "`density` changes distances; give `toward_share`"),
+        ("10", {"toward": "test.jsonl", "start": 3}, "`start` names another first pick"),
+        ("10", {"toward": "test.jsonl", "strategy": "random"}, "`strategy` random has its own"),
+        ("knee", {"toward": "test.jsonl"}, "`keep=knee` looks at distances"),
         ("10", {"strategy": "best"}, "is not known"),
         ("10", {"strategy": "random", "dedup": 0.1}, "does not go with `strategy` random"),
     ],
@@ -380,8 +390,10 @@ def test_what_makes_no_sense_is_refused(
     files: Path, tmp_path: Path, keep: str | None, controls: dict[str, Any], match: str
 ) -> None:
     np.save(files / "wide.npy", np.ones((2, 9), dtype=np.float32))
+    (files / "none.jsonl").write_text("")
+    write_lines(files / "silent.jsonl", [{"instruction": "", "output": "", "vec": [1.0, 0.0, 0.0, 0.0]}])
     placed = {
-        name: str(files / value) if name in ("avoid", "anchors") else value
+        name: str(files / value) if name in ("avoid", "anchors", "toward") else value
         for name, value in controls.items()
     }
     with pytest.raises(InputError, match=match):

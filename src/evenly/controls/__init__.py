@@ -6,7 +6,7 @@ To add one, write its file and put its class into the list.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import Field, fields
 from typing import Any
 
 from evenly.controls.anchors import Anchors
@@ -20,6 +20,7 @@ from evenly.controls.match_length import MatchLength
 from evenly.controls.must import Must
 from evenly.controls.quality import Quality
 from evenly.controls.quota import Quota
+from evenly.controls.toward import Toward
 from evenly.errors import InputError
 
 CONTROLS: tuple[type[Control], ...] = (
@@ -33,6 +34,7 @@ CONTROLS: tuple[type[Control], ...] = (
     Guard,
     Quota,
     MatchLength,
+    Toward,
 )
 """In the order in which they work: the first that excludes a row gives the reason, and the guard spares what must
 be kept."""
@@ -47,13 +49,20 @@ def controls_from(options: Mapping[str, Any]) -> tuple[Control, ...]:
     left = dict(options)
     made = []
     for control in CONTROLS:
-        own = {one.name: left.pop(one.name) for one in fields(control) if one.name in left}
+        own = {one.name: _as_declared(left.pop(one.name), one) for one in fields(control) if one.name in left}
         if own:
-            made.append(control(**{k: tuple(v) if isinstance(v, list) else v for k, v in own.items()}))
+            made.append(control(**own))
     if left:
         known = ", ".join(one.name for control in CONTROLS for one in fields(control))
         raise InputError(f"no control has the option {next(iter(left))!r}; there are {known}")
     return tuple(one for one in made if one.asked())
+
+
+def _as_declared(value: Any, option: Field[Any]) -> Any:
+    """A list as a tuple, and a single text as one where several are taken."""
+    if isinstance(option.default, tuple):
+        return (value,) if isinstance(value, str) else tuple(value or ())
+    return value
 
 
 def options_of(controls: Iterable[Control]) -> dict[str, Any]:

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from evenly.measures.verify import Check
     from evenly.types import Selection
 
-KEPT, EXCLUDED, GROUPS, SCORES = "Rows kept already", "Rows excluded", "Groups and lengths", "Scores"
+KEPT, EXCLUDED, GROUPS, SCORES, TARGET = (
+    "Rows kept already",
+    "Rows excluded",
+    "Groups and lengths",
+    "Scores",
+    "Toward a task",
+)
 
 Told = list[tuple[str, str]]
 """Terms and sentences: ``term: sentence`` on the terminal, a line of a table on the page."""
@@ -118,6 +124,24 @@ def refuse(wrong: object, line: str) -> None:
     """Raises InputError with a line where something is wrong."""
     if wrong:
         raise InputError(line)
+
+
+def read_share(name: str, value: str | None) -> float:
+    """A share of the rows from 0 to 1, of an option that is given as "5%" or "0.05".
+
+    Raises:
+        InputError: it is none.
+    """
+    text = str(value)
+    try:
+        share = float(text[:-1]) / 100.0 if text.endswith("%") else float(text)
+    except ValueError:
+        share = -1.0
+    refuse(
+        not 0.0 <= share <= 1.0,
+        f"`{name}` must be a share of the rows, for example 5% or 0.05; got {text!r}",
+    )
+    return share
 
 
 def check_above_0(name: str, value: float | None) -> None:

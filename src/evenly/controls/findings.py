@@ -166,7 +166,12 @@ def _of(part: Mapping[str, int]) -> str:
 
 
 def _lost_lines(found: Mapping[str, Any]) -> list[str]:
-    """A warning where the selection leaves hardly anything of a source or a group, and what can be done."""
+    """A warning where the selection leaves hardly anything of a source or a group, and what can be done.
+
+    Toward a task, that is what was asked for.
+    """
+    if "toward" in found:
+        return []
     remedies = {"sources": "`by=source` and `quota=proportional`", "groups": "`quota=proportional`"}
     lines = []
     for what, remedy in remedies.items():

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from evenly.controls.control import EXCLUDED, Control
-from evenly.errors import InputError
+from evenly.controls.control import EXCLUDED, Control, read_share, refuse
 from evenly.request import option
 from evenly.types import metric_distance
 
@@ -54,12 +52,6 @@ class Guard(Control):
         )
 
     def _share(self) -> float:
-        """A share in [0, 1) from "5%" or "0.05"."""
-        text = str(self.guard)
-        try:
-            share = float(text[:-1]) / 100.0 if text.endswith("%") else float(text)
-        except ValueError:
-            share = math.nan
-        if not 0.0 <= share < 1.0:
-            raise InputError(f"`guard` must be a share of the rows, for example 5% or 0.05; got {text!r}")
+        share = read_share("guard", self.guard)
+        refuse(share == 1.0, "`guard` 100% excludes all rows; give a smaller share, for example 5%")
         return share

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from evenly.controls.choice import Choice
+from evenly.controls.toward import Reach
 from evenly.engine.constraints import Constraints
 from evenly.engine.points import Points
 from evenly.engine.quotas import Quotas
@@ -28,10 +29,12 @@ class Prepared:
         anchors: rows that count as kept before the first pick.
         quality: (N,) float64 scores.
         within: distances in the same step of this width count as equal, and quality decides.
+        sequence: (N,) int64 places in the order in which rows are picked whatever their distances.
         weights: (N,) float64 above 0, by which distances are multiplied.
         quotas: bounds on the picks of each group.
         least_distance: a pick lies at least this far from every earlier one and every anchor.
         costs: (N,) int64 of every row, which the budget bounds.
+        reach: what the examples of a task took.
         facts: what was found on the way, for measures.json.
     """
 
@@ -43,10 +46,12 @@ class Prepared:
     anchors: Points | None = None
     quality: Float64Array | None = None
     within: float = 0.0
+    sequence: Int64Array | None = None
     weights: Float64Array | None = None
     quotas: Quotas | None = None
     least_distance: float = 0.0
     costs: Int64Array | None = None
+    reach: Reach | None = None
     facts: dict[str, object] = field(default_factory=dict)
 
     def exclude(self, rows: Int64Array, reason: str, details: list[str]) -> None:
@@ -87,6 +92,7 @@ class Prepared:
             weights=self.weights,
             quality=self.quality,
             within=self.within,
+            sequence=self.sequence,
             quotas=self.quotas,
             least_distance=self.least_distance,
             costs=self.costs,

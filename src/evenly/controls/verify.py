@@ -27,7 +27,7 @@ def departures_of(prepared: Prepared, picks: Int64Array) -> Departures:
         weights=prepared.weights,
         least_distance=prepared.least_distance,
         step=prepared.within,
-        farthest=choice.picks_farthest,
+        farthest=choice.picks_farthest and prepared.sequence is None,
     )
 
 

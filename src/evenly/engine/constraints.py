@@ -33,6 +33,8 @@ class Constraints:
         weights: (N,) float64 above 0: the pick has the largest weight times distance. None for distance alone.
         quality: (N,) float64: with ``within``, breaks ties.
         within: distances in the same step of this width count as equal, and quality decides; 0 for no steps.
+        sequence: (N,) int64 places: rows are picked in this order, whatever their distances, and only copies and rows
+            nearer than the least distance are passed over. None where distances decide.
         quotas: bounds on the picks of each group; given rows count against none.
         least_distance: a pick lies at least this far from every earlier one and every anchor.
         costs: (N,) int64 of every row.
@@ -45,6 +47,7 @@ class Constraints:
     weights: Float64Array | None = None
     quality: Float64Array | None = None
     within: float = 0.0
+    sequence: Int64Array | None = None
     quotas: Quotas | None = None
     least_distance: float = 0.0
     costs: Int64Array | None = None
@@ -54,7 +57,8 @@ class Constraints:
         """What decides over ``count`` picks from a pool of ``rows``: the plain rule where that is the same."""
         steps = self.within > 0 and self.quality is not None
         changed = steps or self.least_distance > 0 or self.costs is not None
-        if changed or any(part is not None for part in (self.eligible, self.weights, self.quotas)):
+        deciding = (self.eligible, self.weights, self.sequence, self.quotas)
+        if changed or any(part is not None for part in deciding):
             return ConstrainedRule(self, rows, count, metric)
         return Rule()
 
@@ -142,6 +146,9 @@ def priority_of(constraints: Constraints, metric: Metric) -> Callable[[Any, Any]
 
     Takes float64 squared distances and int64 rows, arrays or single numbers, and gives as many float64.
     """
+    if constraints.sequence is not None:
+        early = -constraints.sequence.astype(np.float64)
+        return lambda squared, rows: early[rows]
     if constraints.within > 0 and constraints.quality is not None:
         _, rank = np.unique(constraints.quality, return_inverse=True)
         place = rank / (len(rank) + 1.0)  # below 1, so that quality never outweighs a step of distance

@@ -209,6 +209,8 @@ class Greedy:
         open_rows = rule.open_rows()
         if open_rows is not None and not open_rows.any():
             raise InputError("every row was excluded, so nothing can be picked; loosen a control")
+        if (sequence := self.constraints.sequence) is not None:
+            return int(np.argmin(sequence if open_rows is None else np.where(open_rows, sequence, np.inf)))
         if self.start is None:
             return central_row(pool, open_rows)
         if isinstance(self.start, str):

@@ -61,7 +61,7 @@ class Manifest(Frozen):
     kept: int
     pool_rows: int
     start: int  # row number of the first pick
-    start_rule: str  # nearest-mean | row | random
+    start_rule: str  # nearest-mean | row | random | given | sequence | strategy
     seed: int
     allow_copies: bool = False
     exhausted: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def inputs_among(values: Iterable[Any]) -> list[tuple[str, Path]]:
     An encoder may read a file, and a selection reads the kept rows of its folder.
     """
     found = []
-    for name in (value for value in values if isinstance(value, str) and value):
+    for name in _texts(values):
         path = encoder_named(name).path or Path(name)
         folder = find_folder(path) if path.is_dir() else None
         if folder is not None:
@@ -89,6 +89,16 @@ def inputs_among(values: Iterable[Any]) -> list[tuple[str, Path]]:
         elif path.is_file():
             found.append((name, path))
     return found
+
+
+def _texts(values: Iterable[Any]) -> Iterator[str]:
+    """Texts among the values of options, and of NAME=FILE the file too."""
+    for value in values:
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and text:
+                yield text
+                if file := text.partition("=")[2]:
+                    yield file
 
 
 def find_folder(path: Path) -> Path | None:

@@ -120,6 +120,7 @@ def _constraints_key(prepared: Prepared) -> str:
         prepared.given if len(prepared.given) else None,
         prepared.weights,
         None if prepared.within == 0 else prepared.quality,
+        *(() if prepared.sequence is None else (prepared.sequence,)),
         *((quotas.group, quotas.least, quotas.most, np.array([prepared.count])) if quotas else ()),
     ]
     if all(array is None for array in arrays):

@@ -128,6 +128,8 @@ def _start_rule(prepared: Prepared) -> str:
     choice = prepared.choice
     if prepared.anchors is not None or len(prepared.given):
         return "given"
+    if prepared.sequence is not None:
+        return "sequence"
     if not choice.picks_farthest:
         return "strategy"
     if isinstance(choice.start, int):
