@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import operator
 import re
+from collections.abc import Iterable
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 _NO_NUMBERS = "cSUmM"
 """Kinds of arrays that numpy would make numbers of: complex ones would lose their imaginary part, texts and times are
 no places in space."""
+_OF_FILES = ("knee", "distance", "tokens", "chars")
+"""Ways to say how much to keep that need the rows, or the whole order."""
 
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 _AMOUNT = re.compile(r"([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)([kmb]?)", re.IGNORECASE)
@@ -26,8 +30,17 @@ _AMOUNT = re.compile(r"([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)([kmb]?)", re.
 def check_metric(metric: str) -> Metric:
     """Returns the metric, or says which there are."""
     if metric not in ("cosine", "euclidean"):
-        raise InputError(f"metric {metric!r} is not known; use cosine or euclidean")
+        raise not_known("`metric`", metric, ("cosine", "euclidean"))
     return cast(Metric, metric)
+
+
+def not_known(what: str, given: object, known: Iterable[str]) -> InputError:
+    """The error for a name that is none of some, with the one that was probably meant."""
+    names = list(known)
+    near = get_close_matches(str(given), names, n=1)
+    meant = f"did you mean {near[0]}? There are" if near else "use"
+    *others, last = names
+    return InputError(f"{what} {given!r} is not known; {meant} {', '.join(others)} or {last}")
 
 
 def check_int(value: Any, name: str, *, at_least: int | None = None, below: int | None = None) -> int:
@@ -45,13 +58,14 @@ def check_int(value: Any, name: str, *, at_least: int | None = None, below: int 
     return number
 
 
-def check_keep(keep: Any, pool_rows: int) -> int:
+def check_keep(keep: Any, pool_rows: int, name: str = "`keep`") -> int:
     """Turns a share or a count into a number of picks.
 
     Args:
         keep: a share as a float in (0, 1] or as text ("50%", "0.5"), or a count as an int or as text ("5000",
             "5,000", "5k", "1.5M").
         pool_rows: N, rows in the pool.
+        name: what to call it in a message.
 
     Returns:
         The count, 1 <= count <= N. A share rounds down to whole rows.
@@ -65,19 +79,21 @@ def check_keep(keep: Any, pool_rows: int) -> int:
         if whole:
             count = operator.index(keep)
         elif text.endswith("%"):
-            count = _share(float(text[:-1]) / 100.0, text, pool_rows)
+            count = _share(float(text[:-1]) / 100.0, text, pool_rows, name)
         elif isinstance(keep, str) and (number := whole_number(text)) is not None:
             count = number
         else:
-            count = _share(float(text), text, pool_rows)
+            count = _share(float(text), text, pool_rows, name)
     except ValueError as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"keep must be a share (50%, 0.5) or a count (5000); got {text!r}") from None
+        of_files = text.partition(":")[0] in _OF_FILES
+        told = ", which is for rows of files: evenly select FILE" if of_files else ""
+        raise InputError(f"{name} must be a share (50%, 0.5) or a count (5000); got {text!r}{told}") from None
     if count < 1:
-        raise InputError(f"keep {text} of {pool_rows} rows leaves no row; ask for at least one row")
+        raise InputError(f"{name} {text} of {pool_rows:,} rows is no row; ask for at least one row")
     if count > pool_rows:
-        raise InputError(f"keep {text} is more than the {pool_rows} rows of the pool")
+        raise InputError(f"{name} {text} is more than the {pool_rows:,} rows of the pool")
     return count
 
 
@@ -98,9 +114,9 @@ def _as_index(value: Any) -> int | None:
         return None
 
 
-def _share(share: float, text: str, pool_rows: int) -> int:
+def _share(share: float, text: str, pool_rows: int, name: str) -> int:
     if not 0.0 < share <= 1.0:
-        raise InputError(f"keep as a share must lie above 0 and at most 1 (100%); got {text}")
+        raise InputError(f"{name} as a share must lie above 0 and at most 1 (100%); got {text}")
     # The tolerance keeps 0.29 * 100 (28.999…96 in float64) from losing the row it names.
     return int(np.floor(share * pool_rows + 1e-9 * pool_rows))
 
@@ -167,5 +183,9 @@ def check_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {name!r} cannot be used ({str(error).splitlines()[0]}); try cpu") from None
+        known = "Expected one of" not in str(error)  # a list of all that torch was ever built for
+        why = f" ({str(error).splitlines()[0]})" if known else ""
+        raise InputError(
+            f"`device` must name a device that torch has here, such as cpu, cuda or cuda:1; got {name!r}{why}"
+        ) from None
     return device

@@ -3,21 +3,21 @@
 Everything evenly writes is made under a temporary name beside its place, ``.NAME.PROCESS.TOKEN.tmp``, and renamed
 once it is whole (`new_files`). What belongs together takes its places together, under a lock on the folder, so
 that of two processes that write one place at once the later one wins in all of it. A failure, or Ctrl-C,
-removes what was half made. What a killed process leaves is removed by the next one that writes there.
+removes what was half made. What a killed process leaves is emptied by the next one that writes there, and removed
+once that has put its own in place: until then it tells that what lies there may be older than its record.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import mmap
 import os
 import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO
@@ -78,6 +78,7 @@ class NewFiles:
         self._durable, self._make_folders = durable, make_folders
         self._pending: list[tuple[Path, Path]] = []
         self._made: list[Path] = []
+        self._replaced: list[Path] = []
 
     @contextmanager
     def open(self, path: Path) -> Iterator[BinaryIO]:
@@ -95,6 +96,10 @@ class NewFiles:
             temporary.mkdir()
         return temporary
 
+    def instead_of(self, paths: Iterable[Path]) -> None:
+        """Files that go when the new ones are in their places, and the folders that held nothing else."""
+        self._replaced += paths
+
     def _one_line(self, path: Path) -> AbstractContextManager[None]:
         return one_line_errors(self._name or path, self._advice)
 
@@ -104,7 +109,7 @@ class NewFiles:
             for folder in reversed(missing):
                 folder.mkdir(exist_ok=True)
                 self._made.append(folder)
-        clear_leftovers(path)
+        clear_leftovers(path, leave_names=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
         self._pending.append((temporary, path))
         return temporary
@@ -122,6 +127,12 @@ class NewFiles:
             for temporary, path in self._pending:
                 with self._one_line(path):
                     _replace(temporary, path)
+            for path in self._replaced:
+                _remove(path)
+                with suppress(OSError):  # it holds other files
+                    path.parent.rmdir()
+            for _, path in self._pending:
+                clear_leftovers(path)
             if self._durable:
                 for parent in dict.fromkeys(path.parent for _, path in self._pending):
                     _sync_folder(parent)
@@ -190,98 +201,31 @@ def write_table(path: Path, tables: pa.Table | Iterable[pa.Table], schema: pa.Sc
         return sha256_of(stream)
 
 
-def clear_leftovers(target: Path) -> None:
-    """Removes what dead processes left beside a file or folder while they were writing it.
+def leftovers(target: Path) -> list[Path]:
+    """What dead processes left beside a file or folder while they were writing it.
 
-    They are named ``.NAME.PROCESS.TOKEN.tmp``, and ``….old`` for a folder that was just being replaced; the
-    latter takes its place again where nothing else has. Those of processes that still run are left alone.
+    It is named ``.NAME.PROCESS.TOKEN.tmp``, and ``….old`` for a folder that was just being replaced.
     """
     pattern = re.compile(rf"\.{re.escape(target.name)}\.(\d+)(?:\.[0-9a-f]+)?\.(tmp|old)")
-    for left in sorted(target.parent.iterdir()) if target.parent.is_dir() else ():
-        found = pattern.fullmatch(left.name)
-        if found is None or _runs(int(found[1])):
-            continue
-        if found[2] == "old" and not target.exists():
+    beside = sorted(target.parent.iterdir()) if target.parent.is_dir() else ()
+    return [one for one in beside if (found := pattern.fullmatch(one.name)) and not _runs(int(found[1]))]
+
+
+def clear_leftovers(target: Path, *, leave_names: bool = False) -> None:
+    """Removes `leftovers`; a folder that was being replaced takes its place again where nothing else has.
+
+    Args:
+        target: the file or folder that was being written.
+        leave_names: only empties files, whose names still tell that a run was killed.
+    """
+    for left in leftovers(target):
+        if left.suffix == ".old" and not target.exists():
             left.replace(target)
+        elif leave_names and left.is_file():
+            with suppress(OSError):
+                os.truncate(left, 0)
         else:
             _remove(left)
-
-
-def refuse_inputs(place: Path, inputs: Iterable[tuple[str, Path]]) -> None:
-    """Refuses to write where something lies that the run reads.
-
-    Args:
-        place: what will be written.
-        inputs: files and folders that are read, each with what to call it in a message.
-
-    Raises:
-        InputError: ``place`` is one of them, by whatever name or link, or lies in one.
-    """
-    resolved = place.resolve()
-    for name, path in inputs:
-        held = path.resolve()
-        linked = place.exists() and held.exists() and place.samefile(held)
-        if resolved == held or held in resolved.parents or linked:
-            raise InputError(f"the output {place} is the input {name}, or inside it; name another output")
-
-
-def check_place(path: Path, *, overwrite: bool, records: Sequence[Path] = ()) -> None:
-    """Refuses to replace a file that evenly did not write, unless the user says so.
-
-    A file is evenly's own where a record beside it names it: kept rows are byte for byte rows of the user's and
-    carry no mark of their own. The record need not hold the file's present hash, for a run that was killed between
-    the two must be able to go on. A Parquet file that evenly makes for itself says so in its metadata (`OWN_MARK`).
-
-    Args:
-        path: what will be written.
-        overwrite: whether the user asked to replace it whatever it is.
-        records: JSON files that may name it among their ``outputs``, by its path from the folder they describe
-            (that of a manifest is the one above the selection folder).
-
-    Raises:
-        InputError: it is a folder, or a file of others.
-    """
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file for the output")
-    if not path.exists() or overwrite or _marked(path) or any(_names(record, path) for record in records):
-        return
-    raise InputError(
-        f"{path} is there and was not written by evenly; name another output, or add `overwrite`"
-    )
-
-
-OWN_MARK = b"evenly"
-"""Key of the metadata of Parquet files that evenly writes for other programs."""
-
-
-def _marked(path: Path) -> bool:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return OWN_MARK in (pq.read_schema(path).metadata or {})
-    except (pa.ArrowException, OSError):
-        return False
-
-
-def is_record(path: Path) -> bool:
-    """Whether a file is a JSON record of evenly that names its outputs."""
-    return _output_names(path) is not None
-
-
-def _output_names(record: Path) -> set[str] | None:
-    try:
-        outputs = json.loads(record.read_text(encoding="utf-8"))["outputs"]
-        return {str(output["name"]) for output in outputs}
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-
-
-def _names(record: Path, path: Path) -> bool:
-    names = _output_names(record) or set()
-    folder = record.resolve().parent
-    described = folder.parent if folder.suffix == ".evenly" else folder
-    return path.resolve() in {(described / name).resolve() for name in names}
 
 
 @contextmanager

@@ -74,7 +74,9 @@ def size(number: float) -> str:
     """Bytes: 1.5 GB, 320 MB, 24 kB."""
     if number >= 1e9:
         return f"{number / 1e9:,.1f} GB"
-    return f"{number / 1e6:,.0f} MB" if number >= 1e6 else f"{number / 1e3:,.0f} kB"
+    if number >= 1e6:
+        return f"{number / 1e6:,.0f} MB"
+    return f"{number / 1e3:,.0f} kB" if number >= 1e3 else counted(round(number), "byte")
 
 
 def duration(seconds: float) -> str:

@@ -67,7 +67,9 @@ def test_shares_stay_within_the_budget(rows: int, dimension: int, spare: int) ->
 
 
 def test_less_memory_than_the_least_is_refused() -> None:
-    with pytest.raises(InputError, match=r"need at least 1,\d+ MiB for selection; got 512 MiB: raise"):
+    with pytest.raises(
+        InputError, match=r"need at least 1\.\d GB for selection, and `memory` allows 537 MB: raise"
+    ):
         share_out(10**7, 384, 512 << 20)
 
 

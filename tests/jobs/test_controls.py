@@ -404,7 +404,7 @@ def test_what_makes_no_sense_is_refused(
 REORDERING: dict[str, dict[str, Any]] = {
     "anchors": {"anchors": "old.jsonl"},
     "must": {"must": ("lang=en",)},
-    "by": {"by": "lang", "quota": "2"},
+    "quota": {"by": "lang", "quota": "2"},
     "at_least": {"by": "lang", "at_least": 1},
     "density": {"density": 0.5},
     "within": {"quality": "score", "within": 0.1},
@@ -420,10 +420,10 @@ def test_what_changes_the_order_is_refused_by_name_with_a_rival(
     option: str, strategy: str, refined: bool
 ) -> None:
     asked = REORDERING[option] | {"keep": "50%"}
-    first = "by" if option == "at_least" else option
-    with pytest.raises(InputError, match=f"^`{first}` changes the max-min order"):
+    with pytest.raises(InputError, match=f"^`{option}` changes the max-min order"):
         Choice.of(**asked, strategy=strategy, refine=refined).check()
     Choice.of(**asked).check()
+    Choice.of(keep="50%", by="lang", strategy=strategy, refine=refined).check()
 
 
 @pytest.mark.parametrize("keep", [None, "tokens:5k", "chars:900", "distance:0.3", "knee"])

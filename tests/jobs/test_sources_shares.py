@@ -57,6 +57,21 @@ def test_the_remedy_keeps_every_share(files: list[str]) -> None:
     assert not [line for line in outcome.notes() if "nearly lost" in line]
 
 
+@pytest.mark.parametrize("by", ["kind", "source"])
+def test_a_group_that_is_nearly_lost_is_a_warning(by: str, files: list[str]) -> None:
+    for file in files:
+        rows = [json.loads(line) for line in Path(file).read_text().splitlines()]
+        lines = (json.dumps({**row, "kind": row["text"].split(".")[0]}) for row in rows)
+        Path(file).write_text("".join(f"{line}\n" for line in lines))
+    plain, outcome = run(files), run(files, by=by)
+    assert (outcome.selection.rows == plain.selection.rows).all()
+    name = "template" if by == "kind" else "template.jsonl"
+    assert outcome.measures["controls"]["groups"][name]["pool"] == 400
+    warnings = [line for line in outcome.notes() if "is nearly lost" in line]
+    assert len(warnings) == (2 if by == "kind" else 1)
+    assert "`quota=proportional`" in warnings[-1]
+
+
 def test_a_field_of_the_records_goes_before_the_name_of_the_source(tmp_path: Path) -> None:
     from evenly.rows.sources import read_rows
 

@@ -56,7 +56,7 @@ def test_page_escapes_everything_and_loads_nothing(tmp_path: Path) -> None:
 
 
 def test_unknown_experiment_and_device(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="experiment 'laws' is not known; use one of trap, law"):
+    with pytest.raises(InputError, match="experiment 'laws' is not known; did you mean law\\?"):
         run_one("laws", tmp_path, Setup())
     with pytest.raises(InputError, match="device 'abacus' does not compute in float64 here"):
         run_one("law", tmp_path, Setup(device="abacus"))

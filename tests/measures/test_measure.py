@@ -181,11 +181,11 @@ def test_bad_rows_are_one_line(name: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"metric": "manhattan"}, "metric 'manhattan'"),
-        ({"random_draws": -1}, "random_draws must be at least 0"),
-        ({"seed": 0.5}, "seed must be a whole number"),
-        ({"thresholds": [math.nan]}, "thresholds must be distances"),
-        ({"thresholds": ["near"]}, "thresholds must be a list of distances"),
+        ({"metric": "manhattan"}, "`metric` 'manhattan'"),
+        ({"random_draws": -1}, "`random_draws` must be at least 0"),
+        ({"seed": 0.5}, "`seed` must be a whole number"),
+        ({"thresholds": [math.nan]}, "`thresholds` must be distances"),
+        ({"thresholds": ["near"]}, "`thresholds` must be a list of distances"),
     ],
 )
 def test_bad_options_are_one_line(options: dict[str, object], message: str) -> None:

@@ -112,7 +112,7 @@ def test_umap_shows_the_coordinates_it_is_given(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_is_refused_and_the_old_page_stays(folder: Path, html: str) -> None:
-    with pytest.raises(InputError, match="map 'tsne' is not known; use pca or umap"):
+    with pytest.raises(InputError, match="`map` 'tsne' is not known; use pca or umap"):
         write_report(folder, map="tsne")
     with pytest.raises(InputError, match="coordinates belong to map umap"):
         write_report(folder, map="umap")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -15,16 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from evenly.errors import InputError
-from evenly.files import (
-    OWN_MARK,
-    check_place,
-    clear_leftovers,
-    file_sha256,
-    new_files,
-    refuse_inputs,
-    write_atomically,
-    write_table,
-)
+from evenly.files import clear_leftovers, file_sha256, new_files, write_atomically, write_table
+from evenly.outputs import OWN_MARK, check_place, refuse_inputs
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +48,21 @@ def test_a_folder_on_its_way_out_comes_back_where_no_other_took_its_place(tmp_pa
     old.mkdir()
     clear_leftovers(tmp_path / "kept.evenly")
     assert not old.exists()
+
+
+def test_the_trace_of_a_killed_run_stays_until_one_went_well(tmp_path: Path, dead: int) -> None:
+    left = tmp_path / f".kept.jsonl.{dead}.0123abcd.tmp"
+    left.write_text("half of it")
+
+    def stop(path: Path) -> None:
+        with new_files() as files, files.open(path):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stop(tmp_path / "kept.jsonl")
+    assert left.read_text() == ""  # the room it took is free again
+    write_atomically(tmp_path / "kept.jsonl", "whole")
+    assert names(tmp_path) == ["kept.jsonl"]
 
 
 def test_a_missing_folder_is_no_matter(tmp_path: Path) -> None:
@@ -176,10 +184,10 @@ def test_files_of_others_are_not_replaced(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"kept.jsonl is there and was not written by evenly"):
             check_place(kept, overwrite=False, records=[record])
     check_place(kept, overwrite=True, records=[record])
-    record.write_text('{"outputs": [{"name": "kept.jsonl"}]}')
-    check_place(kept, overwrite=False, records=[record])
-    (tmp_path / "split.json").write_text('{"outputs": [{"name": "kept.jsonl"}]}')
-    check_place(kept, overwrite=False, records=[tmp_path / "split.json"])
+    told = json.dumps({"outputs": [{"name": "kept.jsonl", "sha256": file_sha256(kept)}]})
+    for own in (record, tmp_path / "split.json"):
+        own.write_text(told)
+        check_place(kept, overwrite=False, records=[own])
     with pytest.raises(InputError, match="is a folder"):
         check_place(tmp_path, overwrite=True)
 

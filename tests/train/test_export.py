@@ -367,7 +367,7 @@ def test_kept_rows_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_what_cannot_be_exported_is_one_line(kept: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="use one of trl, axolotl"):
+    with pytest.raises(InputError, match="use trl, axolotl"):
         export(kept, "keras", tmp_path / "out")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()

@@ -56,7 +56,12 @@ def as_typed(text: str) -> str:
     return _NAMED.sub(_typed, text)
 
 
-FLAGS = {"rate": "--lr", **{one.name: one.metadata["option"].flag for one in fields(PoolRequest)}}
+FLAGS = {
+    "rate": "--lr",
+    "random_draws": "--draws",
+    "thresholds": "--within",
+    **{one.name: one.metadata["option"].flag for one in fields(PoolRequest)},
+}
 """How arguments are typed that are not typed as they are called."""
 
 _NAMED = re.compile(r"(?<!`)`([a-z][a-z_]*)(?:=([^`]*))?`(?!`)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,6 +57,11 @@ def shown_progress(*, json_output: bool = False) -> Iterator[Progress]:
 
     with bars:
         yield show
+
+
+def removed_line(removed: Sequence[object]) -> str | None:
+    """Which files of an older run are gone; None where there are none."""
+    return f"removed {', '.join(map(str, removed))}, which an older run wrote" if removed else None
 
 
 def print_json(value: Any) -> None:

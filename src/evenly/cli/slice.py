@@ -25,7 +25,7 @@ def slice_order(
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Cut another size from a saved order, without embedding (where vectors are cached) or picking again."""
-    from evenly.cli.screen import print_json, shown_progress
+    from evenly.cli.screen import print_json, removed_line, shown_progress
     from evenly.folder.place import selection_folder
     from evenly.jobs.slice import slice_selection
     from evenly.words import decimals
@@ -47,4 +47,6 @@ def slice_order(
     typer.echo(f"the first {found.kept:,} of {found.saved:,} picks{inside}, h_min {decimals(found.h_min)}")
     for output in found.outputs:
         typer.echo(f"wrote {output.name} ({output.rows:,} rows)")
+    if (gone := removed_line(found.removed)) is not None:
+        typer.echo(gone)
     typer.echo(f"record and page: {selection_folder(out)}/")

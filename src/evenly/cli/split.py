@@ -30,7 +30,7 @@ def split(
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Make a test part that covers the pool, without copies and near-copies in the train part, or folds."""
-    from evenly.cli.screen import print_json, shown_progress
+    from evenly.cli.screen import print_json, removed_line, shown_progress
     from evenly.jobs.split import SplitRequest, split_sources
     from evenly.words import decimals
 
@@ -51,3 +51,5 @@ def split(
         typer.echo(f"left out: {found.left_out:,} rows that equal a test row {near}, listed in split.json")
     for output in found.outputs:
         typer.echo(f"wrote {output.name} ({output.rows:,} rows)")
+    if (gone := removed_line(found.removed)) is not None:
+        typer.echo(gone)

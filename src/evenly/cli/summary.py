@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from evenly.cli.options import as_typed
-from evenly.cli.screen import printable
+from evenly.cli.screen import printable, removed_line
 from evenly.words import counted, decimals, percent, percent_proven
 
 if TYPE_CHECKING:
@@ -49,12 +49,15 @@ def summary(outcome: Recorded, details: bool) -> Iterator[str]:
     yield from _proof(outcome.measures)
     if details:
         yield ""
-        yield f"certificate: {outcome.measures['certificate']['text']}"
+        if outcome.manifest.kept > 1:
+            yield f"certificate: {outcome.measures['certificate']['text']}"
         yield from _details(outcome)
     yield ""
     for output in outcome.manifest.outputs:
         yield f"wrote {counted(output.rows, 'row')} to"
         yield f"  {outcome.folder.parent / output.name}"
+    if (gone := removed_line(outcome.removed)) is not None:
+        yield gone
     yield "page with the map and the closest pairs"
     yield f"  {outcome.folder}/report.html"
     yield f"check it:      evenly verify {outcome.folder}"
@@ -93,14 +96,16 @@ def _left_out(outcome: Recorded) -> str:
     if not left:
         return "left out: nothing"
     dropped = selection.dropped_distances()[outcome.prepared.eligible()[selection.dropped()]]
-    near = NEAR_COPY if selection.metric == "cosine" else 0.0
-    close = int(((dropped > 0) & (dropped <= near)).sum())
+    near = outcome.prepared.choice.options.get("dedup")  # who gives one says what a near-copy is
+    if near is None:
+        near = NEAR_COPY if selection.metric == "cosine" else 0.0
+    close = int(((dropped > 0) & (dropped < near)).sum())
     copies, twins, untold = outcome.dropped()
     parts = [f"{copies:,} exact {'copy' if copies == 1 else 'copies'}"] if copies else []
     parts += [f"{twins:,} with the text of a kept row and other fields"] if twins else []
     parts += [f"{untold:,} that the encoder cannot tell from a kept row"] if untold else []
     many = "near-copy" if close == 1 else "near-copies"
-    parts += [f"{close:,} {many} (within {near:g} of a kept row)"] if close else []
+    parts += [f"{close:,} {many} (nearer than {near:g} to a kept row)"] if close else []
     other = left - copies - twins - untold - close - excluded
     if other > 0:
         parts.append(f"{other:,} for which the nearest kept row stands")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from evenly.checks import check_int
+from evenly.checks import check_int, whole_number
 from evenly.controls import controls_from, options_of
 from evenly.controls.control import Control, refuse, used
 from evenly.controls.keep import Keep
@@ -26,13 +26,12 @@ STRATEGIES = "Other strategies"
 
 
 def read_start(text: str) -> int | str:
-    """A row number or "random" from the command line."""
+    """A row number from the command line, where rows count from 1, as one from 0; or "random"."""
     if text == "random":
         return text
-    try:
-        return int(text)
-    except ValueError:
-        raise InputError(f"`start` must be a row number or random; got {text!r}") from None
+    if (number := whole_number(text)) is None or number < 1:
+        raise InputError(f"`start` must be a row number from 1, or random; got {text!r}")
+    return number - 1
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Choice:
     controls: tuple[Control, ...] = ()
     start: Start = option(
         None,
-        "First pick: a row number from 0, or random. Default: the row nearest the mean.",
+        "First pick: a row number from 1, or random. Default: the row nearest the mean.",
         read=read_start,
     )
     seed: int = option(0, "For `start=random` and the random sets of the summary.")
@@ -89,13 +88,23 @@ class Choice:
         """Whether the first k rows of the order are the selection of size k, so that it can be cut."""
         return self.picks_farthest and not used(self.controls, "sized")
 
+    def check_rows(self, pool_rows: int) -> None:
+        """Refuses what asks for more rows than there are, once they are counted.
+
+        Raises:
+            InputError: says what was asked for, and how many rows there are.
+        """
+        self.budget.count(pool_rows)
+        if isinstance(self.start, int) and self.start >= pool_rows:
+            raise InputError(f"`start` names row {self.start + 1:,} of a pool of {pool_rows:,} rows")
+
     def check(self) -> None:
         """Refuses what makes no sense, before anything is read.
 
         Raises:
             InputError: says which option needs which, or which exclude one another and why.
         """
-        check_int(self.seed, "seed", at_least=0)
+        check_int(self.seed, "`seed`", at_least=0)
         refuse(
             "keep" not in self.options and not used(self.controls, "bounding"),
             "say how much to keep: `keep` takes 50%, 5000, tokens:2M, chars:900k, distance:0.35 or knee",

@@ -55,4 +55,6 @@ class Dedup(Control):
         return {"near_copies": int(self._near(selection).sum())}
 
     def told(self, found: Mapping[str, Any]) -> Told:
-        return [("dedup", f"{found['near_copies']:,} near-copies of kept rows dropped")]
+        return [
+            ("dedup", f"{found['near_copies']:,} rows nearer than {self.distance:g} to a kept row dropped")
+        ]

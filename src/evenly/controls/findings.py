@@ -50,10 +50,11 @@ def findings(prepared: Prepared, selection: Selection) -> dict[str, Any]:
     if prepared.costs is not None:
         budget, spent = prepared.choice.budget, int(prepared.costs[selection.rows].sum())
         found["budget"] = {"unit": budget.unit, "amount": budget.amount, "spent": spent}
-    if prepared.quotas is not None:
-        quotas = prepared.quotas
-        kept, pool = quotas.counts(selection.rows[len(prepared.given) :]), np.bincount(quotas.group)
-        found["groups"] = _shares(quotas.names, kept, pool)
+    if prepared.groups is not None:
+        names, group = prepared.groups
+        kept = group[selection.rows[len(prepared.given) :]]
+        counts = (np.bincount(of, minlength=len(names)) for of in (kept, group))
+        found["groups"] = _shares(names, *counts)
     for control in prepared.choice.controls:
         found |= control.found(prepared, selection)
     return found
@@ -85,7 +86,7 @@ def told(controls: Iterable[Control], found: Mapping[str, Any], most: int) -> To
     said: Told = []
     if budget := found.get("budget"):
         said.append(("budget", f"{budget['spent']:,} of {budget['amount']:,.0f} {budget['unit']} spent"))
-    if groups := found.get("groups"):
+    if (groups := found.get("groups")) and groups != found.get("sources"):
         shown = [f"{name} {of['kept']:,} of {of['pool']:,}" for name, of in list(groups.items())[:most]]
         more = f", and {len(groups) - most} more groups" if len(groups) > most else ""
         said.append(("groups", f"{', '.join(shown)}{more}"))
@@ -176,6 +177,8 @@ def _lost_lines(found: Mapping[str, Any]) -> list[str]:
     lines = []
     for what, remedy in remedies.items():
         shares = found.get(what, {})
+        if what == "groups" and shares == found.get("sources"):
+            continue  # the sources are the groups
         for name, kept in nearly_lost(shares).items():
             whole = sum(part["kept"] for part in shares.values()) / sum(
                 part["pool"] for part in shares.values()

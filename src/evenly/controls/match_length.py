@@ -43,6 +43,7 @@ class MatchLength(Control):
             f"{lengths[bins == one].min()}-{lengths[bins == one].max()} characters"
             for one in range(bins.max() + 1)
         )
+        prepared.groups = names, bins
         prepared.quotas = quotas_for(
             names, bins, prepared.eligible(), count=prepared.shared, quota="proportional"
         )

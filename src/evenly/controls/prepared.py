@@ -31,6 +31,7 @@ class Prepared:
         within: distances in the same step of this width count as equal, and quality decides.
         sequence: (N,) int64 places in the order in which rows are picked whatever their distances.
         weights: (N,) float64 above 0, by which distances are multiplied.
+        groups: names of the groups that rows fall into, and (N,) the group of every row.
         quotas: bounds on the picks of each group.
         least_distance: a pick lies at least this far from every earlier one and every anchor.
         costs: (N,) int64 of every row, which the budget bounds.
@@ -48,6 +49,7 @@ class Prepared:
     within: float = 0.0
     sequence: Int64Array | None = None
     weights: Float64Array | None = None
+    groups: tuple[tuple[str, ...], Int64Array] | None = None
     quotas: Quotas | None = None
     least_distance: float = 0.0
     costs: Int64Array | None = None

@@ -29,9 +29,13 @@ class Quota(Control):
     group = GROUPS
     bounding = ("quota",)
     restricting = sized = ("quota", "at_least")
-    reordering = ("by", "quota", "at_least")
+    reordering = ("quota", "at_least")
 
-    by: str | None = option(None, "Field that names each row's group.", label="Groups by")
+    by: str | None = option(
+        None,
+        "Field that names each row's group. Alone it only says how much is kept of each.",
+        label="Groups by",
+    )
     quota: str | None = option(
         None,
         "Rows from each group: equal, proportional, a number for each, or a JSON file by group.",
@@ -42,14 +46,15 @@ class Quota(Control):
     def check(self, choice: Choice) -> None:
         check_int(self.at_least, "`at_least`", at_least=0)
         refuse(not self.by, "`quota` and `at_least` need `by`, the field of the groups")
-        refuse(not (self.quota or self.at_least), "`by` needs `quota` or `at_least`")
         refuse(self.quota and choice.budget.unit != "rows", no_count(choice))
 
     def fields(self) -> tuple[str, ...]:
         return (str(self.by),)
 
     def constrain(self, prepared: Prepared) -> None:
-        names, group = group_rows(prepared.pool.rows.field(str(self.by)))
+        prepared.groups = names, group = group_rows(prepared.pool.rows.field(str(self.by)))
+        if not (self.quota or self.at_least):
+            return
         quota = _quota_file(self.quota) if self.quota and self.quota.endswith(".json") else self.quota
         prepared.quotas = quotas_for(
             names,

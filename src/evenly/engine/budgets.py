@@ -66,7 +66,7 @@ def read_budget(keep: Any) -> Budget:
     if unit == "chars":
         return Budget("chars", text, _whole(amount, text))
     raise InputError(
-        f"keep {text!r} is not known; use a share (50%), a count (5000), tokens:2M, chars:900k, distance:0.35 "
+        f"`keep` {text!r} is not known; use a share (50%), a count (5000), tokens:2M, chars:900k, distance:0.35 "
         "or knee"
     )
 
@@ -77,7 +77,7 @@ def _distance(amount: str, text: str) -> float:
     except ValueError:
         distance = math.nan
     if not (math.isfinite(distance) and distance > 0):
-        raise InputError(f"keep {text!r} must name a distance above 0, e.g. distance:0.35")
+        raise InputError(f"`keep` {text!r} must name a distance above 0, e.g. distance:0.35")
     return distance
 
 

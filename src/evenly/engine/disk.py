@@ -29,6 +29,7 @@ from evenly.engine.sharded import Answer, ShardedPool
 from evenly.errors import InputError
 from evenly.files import scratch_stream
 from evenly.types import Float32Array
+from evenly.words import size
 
 BYTES_PER_ROW = 80
 """Kept for every row whatever its width: distance, keeper, norms and errors of its code, and the result."""
@@ -88,8 +89,8 @@ def share_out(rows: int, dimension: int, memory: int) -> DiskShares:
     least = least_memory(rows, dimension)
     if memory < least:
         raise InputError(
-            f"{rows:,} rows of {dimension} numbers need at least {least / 2**20:,.0f} MiB for selection; "
-            f"got {memory / 2**20:,.0f} MiB: raise `memory`, or spread them over machines with `engine=ray`"
+            f"{rows:,} rows of {dimension} numbers need at least {size(least)} for selection, and `memory` allows "
+            f"{size(memory)}: raise it, or spread them over machines with `engine=ray`"
         )
     free = memory - round_bytes(rows, dimension) - BYTES_PER_ROW * rows
     blocks_at_once = free // 4 // (ROWS_PER_SUM * _bytes_at_work(dimension))

@@ -215,12 +215,12 @@ class Greedy:
             return central_row(pool, open_rows)
         if isinstance(self.start, str):
             if self.start != "random":
-                raise InputError(f'start must be a row number, "random" or None; got {self.start!r}')
-            draw = np.random.default_rng(check_int(self.seed, "seed", at_least=0))
+                raise InputError(f'`start` must be a row number, "random" or None; got {self.start!r}')
+            draw = np.random.default_rng(check_int(self.seed, "`seed`", at_least=0))
             if open_rows is None:
                 return int(draw.integers(pool.count))
             return int(np.flatnonzero(open_rows)[draw.integers(open_rows.sum())])
-        row = check_int(self.start, "start", at_least=0, below=pool.count)
+        row = check_int(self.start, "`start`", at_least=0, below=pool.count)
         if open_rows is not None and not open_rows[row]:
             raise InputError(f"the start, row {row}, was excluded or is in a full group; name another row")
         return row

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from evenly.errors import InputError
-from evenly.files import check_place, clear_leftovers, file_sha256, refuse_inputs
+from evenly.files import clear_leftovers, file_sha256
 from evenly.folder.manifest import MANIFEST_FILE, Manifest, read_manifest
+from evenly.outputs import check_place, refuse_inputs, superseded
 from evenly.records import SourceRecord
 from evenly.rows.formats import kind_of, stem_of
 from evenly.rows.sources import STANDARD_INPUT
@@ -26,7 +27,7 @@ def selection_folder(out: str) -> Path:
 
 def check_out(
     out: str, targets: Sequence[Path], inputs: Sequence[tuple[str, Path]], *, overwrite: bool
-) -> None:
+) -> list[Path]:
     """Refuses to write kept rows and their record where something else lies.
 
     Args:
@@ -34,6 +35,9 @@ def check_out(
         targets: the files of kept rows that will be written.
         inputs: what the run reads beside its sources, each with its name for messages.
         overwrite: whether files that evenly did not write, and the record of other kept rows, may be replaced.
+
+    Returns:
+        Kept rows of an older run in the folder ``out`` that this one does not write again.
 
     Raises:
         InputError: says what is in the way.
@@ -51,16 +55,16 @@ def check_out(
             raise InputError(
                 f"the record of {out} goes to {folder}, which holds the input {name}; name another output"
             )
-    if overwrite:
-        return
     for target in targets:
-        check_place(target, overwrite=target.exists() and find_folder(target) is not None)
-    other = _other_record(folder, targets)
+        record = find_folder(target) if target.exists() else None
+        check_place(target, overwrite=overwrite, records=[record / MANIFEST_FILE] if record else [])
+    other = None if overwrite else _other_record(folder, targets)
     if other is not None:
         raise InputError(
             f"{folder} is the record of {other}, and that of {out} would take its place; name another output, "
             "or add `overwrite`"
         )
+    return superseded(folder / MANIFEST_FILE, targets, Path(out), overwrite=overwrite)
 
 
 def _other_record(folder: Path, targets: Sequence[Path]) -> Path | None:

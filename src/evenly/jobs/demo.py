@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 from evenly.controls.choice import Choice
-from evenly.files import check_place, one_line_errors, write_atomically
+from evenly.files import one_line_errors, write_atomically
 from evenly.folder.selection import SelectionFolder
+from evenly.outputs import check_place
 from evenly.request import PoolRequest
 from evenly.rows.documentation import documentation_rows
 from evenly.selecting.request import SelectRequest

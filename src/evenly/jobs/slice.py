@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,6 @@ from evenly.engine.budgets import Budget, affordable, far_enough
 from evenly.engine.knee import knee
 from evenly.engine.orders import selection_of
 from evenly.errors import InputError
-from evenly.folder.manifest import Manifest
 from evenly.folder.place import selection_folder
 from evenly.folder.selection import SelectionFolder
 from evenly.opened import check_request, open_pool, read_pool
@@ -26,7 +27,7 @@ from evenly.request import Order, SavedPoolRequest
 from evenly.rows.rows import Rows
 from evenly.selecting.record import check_writing
 from evenly.selecting.request import SelectRequest, Stopwatch
-from evenly.selecting.run import record
+from evenly.selecting.run import Recorded, record
 from evenly.types import Progress, silent
 
 
@@ -39,17 +40,25 @@ class Slice:
         saved: rows the order holds.
         h_min: its smallest distance; None for a single row.
         outputs: the files written.
+        removed: kept rows of an older run in the output folder that were not written again.
     """
 
     kept: int
     saved: int
     h_min: float | None
     outputs: list[OutputRecord]
+    removed: list[str]
 
     def to_dict(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
         outputs = [output.model_dump() for output in self.outputs]
-        return {"kept": self.kept, "saved": self.saved, "h_min": self.h_min, "outputs": outputs}
+        return {
+            "kept": self.kept,
+            "saved": self.saved,
+            "h_min": self.h_min,
+            "outputs": outputs,
+            "removed": self.removed,
+        }
 
 
 def slice_selection(
@@ -91,25 +100,28 @@ def slice_selection(
         rows = read_pool(pool, progress=progress)
     folder.check_sources(rows)
     request = SelectRequest(pool, choice, out, overwrite=overwrite, order=order)
-    check_writing(request, rows, folder)
+    older = check_writing(request, rows, folder)
     count = _prefix(folder, asked, rows)
     least = max(1, folder.manifest.options.given)
     if count < least:
         raise InputError(
             f"`keep` {keep} is {count:,} rows and the order begins with {least:,} that were to be kept; raise it"
         )
-    written = _record(request, folder, count, rows, watch, progress)
-    return Slice(count, len(folder.picks), written.h_min, written.outputs)
+    written = _record(request, folder, rows, count, older=older, watch=watch, progress=progress)
+    manifest, removed = written.manifest, [str(path) for path in written.removed]
+    return Slice(count, len(folder.picks), manifest.h_min, manifest.outputs, removed)
 
 
 def _record(
     request: SelectRequest,
     folder: SelectionFolder,
-    count: int,
     rows: Rows,
+    count: int,
+    *,
+    older: Sequence[Path],
     watch: Stopwatch,
     progress: Progress,
-) -> Manifest:
+) -> Recorded:
     """Measures what was cut and writes it as select does."""
     manifest, picks = folder.manifest, folder.picks[:count]
     with ExitStack() as opened:
@@ -119,7 +131,7 @@ def _record(
             prepared = prepare(request.choice, pool, picks[: manifest.options.given])
             selection = selection_of(pool.points, picks, anchors=prepared.anchors)
             found = findings(prepared, selection)
-    return record(request, prepared, selection, found, watch, progress).manifest
+    return record(request, prepared, selection, found, watch, older=older, progress=progress)
 
 
 def _check_nested(choice: Choice) -> None:

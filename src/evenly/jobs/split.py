@@ -55,6 +55,7 @@ class SplitOutcome:
         gap: the smallest distance between a test row and a row of another part; None for folds.
         gap_asked: the distance within which train rows were left out; 0 for copies alone, None for folds.
         outputs: the files written.
+        removed: the files of an older run in the folder that were not written again.
     """
 
     rows: dict[str, int]
@@ -63,6 +64,7 @@ class SplitOutcome:
     gap: float | None
     gap_asked: float | None
     outputs: list[OutputRecord]
+    removed: list[str]
 
     def to_dict(self) -> dict[str, Any]:
         """As ``--json`` and split.json hold it."""
@@ -74,6 +76,7 @@ class SplitOutcome:
             "gap": self.gap,
             "gap_asked": self.gap_asked,
             "outputs": outputs,
+            "removed": self.removed,
         }
 
 
@@ -86,7 +89,7 @@ def split_sources(request: SplitRequest, progress: Progress = silent) -> SplitOu
     check_request(request.pool)
     _check(request)
     rows = read_pool(request.pool, progress=progress)
-    places = part_places(request.out, _names(request), rows, RECORD_FILE, overwrite=request.overwrite)
+    places, older = part_places(request.out, _names(request), rows, RECORD_FILE, overwrite=request.overwrite)
     with open_pool(request.pool, rows, progress=progress) as pool:
         with pool.points.reusing():
             near = GAP[pool.metric] if request.gap is None else request.gap
@@ -97,10 +100,12 @@ def split_sources(request: SplitRequest, progress: Progress = silent) -> SplitOu
     place = Path(request.out) / RECORD_FILE
     # The record takes its place first: no part is there that nothing tells of.
     with new_files(make_folders=True) as new, new.open(place) as stream:
+        new.instead_of(older)
         outputs = [record for name in parts for record in write_rows(rows, parts[name], places[name], new)]
         counts = {name: len(part) for name, part in parts.items()}
         near_asked = None if request.test is None else near
-        outcome = SplitOutcome(counts, len(left), fill, gap, near_asked, outputs)
+        removed = [str(path) for path in older]
+        outcome = SplitOutcome(counts, len(left), fill, gap, near_asked, outputs, removed)
         record = {**outcome.to_dict(), "left_out_ids": [rows.ids[row] for row in left.tolist()]}
         stream.write(f"{json.dumps(record, indent=1)}\n".encode())
     return outcome
@@ -133,7 +138,7 @@ def _parts(request: SplitRequest, pool: OpenedPool, gap: float, progress: Progre
             raise InputError(f"`folds` {request.folds} is more than the {distinct} distinct rows of the pool")
         fold = folds(points, request.folds, same, progress)
         return {f"fold{number + 1}": np.flatnonzero(fold == number) for number in range(request.folds)}
-    count = check_keep(request.test, len(points))
+    count = check_keep(request.test, len(points), "`test`")
     most = len(points) // 2 if request.both else len(points) - 1
     if count > most:
         raise InputError(f"`test` {request.test} leaves too few train rows; at most {most} of {len(points)}")

@@ -82,7 +82,7 @@ def select_all(request: SelectRequest, progress: Progress = silent) -> AllStrate
     if not request.out.endswith("/") and not Path(request.out).is_dir():
         raise InputError("`strategy=all` writes one arm per strategy: give `out` a folder, e.g. arms/")
     rows = read_pool(request.pool, progress=progress)
-    places = part_places(request.out, STRATEGIES, rows, RECORD_FILE, overwrite=request.overwrite)
+    places, older = part_places(request.out, STRATEGIES, rows, RECORD_FILE, overwrite=request.overwrite)
     picks: dict[str, Int64Array] = {}
     arms: dict[str, ArmMeasures] = {}
     missing: dict[str, str] = {}
@@ -105,6 +105,7 @@ def select_all(request: SelectRequest, progress: Progress = silent) -> AllStrate
     measured = [replace(arm, overlap=_overlap(name, picks)) for name, arm in arms.items()]
     # The record takes its place first: no arm is there that nothing tells of.
     with new_files(make_folders=True) as new, new.open(Path(request.out) / RECORD_FILE) as stream:
+        new.instead_of(older)
         written = picks if request.order == PICKED else {name: np.sort(rows) for name, rows in picks.items()}
         outputs = [one for name in picks for one in write_rows(rows, written[name], places[name], new)]
         result = AllStrategies(measured, missing, outputs)

@@ -13,8 +13,8 @@ from typing import Protocol
 
 from matplotlib.figure import Figure
 
+from evenly.checks import not_known
 from evenly.engine.blocks import steady_torch
-from evenly.errors import InputError
 from evenly.files import new_files, write_atomically
 from evenly.lab.experiments import (
     approx,
@@ -66,7 +66,7 @@ def run_one(name: str, out: Path, setup: Setup) -> Result:
         InputError: no such experiment or device, or a run that diverged.
     """
     if name not in EXPERIMENTS:
-        raise InputError(f"experiment {name!r} is not known; use one of {', '.join(EXPERIMENTS)}")
+        raise not_known("experiment", name, EXPERIMENTS)
     setup.check_device()
     experiment = EXPERIMENTS[name]
     with steady_torch():  # one thread: sums have the same bits on any number of cores

@@ -94,6 +94,8 @@ class Certificate:
 
     def __str__(self) -> str:
         """The line to print."""
+        if self.rows == 1:
+            return "a single row has no other row near it, so there is nothing to bound"
         unit = " (1 - cos)" if self.metric == "cosine" else ""
         line = (
             f"h_min {self.h_min:.6g}{unit}; no selection of {self.rows:,} rows can exceed "

@@ -80,8 +80,8 @@ def measured_points(
 ) -> Measures:
     """`measure` for vectors that are prepared."""
     chosen = RowSet.of(points, rows)
-    draws = check_int(random_draws, "random_draws", at_least=0)
-    seed = check_int(seed, "seed", at_least=0)
+    draws = check_int(random_draws, "`random_draws`", at_least=0)
+    seed = check_int(seed, "`seed`", at_least=0)
     exact = exact_measures(chosen, check_thresholds(thresholds, points.metric), seed, progress)
     geometry = pool_geometry(chosen, seed, progress)
     clusters = PoolClusters(points.tensor, seed) if diversity else None
@@ -106,7 +106,7 @@ def check_thresholds(thresholds: Sequence[float] | None, metric: Metric) -> Floa
     try:
         given = np.array(list(thresholds), dtype=np.float64)
     except (TypeError, ValueError):
-        raise InputError(f"thresholds must be a list of distances; got {thresholds!r}") from None
+        raise InputError(f"`thresholds` must be a list of distances; got {thresholds!r}") from None
     if given.ndim != 1 or not (np.isfinite(given) & (given >= 0)).all():
-        raise InputError(f"thresholds must be distances, finite and at least 0; got {list(thresholds)}")
+        raise InputError(f"`thresholds` must be distances, finite and at least 0; got {list(thresholds)}")
     return np.unique(given)

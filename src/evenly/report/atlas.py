@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evenly.errors import InputError
-from evenly.files import OWN_MARK, check_place, refuse_inputs, write_table
+from evenly.files import write_table
 from evenly.folder.selection import SelectionFolder
+from evenly.outputs import OWN_MARK, check_place, refuse_inputs
 
 NEIGHBOURS = pa.struct([("ids", pa.list_(pa.int64())), ("distances", pa.list_(pa.float64()))])
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from evenly.checks import check_int
+from evenly.checks import check_int, not_known
 from evenly.errors import InputError
 from evenly.files import write_atomically
 from evenly.folder.excluded import excluded_path
@@ -129,7 +129,7 @@ def page_data(
 
 def _check_coordinates(saved: SelectionFolder, map_name: str, coordinates: Any) -> Float64Array:
     if map_name not in MAP_NAMES:
-        raise InputError(f"map {map_name!r} is not known; use {' or '.join(MAP_NAMES)}")
+        raise not_known("`map`", map_name, MAP_NAMES)
     if (map_name == "pca") != (coordinates is None):
         raise InputError(
             "coordinates belong to map umap: give both, or neither for the saved principal components"

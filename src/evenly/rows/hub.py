@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import os
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,6 +22,9 @@ if TYPE_CHECKING:
 
 _SAVED_MARKS = ("state.json", "dataset_dict.json")
 _HASHED_BYTES = 1 << 20
+_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_SECONDS_TO_ANSWER = 3.0
+"""A hub that can be reached has answered by then; its own client would ask for half a minute."""
 
 
 def open_dataset(name: str, split: str | None, known: str) -> tuple[Table, str]:
@@ -30,14 +39,17 @@ def open_dataset(name: str, split: str | None, known: str) -> tuple[Table, str]:
         The rows and a sha256: of the files' bytes for a saved folder, in order of their names and without the
         library's caches; else of the rows as JSON, because the library's cache differs between its versions.
     """
+    saved = any((Path(name) / mark).is_file() for mark in _SAVED_MARKS)
+    if not Path(name).is_dir():
+        _check_on_hub(name, known)
     import datasets
 
-    saved = any((Path(name) / mark).is_file() for mark in _SAVED_MARKS)
     try:
-        loaded = datasets.load_from_disk(name) if saved else datasets.load_dataset(name, split=split)
+        with _quiet():
+            loaded = datasets.load_from_disk(name) if saved else datasets.load_dataset(name, split=split)
     # The loaders raise whatever their many readers and network layers raise.
     except Exception as error:
-        raise InputError(_not_loaded(name, error, known)) from None
+        raise InputError(_not_loaded(name, str(error) or type(error).__name__, known)) from None
     dataset = _one_split(name, loaded, split) if isinstance(loaded, dict) else loaded
     if saved and dataset is loaded and split not in (None, str(loaded.split)):
         raise InputError(
@@ -49,6 +61,61 @@ def open_dataset(name: str, split: str | None, known: str) -> tuple[Table, str]:
     return table, _hash_of_folder(Path(name) if dataset is loaded else Path(name, split or ""))
 
 
+def _check_on_hub(name: str, known: str) -> None:
+    """Refuses an id that neither the hub nor this machine has, before loaders ask for it again and again."""
+    if not _ID.fullmatch(name):
+        raise InputError(f"{name} does not exist, and is no id of a dataset; name a file ({known})")
+    from huggingface_hub import constants
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    error = _answer(name)
+    if isinstance(error, RepositoryNotFoundError):
+        raise InputError(
+            f"{name} is neither a file here ({known}) nor a dataset that the hub shows; for a private one log in "
+            "first: hf auth login"
+        )
+    loaded_before = os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME, "datasets")
+    if error is not None and not Path(loaded_before, name.replace("/", "___")).is_dir():
+        raise InputError(
+            f"{name} is no file here, and the hub cannot be asked for it ({type(error).__name__}); check the name, or "
+            "where there is a network save it (load_dataset(…).save_to_disk(FOLDER)) and name that folder"
+        )
+
+
+def _answer(name: str) -> Exception | None:
+    """Asks the hub for a dataset; None where it has it, else the error.
+
+    In a thread, for the time that looking up the hub's address takes cannot be bounded otherwise.
+    """
+    from huggingface_hub import HfApi
+
+    found: list[Exception | None] = []
+
+    def ask() -> None:
+        try:
+            HfApi().dataset_info(name, timeout=_SECONDS_TO_ANSWER)
+            found.append(None)
+        except Exception as error:  # whatever the network layer of the installed version raises
+            found.append(error)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(_SECONDS_TO_ANSWER)
+    return found[0] if found else TimeoutError()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Loading without the log lines of the hub's client: what went wrong is said in one line."""
+    log = logging.getLogger("huggingface_hub")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
 def _one_split(name: str, loaded: datasets.DatasetDict, split: str | None) -> datasets.Dataset:
     splits = ", ".join(loaded)
     if split is None:
@@ -58,8 +125,8 @@ def _one_split(name: str, loaded: datasets.DatasetDict, split: str | None) -> da
     return loaded[split]
 
 
-def _not_loaded(name: str, error: Exception, known: str) -> str:
-    reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+def _not_loaded(name: str, why: str, known: str) -> str:
+    reason = why.strip().splitlines()[0].rstrip(".")
     if Path(name).is_dir():
         return f"{name} is a folder that datasets cannot read ({reason}); name its files, e.g. {name}/*.jsonl"
     return (

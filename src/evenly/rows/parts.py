@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from evenly.files import check_place, is_record, one_line_errors
+from evenly.files import one_line_errors
+from evenly.outputs import check_place, is_record, superseded
 from evenly.rows.formats import ending_of
 from evenly.rows.rows import Rows
 from evenly.rows.writing import check_output
@@ -20,7 +21,7 @@ def part_place(out: str, name: str, rows: Rows) -> str:
 
 def part_places(
     out: str, names: Iterable[str], rows: Rows, record: str, *, overwrite: bool
-) -> dict[str, str]:
+) -> tuple[dict[str, str], list[Path]]:
     """The place of each part in a folder, which is made, and checked before long work is done for it.
 
     Args:
@@ -30,6 +31,9 @@ def part_places(
         record: the file in the folder that names what was written.
         overwrite: whether files may be replaced that no such record names.
 
+    Returns:
+        The place of each part by its name, and files of an older run in the folder that this one does not write again.
+
     Raises:
         InputError: a part cannot be written, or something is in its way.
     """
@@ -37,8 +41,8 @@ def part_places(
     with one_line_errors(Path(out)):
         Path(out).mkdir(parents=True, exist_ok=True)
     own = Path(out, record)
-    for place in places.values():
-        for target in check_output(rows, place):
-            check_place(target, overwrite=overwrite, records=[own])
+    targets = [target for place in places.values() for target in check_output(rows, place)]
+    for target in targets:
+        check_place(target, overwrite=overwrite, records=[own])
     check_place(own, overwrite=overwrite or is_record(own))
-    return places
+    return places, superseded(own, targets, Path(out), overwrite=overwrite)

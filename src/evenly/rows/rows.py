@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any, cast
@@ -278,7 +279,9 @@ class Rows:
 
     def _no_field(self, name: str) -> InputError:
         found = dict.fromkeys(field for source in self._sources for field in source.records.record(0))
-        return InputError(f"no record has a field {name!r}; found: {names_of(found)}")
+        near = get_close_matches(name, found, n=1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        return InputError(f"no record has a field {name!r}; {meant}found: {names_of(found)}")
 
 
 class RowTexts(Sequence[str]):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from evenly.checks import not_known
 from evenly.errors import InputError
 from evenly.request import PARTS, Part
 from evenly.rows.contents import read_contents
@@ -150,7 +151,7 @@ class _Reading:
 
     def __post_init__(self) -> None:
         if self.part not in PARTS:
-            raise InputError(f"part {self.part!r} is not known; use {', '.join(PARTS[:-1])} or {PARTS[-1]}")
+            raise not_known("`part`", self.part, PARTS)
 
 
 def _pool(opened: Sequence[_Opened], reading: _Reading, fields: Sequence[str], scratch: Path | None) -> Rows:

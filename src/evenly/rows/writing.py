@@ -26,7 +26,8 @@ from typing import IO
 import numpy as np
 
 from evenly.errors import InputError
-from evenly.files import NewFiles, new_files, refuse_inputs, sha256_of
+from evenly.files import NewFiles, new_files, sha256_of
+from evenly.outputs import refuse_inputs
 from evenly.records import OutputRecord
 from evenly.rows.compression import compressed
 from evenly.rows.fileformat import RowsToWrite
@@ -128,6 +129,12 @@ def _targets(rows: Rows, out: str | Path) -> list[_Target]:
         targets = [_Target(path / name, check_kind(name), (number,)) for number, name in _own_names(rows)]
         folder = path if path.is_dir() else path.parent
     else:
+        if not path.suffix:
+            ending = format_named(rows.opened[0].records.format).written_as[0]
+            raise InputError(
+                f"the output {out} has no ending, so it would be a file of no known format; write `out={out}/` for a "
+                f"folder with one file per source, or `out={out}{format_named(ending).endings[0]}` for one file"
+            )
         targets = [_Target(path, check_kind(str(out)), tuple(range(len(rows.opened))))]
         _check_one_file(rows.opened, targets[0])
         folder = path.parent

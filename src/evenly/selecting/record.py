@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,13 +34,18 @@ from evenly.types import Int64Array, Selection
 LIBRARIES = ("numpy", "torch", "transformers", "datasets", "pyarrow")
 
 
-def check_writing(request: SelectRequest, rows: Rows, goes_on_from: SelectionFolder | None = None) -> None:
+def check_writing(
+    request: SelectRequest, rows: Rows, goes_on_from: SelectionFolder | None = None
+) -> list[Path]:
     """Refuses to write where a source or something else lies, before long work is done.
 
     Args:
         request: what is asked for.
         rows: the pool.
         goes_on_from: a selection that must stay as it is.
+
+    Returns:
+        Kept rows of an older run in the output folder that this one does not write again; they go with it.
 
     Raises:
         InputError: says what is in the way, or why the rows cannot be written there.
@@ -47,7 +54,7 @@ def check_writing(request: SelectRequest, rows: Rows, goes_on_from: SelectionFol
     values += [str(source.path) for source in rows.opened if source.path is not None]
     values += [] if goes_on_from is None else [str(goes_on_from.path)]
     targets = check_output(rows, request.out)
-    check_out(request.out, targets, inputs_among(values), overwrite=request.overwrite)
+    return check_out(request.out, targets, inputs_among(values), overwrite=request.overwrite)
 
 
 def write_record(
@@ -57,6 +64,7 @@ def write_record(
     measures: dict[str, Any],
     parts: Int64Array,
     watch: Stopwatch,
+    older: Sequence[Path] = (),
 ) -> Manifest:
     """Fills the folder and writes the kept rows under temporary names, then puts both in their places.
 
@@ -65,6 +73,7 @@ def write_record(
     started = time.perf_counter()
     rows, points = prepared.pool.rows, prepared.pool.points
     with new_files(make_folders=True) as new:
+        new.instead_of(older)
         folder = new.folder(selection_folder(request.out))
         order_sha256 = write_order(selection, rows.ids, parts, folder / ORDER_FILE)
         files = {

@@ -41,6 +41,7 @@ class Recorded:
         manifest: as written.
         folder: the selection folder.
         measures: as written to measures.json.
+        removed: kept rows of an older run in the output folder that were not written again.
     """
 
     prepared: Prepared
@@ -48,6 +49,7 @@ class Recorded:
     manifest: Manifest
     folder: Path
     measures: dict[str, Any]
+    removed: Sequence[Path] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
@@ -56,6 +58,7 @@ class Recorded:
             "manifest": self.manifest.model_dump(),
             "measures": self.measures,
             "notes": self.notes(),
+            "removed": [str(path) for path in self.removed],
             "left_out": self.prepared.pool.rows.left_out,
             "closest_pairs": {name: plain(pair) for name, pair in self.closest_pairs().items()},
         }
@@ -203,15 +206,15 @@ def run_selection(
         rows = read_pool(request.pool, fields=request.choice.fields, stdin=stdin, progress=progress)
         if saved:
             saved.check_sources(rows)
-        check_writing(request, rows, None if request.overwrite else saved)
-        request.choice.budget.count(len(rows))
+        older = check_writing(request, rows, None if request.overwrite else saved)
+        request.choice.check_rows(len(rows))
     before_long_work(rows)
     with ExitStack() as opened:
         with watch.time("embed"):
             pool = opened.enter_context(open_pool(request.pool, rows, progress=progress))
         with watch.time("select"), pool.points.reusing():
             prepared, selection, found = choose(request.choice, pool, given, progress)
-    return record(request, prepared, selection, found, watch, progress)
+    return record(request, prepared, selection, found, watch, older=older, progress=progress)
 
 
 def choose(
@@ -242,9 +245,11 @@ def record(
     selection: Selection,
     found: dict[str, Any],
     watch: Stopwatch,
+    *,
+    older: Sequence[Path] = (),
     progress: Progress = silent,
 ) -> Recorded:
-    """Measures a selection and writes its rows and its folder."""
+    """Measures a selection and writes its rows and its folder, and removes ``older`` files of the output folder."""
     choice = prepared.choice
     restricted_by = used(choice.controls, "restricting")
     if len(prepared.given) and "must" not in restricted_by:
@@ -259,5 +264,5 @@ def record(
             progress=progress,
         )
         measures["controls"] = found
-    manifest = write_record(request, prepared, selection, measures, proof.parts, watch)
-    return Recorded(prepared, selection, manifest, selection_folder(request.out), measures)
+    manifest = write_record(request, prepared, selection, measures, proof.parts, watch, older)
+    return Recorded(prepared, selection, manifest, selection_folder(request.out), measures, older)

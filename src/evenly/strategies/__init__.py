@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evenly.errors import InputError
+from evenly.checks import not_known
 from evenly.strategies import (
     at_random,
     clumped,
@@ -43,5 +43,5 @@ STRATEGIES: dict[str, Strategy] = {
 def strategy_named(name: str) -> Strategy:
     """The strategy, or an InputError that says which there are."""
     if name not in STRATEGIES:
-        raise InputError(f"strategy {name!r} is not known; use {', '.join(STRATEGIES)}, or all")
+        raise not_known("`strategy`", name, (*STRATEGIES, "all"))
     return STRATEGIES[name]

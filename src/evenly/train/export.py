@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from evenly.checks import not_known
 from evenly.errors import InputError
-from evenly.files import new_files, refuse_inputs
+from evenly.files import new_files
 from evenly.folder.selection import SelectionFolder
+from evenly.outputs import refuse_inputs
 from evenly.request import PICKED
 from evenly.rows.rows import Rows
 from evenly.rows.sources import read_rows
@@ -88,7 +90,7 @@ def export(
     """
     trainer = TRAINERS.get(target)
     if trainer is None:
-        raise InputError(f"`to` {target} is not known; use one of {', '.join(TRAINERS)}")
+        raise not_known("`to`", target, TRAINERS)
     _check_out(kept, out, overwrite)
     rows, numbers = kept_rows(kept, sources)
     whole = {number: rows.whole(row) for number, row in enumerate(numbers, start=1)}

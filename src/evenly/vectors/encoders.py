@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import PositiveInt, ValidationError
 
+from evenly.checks import not_known
 from evenly.errors import InputError
 from evenly.files import write_atomically
 from evenly.records import Frozen
@@ -162,7 +163,7 @@ def load_model_encoder(name: str, request: PoolRequest) -> ModelEncoder:
     from evenly.vectors.running import choose_device, choose_precision, describe_runtime
 
     if request.long not in ("cut", "mean"):
-        raise InputError(f"long {request.long!r} is not known; use cut or mean")
+        raise not_known("`long`", request.long, ("cut", "mean"))
     recipe = read_recipe(find_folder(name))
     device = choose_device(request.device)
     precision = choose_precision(request.precision, device)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import torch
 
-from evenly.checks import check_device
-from evenly.errors import InputError
+from evenly.checks import check_device, not_known
 from evenly.types import Float32Array, Int64Array
 from evenly.vectors.kind import Precision
 from evenly.vectors.recipe import Pooling
@@ -42,7 +41,7 @@ def choose_precision(precision: str, device: torch.device) -> Precision:
     if precision == "float32" or precision == "bfloat16":
         return precision  # type: ignore[return-value, unused-ignore]
     if precision != "auto":
-        raise InputError(f"precision {precision!r} is not known; use auto, float32 or bfloat16")
+        raise not_known("`precision`", precision, ("auto", "float32", "bfloat16"))
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.get_device_capability(device) >= (8, 0) else "float32"
     return "bfloat16" if device.type == "cpu" and matrix_units() else "float32"

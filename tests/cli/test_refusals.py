@@ -1,0 +1,86 @@
+"""What cannot be done is refused in one line that names the option as typed, what was given and what is expected."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import evenly
+from evenly.errors import InputError
+from tests.cli.test_commands import GIVEN, ROWS, lines, place
+from tests.cli.test_saved import check_refused
+from tests.conftest import Run
+
+__all__ = ["place"]
+
+POOL = ("pool.jsonl", *GIVEN)
+SELECT = ("select", *POOL, "--out", "kept.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("measure", *POOL, "--draws", "-1"), "--draws must be at least 0; got -1"),
+        (("measure", *POOL, "--seed", "-1"), "--seed must be at least 0; got -1"),
+        (
+            ("measure", *POOL, "--within", "-1"),
+            "--within must be distances, finite and at least 0; got [-1.0]",
+        ),
+        ((*SELECT, "--keep", "0"), f"--keep 0 of {ROWS} rows is no row; ask for at least one row"),
+        ((*SELECT, "--keep", "500"), f"--keep 500 is more than the {ROWS} rows of the pool"),
+        ((*SELECT, "--keep", "most"), "--keep 'most' is not known; use a share (50%), a count (5000)"),
+        ((*SELECT, "--keep", "5", "--seed", "-1"), "--seed must be at least 0; got -1"),
+        ((*SELECT, "--keep", "5", "--start", "0"), "--start must be a row number from 1, or random; got '0'"),
+        ((*SELECT, "--keep", "5", "--start", "51"), f"--start names row 51 of a pool of {ROWS} rows"),
+        ((*SELECT, "--keep", "5", "--memory", "1"), "and --memory allows 1 byte: raise it"),
+        ((*SELECT, "--keep", "5", "--device", "banana"), "such as cpu, cuda or cuda:1; got 'banana'"),
+        (
+            (*SELECT, "--keep", "5", "--strategy", "kmean"),
+            "--strategy 'kmean' is not known; did you mean kmeans?",
+        ),
+        ((*SELECT, "--keep", "5", "--by", "inptu"), "no record has a field 'inptu'; did you mean input?"),
+        (("split", *POOL, "--test", "0", "--out", "parts/"), f"--test 0 of {ROWS} rows is no row"),
+        (("split", *POOL, "--test", "99", "--out", "parts/"), f"--test 99 is more than the {ROWS} rows"),
+        (("lab", "dept"), "experiment 'dept' is not known; did you mean depth?"),
+        (
+            ("select", *POOL, "--keep", "5", "--out", "fresh"),
+            "write --out fresh/ for a folder with one file per source, or --out fresh.jsonl for one file",
+        ),
+    ],
+    ids=lambda value: " ".join(value[-2:]) if isinstance(value, tuple) else "",
+)
+def test_the_line_names_what_was_typed(command: tuple[str, ...], said: str, place: object, run: Run) -> None:
+    check_refused(run(*command), said)
+
+
+def test_python_says_what_takes_a_knee() -> None:
+    with pytest.raises(InputError, match=re.escape("got 'knee', which is for rows of files: evenly select")):
+        evenly.select(np.eye(3), keep="knee")
+
+
+def test_a_hub_out_of_reach_is_said_at_once(place: object) -> None:
+    """The port is one that nothing listens on; the hub's own client asks it for half a minute."""
+    reachable = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    command = [sys.executable, "-m", "evenly", "select", "some/rows", "--keep", "5", "--out", "kept.jsonl"]
+    started = time.monotonic()
+    done = subprocess.run(
+        command, env={**reachable, "HF_ENDPOINT": "http://127.0.0.1:9"}, capture_output=True, text=True
+    )
+    assert time.monotonic() - started < 20
+    assert done.returncode == 2
+    assert done.stderr.startswith("evenly: some/rows is no file here, and the hub cannot be asked for it")
+    assert done.stderr.count("\n") == 1
+
+
+def test_rows_count_from_1(place: object, run: Run) -> None:
+    for number in (1, ROWS):
+        said = run(*SELECT, "--keep", "1", "--start", str(number))
+        assert said.status == 0, said.errors
+        (kept,) = lines("kept.jsonl")
+        assert kept == lines("pool.jsonl")[number - 1]
