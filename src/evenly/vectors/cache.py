@@ -116,7 +116,8 @@ class Cache:
 
     @property
     def encoders(self) -> Path:
-        """Where what loaded models said of themselves lies (see `evenly.vectors.encoders.ModelConfig`)."""
+        """Where what loaded models said of themselves lies (see `evenly.vectors.encoders.ModelConfig`), and the token
+        vectors distilled from them."""
         return self.folder / "encoders"
 
     @property
@@ -148,7 +149,7 @@ class Cache:
 
     def _small_files(self) -> list[Path]:
         """Orders and what is known of encoders, with what killed runs left of them."""
-        kinds = (self.orders, ".npz"), (self.encoders, ".json")
+        kinds = (self.orders, ".npz"), (self.encoders, ".json"), (self.encoders, ".safetensors")
         return sorted(
             path
             for folder, ending in kinds

@@ -10,9 +10,10 @@ from evenly.vectors.column import Column
 from evenly.vectors.embedding_kind import EmbeddingKind
 from evenly.vectors.kind import Encoder, EncoderKind
 from evenly.vectors.npy import NpyFile
+from evenly.vectors.static import Static
 from evenly.vectors.transformer import Transformer
 
-KINDS: tuple[type[EncoderKind], ...] = (NpyFile, Column, Transformer)
+KINDS: tuple[type[EncoderKind], ...] = (NpyFile, Column, Static, Transformer)
 """Asked in this order; the last takes every name that no other claims."""
 
 
