@@ -27,6 +27,7 @@ from evenly.rows.sources import read_rows
 from evenly.types import Float32Array, Float64Array, Int64Array, Metric, Progress, silent
 from evenly.vectors.cache import Cache
 from evenly.vectors.embedding import vector_digests
+from evenly.vectors.folders import find_folder
 from evenly.vectors.kind import PoolVectors
 from evenly.vectors.npy import load_vectors
 from evenly.vectors.registry import encoder_named
@@ -144,14 +145,17 @@ def _rows_outside(request: PoolRequest) -> Rows:
 
 
 def check_request(request: PoolRequest) -> None:
-    """Refuses what cannot be used, before rows are read, which may take minutes.
+    """Refuses what cannot be used, before rows are read, which may take minutes; fetches the encoder if asked to.
 
     Raises:
         InputError: an unknown metric, an encoder or a file of vectors that is not there, a size that is none, a
             cluster address without the engine for it, no such device.
     """
     check_metric(request.metric)
-    encoder_named(request.encoder).check()
+    kind = encoder_named(request.encoder)
+    if request.download and kind.model:
+        find_folder(kind.model, download=True)
+    kind.check()
     backend_of(request)
 
 

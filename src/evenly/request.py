@@ -89,6 +89,9 @@ class PoolRequest(RowsRequest):
         "cosine", "cosine is 1 - cos of the vectors.", group=EMBEDDING
     )
     encoder: str = option("minilm", "{encoders}.", group=EMBEDDING)
+    download: bool = option(
+        False, "Fetch the encoder from the Hugging Face hub if it is not on this machine.", group=EMBEDDING
+    )
     long: Long = option(
         "cut",
         "Texts beyond the encoder's window: cut them to it, or average all their windows.",
@@ -167,6 +170,7 @@ class SavedPoolRequest(SavedRequest):
     """The same, and where work on its pool is done."""
 
     device: str | None = _shared("device")
+    download: bool = _shared("download")
     trust_remote_code: bool = _shared("trust_remote_code")
     use_cache: bool = _shared("use_cache")
     memory: str | None = _shared("memory")

@@ -129,7 +129,7 @@ def test_a_spoiled_folder_gets_one_clear_line(copy: Path, spoil: Callable[[Path]
 
 @pytest.mark.parametrize("name", ["nobody/no-such-model", "no such folder", "../nowhere"])
 def test_an_encoder_that_is_not_here_says_how_to_get_it(name: str) -> None:
-    with pytest.raises(InputError, match="hf download"):
+    with pytest.raises(InputError, match="fetch it from the hub with `download=True`"):
         load(name)
 
 

@@ -26,7 +26,8 @@ from evenly.vectors.cache import Cache
 from evenly.vectors.encoders import ModelEncoder, load_model_encoder
 from evenly.vectors.folders import find_folder
 from evenly.vectors.recipe import Recipe, read_recipe
-from evenly.vectors.static import WHOLE, Static, StaticEncoder, Table, read_tokenizer
+from evenly.vectors.static import Static
+from evenly.vectors.static_encoder import WHOLE, StaticEncoder, Table, read_tokenizer
 
 SIF = 1e-4
 """Model2Vec's own."""
@@ -43,8 +44,8 @@ def distilled(kind: Static, request: PoolRequest) -> StaticEncoder:
     Raises:
         InputError: as `evenly.vectors.encoders.load_model_encoder`; an encoder without tokenizer.json.
     """
-    base = load_model_encoder(kind.base, replace(request, long="cut"))
-    recipe = read_recipe(find_folder(kind.base))
+    base = load_model_encoder(kind.model, replace(request, long="cut"))
+    recipe = read_recipe(find_folder(kind.model))
     read_tokenizer(recipe.folder)
     settings = json.dumps({"static": 1, "of": base.identity, "sif": SIF}, sort_keys=True)
     identity = hashlib.sha256(settings.encode()).hexdigest()
@@ -72,7 +73,7 @@ def distilled(kind: Static, request: PoolRequest) -> StaticEncoder:
         long=request.long,
         precision=base.precision,
         device=base.device,
-        note=f"token vectors distilled from {kind.base}",
+        note=f"token vectors distilled from {kind.model}",
         _load=load,
     )
 

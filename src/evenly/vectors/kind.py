@@ -73,6 +73,11 @@ class EncoderKind(ABC):
         return self.name.removeprefix(self.prefix)
 
     @property
+    def model(self) -> str | None:
+        """The model folder or hub id that it loads; None where it loads none."""
+        return None
+
+    @property
     def path(self) -> Path | None:
         """The file or folder that the name may stand for."""
         return Path(self.rest) if self.names_path else None

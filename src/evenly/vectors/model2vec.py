@@ -18,7 +18,8 @@ from evenly.files import file_sha256
 from evenly.request import PoolRequest
 from evenly.types import Float32Array
 from evenly.vectors.folders import find_folder
-from evenly.vectors.static import WHOLE, Static, StaticEncoder, Table, read_tokenizer
+from evenly.vectors.static import Static
+from evenly.vectors.static_encoder import WHOLE, StaticEncoder, Table, read_tokenizer
 
 if TYPE_CHECKING:
     from evenly.vectors.kind import Encoder
@@ -47,7 +48,7 @@ def model2vec(kind: Static, request: PoolRequest) -> Encoder:
     Raises:
         InputError: a file is missing, or the table does not fit its tokenizer.
     """
-    folder = find_folder(kind.base)
+    folder = find_folder(kind.model)
     if missing := [name for name in FILES if not (folder / name).is_file()]:
         raise InputError(f"{folder} lacks {missing[0]}; copy the whole Model2Vec folder")
     config = _config(folder)

@@ -16,6 +16,10 @@ class Transformer(EmbeddingKind):
     prefix = ""
     usage = "minilm, a model folder or hub id"
 
+    @property
+    def model(self) -> str:
+        return self.name
+
     def check(self) -> None:
         find_folder(self.name)
 
