@@ -31,7 +31,7 @@ import torch
 from evenly.rows.documentation import documentation_rows
 from evenly.rows.sources import read_rows
 from evenly.vectors.embedding import embed_texts
-from evenly.vectors.folders import minilm_folder
+from evenly.vectors.folders import find_folder
 from evenly.vectors.registry import load_encoder
 
 RESULT = Path(__file__).parent / "results" / "embedding.json"
@@ -74,7 +74,7 @@ def sentence_transformers_run(package: str) -> Run:
     from sentence_transformers import SentenceTransformer
 
     backend = {"openvino": "openvino", "onnxruntime": "onnx"}.get(package, "torch")
-    model = SentenceTransformer(str(minilm_folder()), device="cpu", backend=backend, local_files_only=True)
+    model = SentenceTransformer(str(find_folder("minilm")), device="cpu", backend=backend, local_files_only=True)
     return lambda texts: np.asarray(model.encode(texts))
 
 

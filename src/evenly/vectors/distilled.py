@@ -26,8 +26,7 @@ from evenly.vectors.cache import Cache
 from evenly.vectors.encoders import ModelEncoder, load_model_encoder
 from evenly.vectors.folders import find_folder
 from evenly.vectors.recipe import Recipe, read_recipe
-from evenly.vectors.static import Static
-from evenly.vectors.static_encoder import WHOLE, StaticEncoder, Table, read_tokenizer
+from evenly.vectors.static_encoder import WHOLE, StaticEncoder, TokenTable, read_tokenizer
 
 SIF = 1e-4
 """Model2Vec's own."""
@@ -35,7 +34,7 @@ PLACES_PER_BATCH = 1024
 """Tokens of a batch: a layer stays in a core's cache."""
 
 
-def distilled(kind: Static, request: PoolRequest) -> StaticEncoder:
+def distilled(name: str, model: str, request: PoolRequest) -> StaticEncoder:
     """Token vectors of an encoder on this machine: from the cache, or made when the first text is asked for.
 
     A table is a function of the encoder and the kind of processor, bit for bit. Making that of all-MiniLM-L6-v2 costs
@@ -44,8 +43,8 @@ def distilled(kind: Static, request: PoolRequest) -> StaticEncoder:
     Raises:
         InputError: as `evenly.vectors.encoders.load_model_encoder`; an encoder without tokenizer.json.
     """
-    base = load_model_encoder(kind.model, replace(request, long="cut"))
-    recipe = read_recipe(find_folder(kind.model))
+    base = load_model_encoder(model, replace(request, long="cut"))
+    recipe = read_recipe(find_folder(model))
     read_tokenizer(recipe.folder)
     settings = json.dumps({"static": 1, "of": base.identity, "sif": SIF}, sort_keys=True)
     identity = hashlib.sha256(settings.encode()).hexdigest()
@@ -56,16 +55,16 @@ def distilled(kind: Static, request: PoolRequest) -> StaticEncoder:
         key = hashlib.sha256(f"{identity}\n{runtime}".encode()).hexdigest()[:32]
         kept = cache.encoders / f"{key}.safetensors"
 
-    def load() -> Table:
+    def load() -> TokenTable:
         vectors = _from_cache(kept) if kept else None
         if vectors is None:
             vectors = token_vectors(base, recipe)
             if kept:
                 _to_cache(kept, vectors)
-        return Table(vectors, *read_tokenizer(recipe.folder), lower=recipe.lower)
+        return TokenTable(vectors, *read_tokenizer(recipe.folder), lower=recipe.lower)
 
     return StaticEncoder(
-        name=kind.name,
+        name=name,
         identity=identity,
         runtime=runtime,
         dimension=base.dimension,
@@ -73,7 +72,7 @@ def distilled(kind: Static, request: PoolRequest) -> StaticEncoder:
         long=request.long,
         precision=base.precision,
         device=base.device,
-        note=f"token vectors distilled from {kind.model}",
+        note=f"token vectors distilled from {model}",
         _load=load,
     )
 

@@ -18,8 +18,7 @@ from evenly.files import file_sha256
 from evenly.request import PoolRequest
 from evenly.types import Float32Array
 from evenly.vectors.folders import find_folder
-from evenly.vectors.static import Static
-from evenly.vectors.static_encoder import WHOLE, StaticEncoder, Table, read_tokenizer
+from evenly.vectors.static_encoder import WHOLE, StaticEncoder, TokenTable, read_tokenizer
 
 if TYPE_CHECKING:
     from evenly.vectors.kind import Encoder
@@ -42,13 +41,13 @@ def _config(folder: Path) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def model2vec(kind: Static, request: PoolRequest) -> Encoder:
+def model2vec(name: str, model: str, request: PoolRequest) -> Encoder:
     """The encoder of a Model2Vec folder; computes in float32 on the processor.
 
     Raises:
         InputError: a file is missing, or the table does not fit its tokenizer.
     """
-    folder = find_folder(kind.model)
+    folder = find_folder(model)
     if missing := [name for name in FILES if not (folder / name).is_file()]:
         raise InputError(f"{folder} lacks {missing[0]}; copy the whole Model2Vec folder")
     config = _config(folder)
@@ -61,7 +60,7 @@ def model2vec(kind: Static, request: PoolRequest) -> Encoder:
     window = config.get("max_length", MAX_LENGTH)
     lengths = [len(token) for token in tokenizer.get_vocab()]
     return StaticEncoder(
-        name=kind.name,
+        name=name,
         identity=hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest(),
         runtime="sums in float32",
         dimension=vectors.shape[1],
@@ -69,7 +68,7 @@ def model2vec(kind: Static, request: PoolRequest) -> Encoder:
         long=request.long,
         normalise=bool(config.get("normalize", False)),
         cut_characters=None if window is None else int(window) * int(np.median(lengths)),
-        _load=lambda: Table(vectors, *read_tokenizer(folder)),
+        _load=lambda: TokenTable(vectors, *read_tokenizer(folder)),
     )
 
 

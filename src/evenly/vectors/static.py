@@ -41,7 +41,7 @@ class Static(EmbeddingKind):
         from evenly.vectors.model2vec import is_model2vec, model2vec
 
         load = model2vec if is_model2vec(find_folder(self.model)) else distilled
-        return load(self, request)
+        return load(self.name, self.model, request)
 
     def tokenizer(self) -> Path:
         return find_folder(self.model)

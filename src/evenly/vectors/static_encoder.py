@@ -22,7 +22,7 @@ WHOLE = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class TokenTable:
     """A vector for each token.
 
     Attributes:
@@ -74,10 +74,10 @@ class StaticEncoder(Encoder):
 
     normalise: bool = True
     cut_characters: int | None = None
-    _load: Callable[[], Table] = field(repr=False)
+    _load: Callable[[], TokenTable] = field(repr=False)
 
     @cached_property
-    def table(self) -> Table:
+    def table(self) -> TokenTable:
         """The token vectors, loaded when the first text is asked for."""
         return self._load()
 
