@@ -24,8 +24,8 @@ def test_it_holds_every_row_with_its_place_and_keeper(tmp_path: Path) -> None:
     np.testing.assert_array_equal(table["x"].to_numpy(), saved.coordinates[:, 0])
     for row, neighbours in enumerate(table["neighbors"].to_pylist()):
         dropped = saved.rank[row] < 0
-        assert neighbours["ids"] == ([saved.keeper[row]] if dropped else [])
-        assert neighbours["distances"] == ([saved.keeper_distance[row]] if dropped else [])
+        assert neighbours["ids"] == [saved.keeper[row] if dropped else row]
+        assert neighbours["distances"] == [saved.keeper_distance[row] if dropped else 0]
     assert table["topic"].to_pylist() == saved.fields["topic"].to_pylist()
 
 
@@ -41,7 +41,7 @@ def test_a_field_never_hides_a_column_and_anchors_are_no_neighbours(tmp_path: Pa
     table = pq.read_table(write_atlas(folder, tmp_path / "atlas.parquet"))
     assert table["kept"].to_pylist() == [True, False, False]
     assert table["field_kept"].to_pylist() == ["mine"] * 3
-    assert [entry["ids"] for entry in table["neighbors"].to_pylist()] == [[], [], [0]]
+    assert [entry["ids"] for entry in table["neighbors"].to_pylist()] == [[0], [1], [0]]
     assert table["text"].to_pylist() == ["only a prompt"] * 3
 
 

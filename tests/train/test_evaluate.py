@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,25 @@ def test_every_form_of_a_choice_gives_question_choices_and_label(tmp_path: Path)
     assert rows == [{"question": "2 + 2?", "choices": ["4", "3", "5"], "label": 0}]
 
 
+@pytest.mark.parametrize(
+    ("choices", "answer", "texts", "label"),
+    [
+        ([3, 4], "B", ["3", "4"], 1),
+        ([3, 4], 4, ["3", "4"], 1),
+        ([3, 4], "4", ["3", "4"], 1),
+        ([1.5, 2], 1, ["1.5", "2"], 1),
+        ([True, False], 0, ["True", "False"], 0),
+        (["2024-01-01", "2023-05-06"], "2023-05-06", ["2024-01-01", "2023-05-06"], 1),
+    ],
+)
+def test_choices_that_are_numbers_or_look_like_dates(
+    choices: list, answer: object, texts: list[str], label: int, tmp_path: Path
+) -> None:
+    record = {"question": 2, "choices": choices, "answer": answer}
+    path = write(tmp_path / "a.json", json.dumps([record]))
+    assert read_questions(path).rows == [{"question": "2", "choices": texts, "label": label}]
+
+
 def test_generated_answers(tmp_path: Path) -> None:
     line = json.dumps({"question": "2 + 2?", "answer": "It is 4.\n#### 4"})
     found = read_questions(write(tmp_path / "GSM8K-mini.jsonl", line + "\n"))
@@ -51,6 +71,8 @@ def test_generated_answers(tmp_path: Path) -> None:
         ({"question": "2 + 2?", "choices": ["3", "4"], "answer": "C"}, "question 1 of .* has no answer"),
         ({"question": "2 + 2?", "answer": "four"}, "question 1 of .* has no answer"),
         ({"text": "hello"}, "found: text"),
+        ({"question": "2?", "choices": ["3", " "], "answer": "A"}, "question 1 of .* has an empty choice"),
+        ({"question": "2?", "choices": ["3", None], "answer": "A"}, "question 1 of .* has no answer"),
     ],
 )
 def test_a_question_without_answer_is_named(record: dict, message: str, tmp_path: Path) -> None:
@@ -73,8 +95,9 @@ def test_scores_with_errors_tied_to_the_model(model_folder: Path, tmp_path: Path
 
     choice = [
         {"question": f"add {n} and 1", "choices": [f"{n + 1} is the sum", "no"], "answer": "A"}
-        for n in range(9)
+        for n in range(8)
     ]
+    choice.append({"question": "when?", "choices": ["2024-01-01", 4], "answer": "A"})
     answer = [{"question": f"add {n} and 1", "answer": f"#### {n + 1}"} for n in range(2)]
     files = [
         write(tmp_path / f"{name}.json", json.dumps(rows)) for name, rows in (("c", choice), ("a", answer))
@@ -88,6 +111,29 @@ def test_scores_with_errors_tied_to_the_model(model_folder: Path, tmp_path: Path
     assert again.scores == [score for score in result.scores if score.task == "c"]
     with pytest.raises(InputError, match="neither a file nor a task"):
         evaluate_model(str(model_folder), ["no_such_task"])
+    assert result.answer_tokens is None
+    short = shutil.copytree(model_folder, tmp_path / "short")
+    config = json.loads((short / "config.json").read_text()) | {"max_position_embeddings": 256}
+    (short / "config.json").write_text(json.dumps(config))
+    dates = write(tmp_path / "d.json", json.dumps(choice[-1:] * 2))
+    scored = evaluate_model(str(short), [str(files[1]), str(dates)])
+    assert scored.answer_tokens == 128
+    assert {score.questions for score in scored.scores} == {2}
+
+
+@pytest.mark.slow
+def test_without_the_hub_a_task_is_refused_in_a_line(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("lm_eval")
+    import datasets
+
+    from evenly.train.evaluate import evaluate_model
+
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match="the data of the task arc_challenge cannot be loaded from the hub"):
+        evaluate_model(str(model_folder), ["arc_challenge"])
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.slow

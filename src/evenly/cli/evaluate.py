@@ -36,4 +36,6 @@ def evaluate(
         return
     for score in result.scores:
         typer.echo(score.line())
+    if result.answer_tokens is not None:
+        typer.echo(f"generated answers end after {result.answer_tokens} tokens, half of the model's window")
     typer.echo(f"model {result.identity[:16]}, batches of {result.batch_size}")

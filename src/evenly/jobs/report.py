@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from evenly.errors import MissingExtraError
+from evenly.errors import InputError, MissingExtraError
 from evenly.folder.selection import SelectionFolder
 from evenly.opened import open_pool
 from evenly.report.page import write_report
@@ -14,6 +14,9 @@ from evenly.request import SavedPoolRequest
 from evenly.types import Float32Array, Progress, silent
 
 UMAP_SEED = 0
+
+FEWEST_MAPPED = 4
+"""Rows that umap-learn can lay out: it looks for three eigenvectors of a graph of all rows."""
 
 
 def report_folder(
@@ -36,6 +39,10 @@ def report_folder(
     """
     folder, coordinates = SelectionFolder.open(saved.folder), None
     if map == "umap":
+        if len(folder) < FEWEST_MAPPED:
+            raise InputError(
+                f"the map umap takes at least {FEWEST_MAPPED} rows, and the pool has {len(folder)}; use `map=pca`"
+            )
         asked = folder.pool_request(saved.source, **saved.working)
         with open_pool(asked, progress=progress) as pool:
             folder.check_sources(pool.rows)

@@ -5,7 +5,8 @@ Embedding Atlas (https://github.com/apple/embedding-atlas) takes the names of it
     embedding-atlas kept.parquet --text text --x x --y y --neighbors neighbors
 
 Its neighbours column holds ``{"ids": [...], "distances": [...]}`` with row numbers of the file; here it holds
-the keeper, so that "nearest neighbours" of a dropped row show what stands for it.
+the keeper, so that "nearest neighbours" of a dropped row show what stands for it, and ``in_degree`` of a kept row
+(``--degree``) is the number of rows that it stands for.
 """
 
 from __future__ import annotations
@@ -76,10 +77,14 @@ def atlas_table(saved: SelectionFolder) -> pa.Table:
 
 
 def _neighbours(saved: SelectionFolder) -> pa.Array:
-    """The keeper of each dropped row; nothing for kept rows and where an anchor stands for the row."""
-    shown = (saved.rank < 0) & (saved.keeper < len(saved))
-    starts = np.concatenate([[0], np.cumsum(shown)]).astype(np.int32)
-    lists = [
-        pa.ListArray.from_arrays(starts, values[shown]) for values in (saved.keeper, saved.keeper_distance)
-    ]
+    """The keeper of each dropped row; for kept rows, and where an anchor stands for the row, the row itself.
+
+    One for every row: measures of the graph (``--degree``, ``--kcore``, ``--clustering``, ``--pagerank``) take lists of
+    one length alone, and leave a row that is its own neighbour out.
+    """
+    own = (saved.rank >= 0) | (saved.keeper >= len(saved))
+    ids = np.where(own, np.arange(len(saved)), saved.keeper)
+    distances = np.where(own, 0.0, saved.keeper_distance)
+    starts = np.arange(len(saved) + 1, dtype=np.int32)
+    lists = [pa.ListArray.from_arrays(starts, values) for values in (ids, distances)]
     return pa.StructArray.from_arrays(lists, fields=list(NEIGHBOURS))

@@ -34,7 +34,9 @@ def _read(name: str, data: Contents, scratch: Path | None) -> Table:
         layout = file.metadata
         groups = [layout.row_group(number) for number in range(layout.num_row_groups)]
         if sum(group.total_byte_size for group in groups) < contents.MAPPED_BYTES:
-            table = file.read()
+            # Without threads of Arrow's own: a process that ends while they start (an error in the first row) is
+            # aborted, with status 134 in place of its own.
+            table = file.read(use_threads=False)
         else:
             mapped = scratch_file(lambda stream: _unpack(file, stream), scratch)
             table = pa.ipc.open_stream(pa.py_buffer(mapped)).read_all()
@@ -57,7 +59,7 @@ def _read(name: str, data: Contents, scratch: Path | None) -> Table:
 def _unpack(file: pq.ParquetFile, stream: IO[bytes]) -> None:
     """The rows of a Parquet file as an Arrow stream, which can be mapped."""
     with pa.ipc.new_stream(stream, file.schema_arrow) as writer:
-        for batch in file.iter_batches(tables.BLOCK_ROWS * tables.BLOCKS_AT_ONCE):
+        for batch in file.iter_batches(tables.BLOCK_ROWS * tables.BLOCKS_AT_ONCE, use_threads=False):
             writer.write_batch(batch)
 
 

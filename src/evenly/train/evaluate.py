@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from evenly.errors import InputError, MissingExtraError
 from evenly.files import file_sha256, write_atomically
 from evenly.records import Frozen
-from evenly.train.models import base_model, check_model, load_tokenizer, model_identity
+from evenly.train.models import (
+    base_model,
+    check_model,
+    context_window,
+    first_line,
+    load_tokenizer,
+    model_identity,
+)
 from evenly.train.questions import Questions, read_questions
 
 BATCH_SIZE = 8
 """Pinned: padding changes the last bits of a score, so the same batches are needed for the same numbers."""
+
+
+ANSWER_TOKENS = 256
+"""Of a generated answer, as the harness has it: room for a sum worked out step by step."""
 
 
 class Score(Frozen):
@@ -45,6 +59,7 @@ class Evaluation(Frozen):
     tasks: dict[str, str | None]  # as asked for; of a file its SHA-256
     batch_size: int
     limit: int | None  # questions per task, None for all
+    answer_tokens: int | None = None  # of a generated answer at most, where the window has no room for 256
     scores: list[Score]
     versions: dict[str, str]
 
@@ -71,29 +86,22 @@ def evaluate_model(
         MissingExtraError: without the extra ``eval``.
         InputError: no model or tokenizer, a task that is no file and not known, a file without answers.
     """
-    load_tokenizer(model)  # says in one line what the harness would say in thirty
+    tokenizer = load_tokenizer(model)  # says in one line what the harness would say in thirty
     check_model(model)
     base = base_model(model)
     adapters = {"peft": model} if base else {}
     manager = check_tasks(tasks)
-    import lm_eval
-
+    window = context_window(base or model, tokenizer)
+    answer_tokens = window // 2 if window is not None and window <= ANSWER_TOKENS else None
     with tempfile.TemporaryDirectory() as place:
-        found = lm_eval.simple_evaluate(
-            model="hf",
-            model_args={
-                "pretrained": base or model,
-                "tokenizer": model,
-                "dtype": "float32",
-                "device": _device(),
-                **adapters,
-            },
-            tasks=[_task(task, Path(place)) for task in tasks],
+        loaded = [one for task in tasks for one in _loaded(task, Path(place), manager)]
+        found = _scored(
+            {"pretrained": base or model, "tokenizer": model, **adapters},
+            tasks=loaded,
             batch_size=batch_size,
             limit=limit,
             task_manager=manager,
-            log_samples=False,
-            bootstrap_iters=1000,  # standard errors of means are exact; 0 would leave them out
+            gen_kwargs=answer_tokens and {"max_gen_toks": answer_tokens},
         )
     evaluation = Evaluation(
         model=model,
@@ -101,12 +109,32 @@ def evaluate_model(
         tasks=_named(tasks),
         batch_size=batch_size,
         limit=limit,
+        answer_tokens=answer_tokens,
         scores=_scores(found),
         versions={name: version(name) for name in ("lm-eval", "transformers", "torch")},
     )
     if out is not None:
         write_atomically(out, evaluation.model_dump_json(indent=2) + "\n")
     return evaluation
+
+
+def _scored(model: dict[str, str], **asked: Any) -> dict[str, Any]:
+    """What the harness finds; what it raises in the middle of a run is one line."""
+    import lm_eval
+
+    try:
+        found: dict[str, Any] = lm_eval.simple_evaluate(
+            model="hf",
+            model_args={**model, "dtype": "float32", "device": _device()},
+            log_samples=False,
+            bootstrap_iters=1000,  # standard errors of means are exact; 0 would leave them out
+            **asked,
+        )
+    except (AssertionError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"lm-evaluation-harness cannot score {model['tokenizer']}: {first_line(error)}"
+        ) from None
+    return found
 
 
 def evaluate_runs(folder: Path, tasks: Sequence[str]) -> dict[str, Evaluation]:
@@ -166,17 +194,34 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _task(task: str, folder: Path) -> str | dict[str, Any]:
-    return _local_task(read_questions(Path(task)), folder) if Path(task).is_file() else task
+def _loaded(task: str, folder: Path, manager: Any) -> list[Any]:
+    """The harness's own objects of a task: one, a group as one, or those that carry a tag."""
+    if Path(task).is_file():
+        return list(manager.load([_local_task(read_questions(Path(task)), folder)])["tasks"].values())
+    noise = logging.getLogger("huggingface_hub")
+    level = noise.level
+    noise.setLevel(logging.CRITICAL)  # it tells of every try to reach the hub
+    try:
+        found = manager.load([task])
+    # What loads the data raises whatever its readers and network layers raise.
+    except Exception as error:
+        raise InputError(
+            f"the data of the task {task} cannot be loaded from the hub ({first_line(error).rstrip('.')}); without a "
+            "network, give the questions as a file"
+        ) from None
+    finally:
+        noise.setLevel(level)
+    return [found["groups"][task]] if task in found["groups"] else list(found["tasks"].values())
 
 
 def _local_task(questions: Questions, folder: Path) -> dict[str, Any]:
     """The harness's configuration of a test whose questions are written to a file in ``folder``."""
-    path = folder / f"{questions.name}.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in questions.rows), encoding="utf-8")
+    # As Parquet, for the types are said: read as JSON, texts that look like dates would become dates.
+    path = folder / f"{questions.name}.parquet"
+    pq.write_table(pa.Table.from_pylist(questions.rows), path)
     common = {
         "task": questions.name,
-        "dataset_path": "json",
+        "dataset_path": "parquet",
         "dataset_kwargs": {"data_files": {"test": str(path)}, "cache_dir": str(folder / "cache")},
         "test_split": "test",
         "num_fewshot": 0,
@@ -197,7 +242,7 @@ def _local_task(questions: Questions, folder: Path) -> dict[str, Any]:
         **common,
         "output_type": "generate_until",
         "doc_to_target": "{{answer.split('####')[-1].strip()}}",
-        "generation_kwargs": {"until": ["Question:"], "do_sample": False, "max_gen_toks": 256},
+        "generation_kwargs": {"until": ["Question:"], "do_sample": False, "max_gen_toks": ANSWER_TOKENS},
         "filter_list": [
             {
                 "name": "last-number",

@@ -12,6 +12,9 @@ import torch
 from evenly.errors import InputError
 from evenly.train.settings import Lora, Precision, Training
 
+_NO_WINDOW = 10**9
+"""Tokenizers that know of no window name a number far beyond it."""
+
 
 def load_tokenizer(model: str, *, plain_template: bool = False) -> Any:
     """Loads the tokenizer of a model folder or hub id.
@@ -108,6 +111,17 @@ def check_model(model: str) -> None:
         raise InputError(
             f"no causal language model could be loaded from {base or model}{of}: {first_line(error)}"
         ) from None
+
+
+def context_window(model: str, tokenizer: Any) -> int | None:
+    """Tokens that a model takes at once, by its configuration or its tokenizer; None where neither says."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(model).get_text_config()
+    names = ("n_positions", "max_position_embeddings", "n_ctx")
+    found = next((value for name in names if isinstance(value := getattr(config, name, None), int)), None)
+    said = tokenizer.model_max_length
+    return found if found is not None else int(said) if said < _NO_WINDOW else None
 
 
 def model_identity(model: str) -> str:

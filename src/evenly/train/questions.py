@@ -55,12 +55,17 @@ def read_questions(path: Path) -> Questions:
 
 def _checked(record: dict[str, Any], number: int, path: Path) -> dict[str, Any]:
     try:
-        return _question(record)
+        found = _question(record)
     except (KeyError, ValueError, IndexError, TypeError, AttributeError):
         raise InputError(
             f"question {number} of {path} has no answer that is known; expected question, choices and answer, "
             f"found: {', '.join(map(str, record))}"
         ) from None
+    if not all(choice.strip() for choice in found.get("choices", ())):
+        raise InputError(
+            f"question {number} of {path} has an empty choice, which no model can answer; remove it"
+        )
+    return found
 
 
 def _records(path: Path) -> list[dict[str, Any]]:
@@ -98,6 +103,8 @@ def _question(record: dict[str, Any]) -> dict[str, Any]:
         labels = None
         if isinstance(choices, dict):
             choices, labels = choices["text"], choices["label"]
+        # True equals 1, and an answer of 1 is a place.
+        choices = [str(choice) if isinstance(choice, bool) else choice for choice in choices]
         return _choice(record["question"], list(choices), _label(answer, list(choices), labels))
     if "instruction" in record:
         choices = [text.strip() for _, text in NUMBERED_CHOICE.findall(record["instruction"])]
@@ -106,13 +113,22 @@ def _question(record: dict[str, Any]) -> dict[str, Any]:
     answer = record["answer"]
     if not answer.rpartition("####")[2].strip() or "####" not in answer:
         raise ValueError(answer)
-    return {"question": record["question"], "answer": answer}
+    return {"question": _text(record["question"]), "answer": answer}
 
 
-def _choice(question: str, choices: list[str], label: int) -> dict[str, Any]:
+def _choice(question: Any, choices: list[Any], label: int) -> dict[str, Any]:
     if len(choices) < 2 or not 0 <= label < len(choices):
         raise ValueError(label)
-    return {"question": question, "choices": choices, "label": label}
+    return {"question": _text(question), "choices": [_text(choice) for choice in choices], "label": label}
+
+
+def _text(value: Any) -> str:
+    """A text, or a number as it prints."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, int | float):
+        raise TypeError(value)
+    return str(value)
 
 
 def _label(answer: Any, choices: list[str], labels: list[str] | None) -> int:
@@ -122,4 +138,6 @@ def _label(answer: Any, choices: list[str], labels: list[str] | None) -> int:
         return choices.index(answer)
     if isinstance(answer, int):
         return answer
+    if answer in (printed := list(map(str, choices))):
+        return printed.index(answer)
     return ord(answer.strip().upper()) - ord("A")
