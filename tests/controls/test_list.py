@@ -31,6 +31,8 @@ OPTIONS: dict[str, Any] = {
     "match_length": True,
     "toward": ["task.jsonl"],
     "toward_share": "10%",
+    "objective": "gist",
+    "lambda_": 0.5,
 }
 
 

@@ -38,7 +38,7 @@ class Shortest(Control):
     def told(self, found: Mapping[str, Any]) -> Told:
         return [("shortest", f"the shortest kept row has {found['shortest']} characters")]
 
-    def verify(self, prepared: Any, selection: Any) -> list[Any]:
+    def verify(self, prepared: Any, selection: Any, found: Mapping[str, Any]) -> list[Any]:
         from evenly.measures.verify import Check
 
         least = int(prepared.pool.rows.characters[selection.rows].min())

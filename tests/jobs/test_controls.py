@@ -353,6 +353,9 @@ class TestSplit:
             self.split(files, tmp_path, **options)
 
 
+GIST: dict[str, Any] = {"quality": "score", "objective": "gist", "lambda_": 0.5}
+
+
 @pytest.mark.parametrize(
     ("keep", "controls", "match"),
     [
@@ -375,6 +378,16 @@ class TestSplit:
         ("10", {"toward": "missing.jsonl"}, "missing.jsonl does not exist"),
         ("10", {"toward": "silent.jsonl"}, "row 1 of .*silent.jsonl has no text"),
         ("10", {"toward": "none.jsonl"}, "none.jsonl is empty"),
+        ("10", {"lambda_": 0.1}, "`lambda_` needs `objective=gist`"),
+        ("10", {"objective": "best"}, "`objective` knows gist alone; got 'best'"),
+        ("10", {"objective": "gist"}, "needs `quality`"),
+        ("10", {"objective": "gist", "quality": "score"}, "needs `lambda_`, a finite number"),
+        ("10", GIST | {"quality": "low"}, "scores of at least 0; row pool.jsonl:1 has -1"),
+        ("10", GIST | {"lambda_": -1.0}, "of at least 0; got -1"),
+        ("10", GIST | {"density": 0.5}, "`density` has an order of its own"),
+        ("10", GIST | {"toward": "test.jsonl"}, "`toward` has an order of its own"),
+        ("10", GIST | {"allow_copies": True}, "keeps distinct rows"),
+        ("chars:100", GIST, "give `keep` a share or a count"),
         ("10", {"toward_share": "10%"}, "`toward_share` needs `toward`"),
         ("10", {"toward": "test.jsonl", "toward_share": "0"}, "`toward_share` must be above 0"),
         ("10", {"toward": "test.jsonl", "toward_share": "2"}, "for example 5% or 0.05; got '2'"),
@@ -411,6 +424,7 @@ REORDERING: dict[str, dict[str, Any]] = {
     "weight": {"quality": "score", "weight": 1.0},
     "dedup": {"dedup": 0.1},
     "match_length": {"match_length": True},
+    "objective": {"quality": "score", "objective": "gist", "lambda_": 0.5},
 }
 
 

@@ -69,7 +69,7 @@ _NAMED = re.compile(r"(?<!`)`([a-z][a-z_]*)(?:=([^`]*))?`(?!`)")
 
 def _typed(named: re.Match[str]) -> str:
     name, value = named.groups()
-    flag = FLAGS.get(name) or f"--{name.replace('_', '-')}"
+    flag = FLAGS.get(name) or _flag(name)
     return flag if value in (None, "True", "False") else f"{flag} {value}"
 
 
@@ -79,6 +79,11 @@ def as_named(request: Any, context: typer.Context) -> dict[str, Any]:
     return {
         name: getattr(request, name) for name, source in given.items() if source and source.name != "DEFAULT"
     }
+
+
+def _flag(name: str) -> str:
+    """``lambda_``, which Python does not take without its last sign, is typed ``--lambda``."""
+    return f"--{name.rstrip('_').replace('_', '-')}"
 
 
 def _options(request: type) -> Iterator[tuple[Field[Any], Option]]:
@@ -94,7 +99,7 @@ def _parameters(request: type) -> Iterator[inspect.Parameter]:
         if option.argument:
             shown: Any = typer.Argument(help=meaning)
         else:
-            flags = [option.flag or f"--{field.name.replace('_', '-')}"]
+            flags = [option.flag or _flag(field.name)]
             shown = typer.Option(
                 *flags, help=meaning, rich_help_panel=option.group or getattr(request, "group", None)
             )

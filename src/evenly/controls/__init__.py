@@ -14,6 +14,7 @@ from evenly.controls.avoid import Avoid
 from evenly.controls.control import Control
 from evenly.controls.dedup import Dedup
 from evenly.controls.density import Density
+from evenly.controls.gist import Gist
 from evenly.controls.guard import Guard
 from evenly.controls.keep import Keep
 from evenly.controls.match_length import MatchLength
@@ -35,6 +36,7 @@ CONTROLS: tuple[type[Control], ...] = (
     Quota,
     MatchLength,
     Toward,
+    Gist,
 )
 """In the order in which they work: the first that excludes a row gives the reason, and the guard spares what must
 be kept."""

@@ -107,8 +107,11 @@ class Control:
         """What a person should know of all that was found."""
         return []
 
-    def verify(self, prepared: Prepared, selection: Selection) -> list[Check]:
-        """Holds a saved selection to what it promises beyond excluded rows, distances, quotas and costs."""
+    def verify(self, prepared: Prepared, selection: Selection, found: Mapping[str, Any]) -> list[Check]:
+        """Holds a saved selection to what it promises beyond excluded rows, distances, quotas and costs.
+
+        ``found`` is what the record says was found.
+        """
         return []
 
     def carried(self) -> Control | None:

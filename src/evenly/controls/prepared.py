@@ -67,6 +67,12 @@ class Prepared:
         left[list(self.excluded)] = False
         return left
 
+    def distinct(self) -> Int64Array:
+        """Ascending rows that may be picked; of equal ones the lowest."""
+        rows = np.flatnonzero(self.eligible())
+        _, first = np.unique(self.pool.points.first_equal[rows], return_index=True)
+        return np.sort(rows[first])
+
     def weigh(self, weights: Float64Array) -> None:
         """Multiplies distances by (N,) weights, beside those that were there."""
         self.weights = weights if self.weights is None else self.weights * weights

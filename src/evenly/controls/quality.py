@@ -49,8 +49,8 @@ class Quality(Control):
             "`floor`, `within` and `weight` need `quality`, the field with the score of each row",
         )
         refuse(
-            not names and choice.strategy == "maxmin",  # others may know what to do with a score
-            "`quality` needs `floor`, `within` or `weight`: what to do with the score",
+            not names and choice.strategy == "maxmin" and not choice.options.get("objective"),
+            "`quality` needs `floor`, `within`, `weight` or `objective=gist`: what to do with the score",
         )
         refuse(
             self.within is not None and (self.weight is not None or choice.options.get("density")),

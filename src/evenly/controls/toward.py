@@ -123,7 +123,7 @@ class Toward(Control):
         opened = {name: pool.outside(file, f"examples of {name}") for name, file in files.items()}
         others = np.concatenate([points.vectors for points in opened.values()])
         turns = list(islice(_turns([len(points) for points in opened.values()]), count))
-        rows = by_turns(pool.points, _distinct(prepared), Points(others, pool.metric), turns, count)
+        rows = by_turns(pool.points, prepared.distinct(), Points(others, pool.metric), turns, count)
         return Reach(opened, rows, np.array(turns[: len(rows)]))
 
     def found(self, prepared: Prepared, selection: Selection) -> dict[str, Any]:
@@ -171,7 +171,7 @@ class Toward(Control):
             )
         return lines
 
-    def verify(self, prepared: Prepared, selection: Selection) -> list[Check]:
+    def verify(self, prepared: Prepared, selection: Selection, found: Mapping[str, Any]) -> list[Check]:
         from evenly.measures.verify import Check
 
         reach = prepared.reach
@@ -196,13 +196,6 @@ def _passes_over(prepared: Prepared) -> bool:
     """Whether rows may be passed over that are no copies of earlier ones in the sequence."""
     bounds = (prepared.quotas, prepared.costs, prepared.anchors)
     return prepared.least_distance > 0 or any(one is not None for one in bounds)
-
-
-def _distinct(prepared: Prepared) -> Int64Array:
-    """Ascending, of equal rows that may be picked the lowest."""
-    rows = np.flatnonzero(prepared.eligible())
-    _, first = np.unique(prepared.pool.points.first_equal[rows], return_index=True)
-    return np.sort(rows[first])
 
 
 def _eligible(prepared: Prepared, reach: Reach) -> Int64Array:

@@ -50,7 +50,10 @@ def promise_checks(folder: SelectionFolder, prepared: Prepared) -> list[Check]:
         # Radii are checked against the vectors elsewhere; equality to the last bit is of this machine alone.
         enough = nearest >= least * (1 - 1e-6)
         checks.append(Check("least distance", enough, f"{nearest:.9g}; asked {least:.9g}"))
-    return checks + [check for one in prepared.choice.controls for check in one.verify(prepared, selection)]
+    found = folder.measures.get("controls", {})
+    for control in prepared.choice.controls:
+        checks += control.verify(prepared, selection, found)
+    return checks
 
 
 def _quotas_check(quotas: Quotas, picks: Int64Array) -> Check:
