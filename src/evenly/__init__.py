@@ -5,6 +5,8 @@
     dataset.select(selection.rows)
     plot(selection, vectors)
 
+What the functions take beside vectors and rows are the options of the commands of the same name.
+
 Names are imported when first used, so that ``import evenly`` costs nothing.
 """
 
@@ -14,27 +16,60 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evenly.engine.greedy import select as select
+    from evenly.api.measure import measure as measure
+    from evenly.api.plan import plan as plan
+    from evenly.api.select import extend as extend
+    from evenly.api.select import select as select
+    from evenly.api.select import select_rows as select_rows
+    from evenly.api.split import split as split
+    from evenly.api.verify import verify as verify
     from evenly.errors import EvenlyError as EvenlyError
-    from evenly.jobs.select_rows import select_rows as select_rows
+    from evenly.jobs.split import Split as Split
+    from evenly.jobs.verify import Verification as Verification
     from evenly.measures import Measures as Measures
-    from evenly.measures import measure as measure
+    from evenly.planning import Plan as Plan
     from evenly.report.notebook import plot as plot
     from evenly.types import Selection as Selection
+    from evenly.types import silent as silent
 
 __version__ = "0.2.0.dev0"
 
 _HOMES = {
     "EvenlyError": "evenly.errors",
     "Measures": "evenly.measures",
+    "Plan": "evenly.planning",
     "Selection": "evenly.types",
-    "measure": "evenly.measures",
+    "Verification": "evenly.jobs.verify",
+    "extend": "evenly.api.select",
+    "measure": "evenly.api.measure",
+    "plan": "evenly.api.plan",
     "plot": "evenly.report.notebook",
-    "select": "evenly.engine.greedy",
-    "select_rows": "evenly.jobs.select_rows",
+    "select": "evenly.api.select",
+    "select_rows": "evenly.api.select",
+    "silent": "evenly.types",
+    "Split": "evenly.jobs.split",
+    "split": "evenly.api.split",
+    "verify": "evenly.api.verify",
 }
 
-__all__ = ["EvenlyError", "Measures", "Selection", "__version__", "measure", "plot", "select", "select_rows"]
+__all__ = [
+    "EvenlyError",
+    "Measures",
+    "Plan",
+    "Selection",
+    "Split",
+    "Verification",
+    "__version__",
+    "extend",
+    "measure",
+    "plan",
+    "plot",
+    "select",
+    "select_rows",
+    "silent",
+    "split",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,16 +5,16 @@ Every command that reads rows opens them here, and takes nothing apart again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from evenly.checks import check_metric
+from evenly.checks import check_metric, check_vectors
 from evenly.engine.loneliest import neighbour_radius
 from evenly.engine.placing import PROCESSOR, Backend, read_memory
 from evenly.engine.points import Points
@@ -24,7 +24,7 @@ from evenly.records import EncoderRecord
 from evenly.request import PoolRequest
 from evenly.rows.rows import Rows
 from evenly.rows.sources import read_rows
-from evenly.types import Float32Array, Float64Array, Int64Array, Metric, Progress, silent
+from evenly.types import Float32Array, Float64Array, Int64Array, Metric, Progress, VectorsLike, silent
 from evenly.vectors.cache import Cache
 from evenly.vectors.embedding import vector_digests
 from evenly.vectors.folders import find_folder
@@ -46,6 +46,7 @@ class OpenedPool:
         note: one line on what was embedded and what was cached; empty where vectors were given.
         tokens: (N,) int64, tokens of every row's text, special ones included; None where vectors were given.
         openings: see `evenly.vectors.kind.PoolVectors`.
+        given: rows from outside that were handed over as vectors, by the name that stands for them.
     """
 
     request: PoolRequest
@@ -55,6 +56,7 @@ class OpenedPool:
     note: str
     tokens: Int64Array | None = None
     openings: frozenset[bytes] = frozenset()
+    given: Mapping[str, VectorsLike] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -88,14 +90,16 @@ class OpenedPool:
         Raises:
             InputError: unreadable, another encoder or another dimension.
         """
-        path = Path(name)
-        if name.endswith(".npy"):
+        path, label = Path(name), what if name in self.given else f"{what} {name}"
+        if name in self.given:
+            found = check_vectors(self.given[name], name=f"the {label}")
+        elif name.endswith(".npy"):
             found = load_vectors(path, name=f"the {what} {path}")
         else:
             found = self._embedded(name, progress)
         if found.shape[1] != self.points.dimension:
             raise InputError(
-                f"the {what} {name} have {found.shape[1]} dimensions and the pool has {self.points.dimension}; "
+                f"the {label} have {found.shape[1]} dimensions and the pool has {self.points.dimension}; "
                 "use vectors of the same encoder"
             )
         return Points.of(found, self.metric)

@@ -101,15 +101,21 @@ class Plan:
 PLACES = {"memory": "in memory", "disk": "from disk", "ray": "on Ray"}
 
 
-def plan_rows(request: PoolRequest, picks: int, rows: Rows) -> Plan:
+def plan_rows(request: PoolRequest, picks: int, rows: Rows, given: Float32Array | None = None) -> Plan:
     """What a selection of so many of the rows, which are read already, will cost.
+
+    Args:
+        request: how they are embedded.
+        picks: how many of them.
+        rows: N of them.
+        given: their vectors, where these are there already.
 
     Raises:
         InputError: what is asked fits nowhere.
     """
     metric = check_metric(request.metric)
     engine, cache, kind = backend_of(request), Cache.of(request), encoder_named(request.encoder)
-    if isinstance(kind, EmbeddingKind):
+    if given is None and isinstance(kind, EmbeddingKind):
         encoder, (texts, keys) = kind.load(request), kind.texts(rows)
         dimension = encoder.dimension
         engine.place(len(rows), dimension)  # refuses before anything is measured
@@ -117,7 +123,7 @@ def plan_rows(request: PoolRequest, picks: int, rows: Rows) -> Plan:
         known = _cached_rows(keys, encoder, cache)
         sample = curved_rows(min(len(rows), MOST_ROWS), dimension) if known is None else known
     else:
-        vectors = embedded_rows(request, rows).vectors
+        vectors = embedded_rows(request, rows).vectors if given is None else given
         embedding = _Embedding(0, 0, 0.0, 0)
         dimension = vectors.shape[1]
         sample = vectors[_spread(len(vectors))]

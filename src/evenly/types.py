@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +42,7 @@ def squared_euclidean(distance: Float64Array | float, metric: Metric) -> Float64
     return given**2 if metric == "euclidean" else given * 2.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Selection:
     """An order of picks over a pool, and what it covers. Distances are in the metric's own unit.
 
@@ -56,6 +56,7 @@ class Selection:
         metric: the metric of all distances here.
         asked: how many picks were asked for; more than ``len(rows)`` only where distinct rows ran out.
         exhausted: true where picking stopped because no row was left at a distance above 0.
+        excluded: why rows were kept from being picked by a control, by row number.
     """
 
     rows: Int64Array
@@ -65,9 +66,48 @@ class Selection:
     metric: Metric
     asked: int
     exhausted: bool = False
+    excluded: Mapping[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __iter__(self) -> Iterator[int]:
+        """The kept row numbers in the order of picking."""
+        return iter(self.rows.tolist())
+
+    @overload
+    def __getitem__(self, rank: int) -> int: ...
+    @overload
+    def __getitem__(self, rank: slice) -> Int64Array: ...
+    def __getitem__(self, rank: int | slice) -> int | Int64Array:
+        """The row number of a pick, or those of several: ``selection[:512]`` is the selection of size 512."""
+        return self.rows[rank] if isinstance(rank, slice) else int(self.rows[rank])
+
+    def facts(self) -> list[tuple[str, str]]:
+        """What one wants to know of it first: a name and a value each, five of them."""
+        unit = "1 - cos" if self.metric == "cosine" else "euclidean"
+        first = ", ".join(map(str, self.rows[:8].tolist()))
+        left = self.pool_rows - len(self) - len(self.excluded)
+        return [
+            ("kept", f"{len(self):,} of {self.pool_rows:,} rows ({100 * len(self) / self.pool_rows:.2g} %)"),
+            ("left out", f"{left:,} for which a kept row stands, {len(self.excluded):,} excluded"),
+            ("closest pair", f"{self.h_min:.4g} apart ({unit})" if len(self) > 1 else "none"),
+            ("farthest row", f"{self.fill:.4g} from its nearest kept row"),
+            ("order", f"{first}{', …' if len(self) > 8 else ''} (rows as they were picked)"),
+        ]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name:<13}{value}" for name, value in self.facts())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """As notebooks show it."""
+        lines = "".join(
+            f"<tr><th style='text-align:left'>{name}</th><td style='text-align:left'>{value}</td></tr>"
+            for name, value in self.facts()
+        )
+        return f"<table>{lines}</table>"
 
     @property
     def pool_rows(self) -> int:

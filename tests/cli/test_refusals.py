@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 
-import evenly
-from evenly.errors import InputError
 from tests.cli.test_commands import GIVEN, ROWS, lines, place
 from tests.cli.test_saved import check_refused
 from tests.conftest import Run
@@ -57,11 +53,6 @@ SELECT = ("select", *POOL, "--out", "kept.jsonl")
 )
 def test_the_line_names_what_was_typed(command: tuple[str, ...], said: str, place: object, run: Run) -> None:
     check_refused(run(*command), said)
-
-
-def test_python_says_what_takes_a_knee() -> None:
-    with pytest.raises(InputError, match=re.escape("got 'knee', which is for rows of files: evenly select")):
-        evenly.select(np.eye(3), keep="knee")
 
 
 def test_a_hub_out_of_reach_is_said_at_once(place: object) -> None:

@@ -146,7 +146,7 @@ def test_select_rows_takes_every_option_of_reading(toy: str) -> None:
 WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "unknown": (
         lambda: select_rows(RECORDS, 3, encoding="minilm"),
-        "select_rows takes no encoding; it takes",
+        "select_rows takes no encoding; did you mean encoder?",
     ),
     "sources": (lambda: select_rows(RECORDS, 3, sources=["x"]), "select_rows takes no sources"),
     "metric": (lambda: select_rows(RECORDS, 3, encoder="column:v", metric="far"), "metric"),

@@ -38,7 +38,7 @@ class Quota(Control):
     )
     quota: str | None = option(
         None,
-        "Rows from each group: equal, proportional, a number for each, or a JSON file by group.",
+        "Rows from each group: equal, proportional, a number for each, or JSON by group (a file, or itself).",
         label="Quota",
     )
     at_least: int = option(0, "At least this many rows from each group.", label="At least, from each group")
@@ -55,7 +55,8 @@ class Quota(Control):
         prepared.groups = names, group = group_rows(prepared.pool.rows.field(str(self.by)))
         if not (self.quota or self.at_least):
             return
-        quota = _quota_file(self.quota) if self.quota and self.quota.endswith(".json") else self.quota
+        named = self.quota and (self.quota.endswith(".json") or self.quota.startswith("{"))
+        quota = _quota_by_group(str(self.quota)) if named else self.quota
         prepared.quotas = quotas_for(
             names,
             group,
@@ -193,11 +194,14 @@ def _some(names: Sequence[str], most: int = 5) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
-def _quota_file(name: str) -> dict[str, int]:
+def _quota_by_group(given: str) -> dict[str, int]:
+    """The object that a JSON file holds, or that is given itself."""
+    inside = given.startswith("{")
+    name = "`quota`" if inside else f"the quota file {given}"
     try:
-        quota = json.loads(Path(name).read_text(encoding="utf-8"))
+        quota = json.loads(given if inside else Path(given).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"the quota file {name} cannot be read: {error}") from None
+        raise InputError(f"{name} cannot be read: {error}") from None
     whole = isinstance(quota, dict) and all(
         isinstance(value, int) and not isinstance(value, bool) and value >= 0 for value in quota.values()
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from evenly.controls.findings import excluded_rows
 from evenly.controls.prepared import Prepared
 from evenly.engine.quotas import Quotas
-from evenly.folder.selection import SelectionFolder
 from evenly.measures.verify import Check, Departures
-from evenly.types import Int64Array
+from evenly.types import Int64Array, Selection
 
 
 def departures_of(prepared: Prepared, picks: Int64Array) -> Departures:
@@ -31,13 +33,12 @@ def departures_of(prepared: Prepared, picks: Int64Array) -> Departures:
     )
 
 
-def promise_checks(folder: SelectionFolder, prepared: Prepared) -> list[Check]:
-    """One line for each promise: excluded rows, budget, quotas, distances."""
-    selection = folder.selection()
+def promise_checks(selection: Selection, prepared: Prepared, found: Mapping[str, Any]) -> list[Check]:
+    """One line for each promise: excluded rows, budget, quotas, distances; ``found`` is what the record says."""
     checks = []
     again = excluded_rows(prepared, selection)
-    if again or len(folder.excluded):
-        checks.append(_excluded_check(set(folder.excluded["row"].to_pylist()), set(again)))
+    if again or selection.excluded:
+        checks.append(_excluded_check(set(selection.excluded), set(again)))
     picked = slice(len(prepared.given), None)
     if prepared.costs is not None:
         spent, budget = int(prepared.costs[selection.rows].sum()), prepared.choice.budget
@@ -50,7 +51,6 @@ def promise_checks(folder: SelectionFolder, prepared: Prepared) -> list[Check]:
         # Radii are checked against the vectors elsewhere; equality to the last bit is of this machine alone.
         enough = nearest >= least * (1 - 1e-6)
         checks.append(Check("least distance", enough, f"{nearest:.9g}; asked {least:.9g}"))
-    found = folder.measures.get("controls", {})
     for control in prepared.choice.controls:
         checks += control.verify(prepared, selection, found)
     return checks

@@ -130,6 +130,12 @@ class SelectionFolder:
             metric=cast(Metric, self.manifest.metric),
             asked=self.manifest.asked,
             exhausted=self.manifest.exhausted,
+            excluded={
+                row: f"{reason}: {detail}" if detail else reason
+                for row, reason, detail in zip(
+                    *(self.excluded[name].to_pylist() for name in ("row", "reason", "detail")), strict=True
+                )
+            },
         )
 
     # What a person sees

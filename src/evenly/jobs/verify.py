@@ -238,7 +238,7 @@ def _order_checks(folder: SelectionFolder, pool: OpenedPool, same: bool) -> list
         departures=departures_of(prepared, picks),
         **({} if same else {"tolerance": OTHER_MACHINE}),
     )
-    return checks + promise_checks(folder, prepared)
+    return checks + promise_checks(folder.selection(), prepared, folder.measures.get("controls", {}))
 
 
 def _certificate_checks(folder: SelectionFolder, vectors: Float32Array, same: bool) -> list[Check]:

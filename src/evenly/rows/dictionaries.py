@@ -25,8 +25,7 @@ class Dictionaries(Records):
         for number, record in enumerate(self._records, start=1):
             if not isinstance(record, Mapping):
                 raise InputError(
-                    f"rows must be a datasets.Dataset or a list of dictionaries; row {number} is "
-                    f"{type(record).__name__}"
+                    f"rows must all be dictionaries or texts; row {number} is {type(record).__name__}"
                 )
         if not self._records:
             raise InputError("there are no rows; expected at least one dictionary")

@@ -70,6 +70,9 @@ class Rows:
         left_out: by source, the numbers of the rows and lines without text that are not among them.
     """
 
+    has_texts = True
+    """Whether there is more than vectors."""
+
     def __init__(
         self,
         sources: Sequence[Source],
@@ -81,6 +84,11 @@ class Rows:
         self._part = part
         self.left_out = dict(left_out or {})
         self._starts = np.cumsum([0, *map(len, sources)])
+        self._beside: dict[str, Sequence[Scalar]] = {}
+
+    def beside(self, columns: Mapping[str, Sequence[Scalar]]) -> None:
+        """Gives the rows further fields, N values each, that their records do not hold."""
+        self._beside = {**self._beside, **columns}
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -202,6 +210,8 @@ class Rows:
             InputError: no record has the field, or it holds an object or another list (names the row).
         """
         stop = len(self) if stop is None else stop
+        if name in self._beside:
+            return list(self._beside[name][start:stop])
         facts = self._index.fields.get(name)
         if facts is not None and facts.whole:
             found = list(self._index.columns.values(FIELD + name, start, stop))

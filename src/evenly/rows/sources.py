@@ -8,7 +8,9 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
+
+import pyarrow as pa
 
 from evenly.checks import not_known
 from evenly.errors import InputError
@@ -27,9 +29,6 @@ from evenly.rows.tables import Table
 from evenly.rows.templates import form_of_text
 from evenly.rows.turns import names_of
 from evenly.types import Int64Array, Progress, silent
-
-if TYPE_CHECKING:
-    import datasets
 
 STANDARD_INPUT = "-"
 _PROGRESS_ROWS = 4096
@@ -81,13 +80,12 @@ def read_rows(
     return _pool(opened, _Reading(named, part, skip_empty, progress), fields, scratch)
 
 
-def rows_of(
-    records: datasets.Dataset | Sequence[dict[str, Any]], *, text: str | None = None, part: Part = "all"
-) -> Rows:
+def rows_of(records: Any, *, text: str | None = None, part: Part = "all") -> Rows:
     """Makes a pool of records that are in memory already.
 
     Args:
-        records: a ``datasets.Dataset``, or dictionaries, each with fields of its own.
+        records: a ``datasets.Dataset``, a data frame of pandas or Polars, or any iterable of texts or of
+            dictionaries, each with fields of its own.
         text, part: as in `read_rows`.
 
     Raises:
@@ -130,14 +128,30 @@ def _in_memory(records: Any) -> Records:
         raise InputError(
             "rows must be there at once, and an IterableDataset streams them; give list(rows), or list(rows.take(N))"
         )
-    if hasattr(records, "to_dict") and hasattr(records, "columns"):
-        raise InputError(
-            'rows must be a datasets.Dataset or a list of dictionaries; give frame.to_dict("records")'
-        )
+    if hasattr(records, "columns") and hasattr(records, "head"):
+        return Table("dataset", _table_of(records), DATASET.name)
     if isinstance(records, str | bytes) or not isinstance(records, Iterable):
         given = type(records).__name__
-        raise InputError(f"rows must be a datasets.Dataset or a list of dictionaries; got {given}")
-    return Dictionaries("dataset", records)
+        raise InputError(
+            f"rows must be a datasets.Dataset, a data frame, or a list of dictionaries or texts; got {given}"
+        )
+    return Dictionaries("dataset", ({"text": row} if isinstance(row, str) else row for row in records))
+
+
+def _table_of(frame: Any) -> pa.Table:
+    """A data frame of pandas or Polars as a table."""
+    if hasattr(frame, "collect"):
+        raise InputError("a lazy frame holds no rows yet; give frame.collect()")
+    try:
+        return (
+            frame.to_arrow()
+            if hasattr(frame, "to_arrow")
+            else pa.Table.from_pandas(frame, preserve_index=False)
+        )
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise InputError(
+            f'the data frame cannot be read ({str(error).splitlines()[0]}); give frame.to_dict("records")'
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def _by_strategy(prepared: Prepared, progress: Progress) -> Selection:
     task = Task(
         points.part(eligible),
         min(prepared.count, len(eligible)),
-        prepared.pool.rows.characters[eligible],
+        prepared.pool.rows.characters[eligible] if prepared.pool.rows.has_texts else None,
         None if prepared.quality is None else prepared.quality[eligible],
         prepared.choice.seed,
         progress,

@@ -119,7 +119,7 @@ def _manifest(prepared: Prepared, selection: Selection) -> Manifest:
         kept=len(selection),
         pool_rows=selection.pool_rows,
         start=int(selection.rows[0]),
-        start_rule=_start_rule(prepared),
+        start_rule=start_rule(prepared),
         seed=choice.seed,
         allow_copies=choice.allow_copies,
         exhausted=selection.exhausted,
@@ -133,7 +133,8 @@ def _manifest(prepared: Prepared, selection: Selection) -> Manifest:
     )
 
 
-def _start_rule(prepared: Prepared) -> str:
+def start_rule(prepared: Prepared) -> str:
+    """How the first pick was found."""
     choice = prepared.choice
     if prepared.anchors is not None or len(prepared.given):
         return "given"

@@ -10,7 +10,7 @@ from evenly.types import Int64Array
 
 def order(task: Task) -> Int64Array:
     """By characters, the longest first, the lowest row number among equals. Cost: N log N."""
-    return np.lexsort((np.arange(task.rows), -task.lengths))[: task.count]
+    return np.lexsort((np.arange(task.rows), -task.known_lengths))[: task.count]
 
 
 STRATEGY = Strategy("longest", "the rows with most characters", "Zhao et al. 2024, arXiv 2402.04833", order)

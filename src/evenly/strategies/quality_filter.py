@@ -22,7 +22,7 @@ def order(task: Task) -> Int64Array:
     The paper stops short where rows run out; here the distance is then lowered. Under euclidean the distance
     starts at the same share of the squared length. Cost: a product of the pool with the kept rows.
     """
-    score = task.lengths.astype(np.float64) if task.quality is None else task.quality
+    score = task.known_lengths.astype(np.float64) if task.quality is None else task.quality
     sequence = np.lexsort((np.arange(task.rows), -score))
 
     def squared_lengths(block: slice) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from evenly.engine.blocks import available_cores
 from evenly.engine.points import Points
+from evenly.errors import InputError
 from evenly.types import Float64Array, Int64Array, Metric, Progress, silent
 from evenly.words import size
 
@@ -20,7 +21,7 @@ class Task:
     Attributes:
         points: N rows.
         count: k, rows to keep; at most N.
-        lengths: (N,) int64 characters of every row.
+        lengths: (N,) int64 characters of every row; None where there are no texts.
         quality: (N,) float64 scores, or None.
         seed: of every draw.
         progress: called as the work goes on.
@@ -28,10 +29,23 @@ class Task:
 
     points: Points
     count: int
-    lengths: Int64Array
+    lengths: Int64Array | None
     quality: Float64Array | None = None
     seed: int = 0
     progress: Progress = silent
+
+    @property
+    def known_lengths(self) -> Int64Array:
+        """The lengths, for a strategy that cannot do without.
+
+        Raises:
+            InputError: there are no texts.
+        """
+        if self.lengths is None:
+            raise InputError(
+                "this strategy looks at lengths of texts, and vectors alone have none; give rows"
+            )
+        return self.lengths
 
     @property
     def rows(self) -> int:

@@ -1,0 +1,1 @@
+"""What is called from Python on vectors and rows in memory."""
