@@ -74,7 +74,9 @@ def sentence_transformers_run(package: str) -> Run:
     from sentence_transformers import SentenceTransformer
 
     backend = {"openvino": "openvino", "onnxruntime": "onnx"}.get(package, "torch")
-    model = SentenceTransformer(str(find_folder("minilm")), device="cpu", backend=backend, local_files_only=True)
+    model = SentenceTransformer(
+        str(find_folder("minilm")), device="cpu", backend=backend, local_files_only=True
+    )
     return lambda texts: np.asarray(model.encode(texts))
 
 

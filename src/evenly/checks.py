@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 _NO_NUMBERS = "cSUmM"
 """Kinds of arrays that numpy would make numbers of: complex ones would lose their imaginary part, texts and times are
 no places in space."""
-_OF_FILES = ("knee", "distance", "tokens", "chars")
-"""Ways to say how much to keep that need the rows, or the whole order."""
-
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 _AMOUNT = re.compile(r"([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)([kmb]?)", re.IGNORECASE)
 
@@ -87,9 +84,7 @@ def check_keep(keep: Any, pool_rows: int, name: str = "`keep`") -> int:
     except ValueError as error:
         if isinstance(error, InputError):
             raise
-        of_files = text.partition(":")[0] in _OF_FILES
-        told = ", which is for rows of files: evenly select FILE" if of_files else ""
-        raise InputError(f"{name} must be a share (50%, 0.5) or a count (5000); got {text!r}{told}") from None
+        raise InputError(f"{name} must be a share (50%, 0.5) or a count (5000); got {text!r}") from None
     if count < 1:
         raise InputError(f"{name} {text} of {pool_rows:,} rows is no row; ask for at least one row")
     if count > pool_rows:

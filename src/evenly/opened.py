@@ -27,6 +27,7 @@ from evenly.rows.sources import read_rows
 from evenly.types import Float32Array, Float64Array, Int64Array, Metric, Progress, VectorsLike, silent
 from evenly.vectors.cache import Cache
 from evenly.vectors.embedding import vector_digests
+from evenly.vectors.embedding_kind import EmbeddingKind
 from evenly.vectors.folders import find_folder
 from evenly.vectors.kind import PoolVectors
 from evenly.vectors.npy import load_vectors
@@ -113,8 +114,10 @@ class OpenedPool:
         if folder is not None:
             self._check_same_encoder(folder)
             files = [str(kept) for kept in folder.kept_files()]
-        request = replace(self.request, sources=files, split=None, engine="local")
-        rows = _rows_outside(request)
+        request = replace(self.request, sources=files, split=None, engine="local", strip_shared=False)
+        rows = _rows_outside(request).stripped(
+            self.rows.phrases
+        )  # a text has the vector that it has in the pool
         vectors = embedded_rows(request, rows, progress=progress).vectors
         if self.openings:
             # What begins as rows of the pool do that were averaged is averaged too: equal texts have equal vectors.
@@ -160,6 +163,8 @@ def check_request(request: PoolRequest) -> None:
     if request.download and kind.model:
         find_folder(kind.model, download=True)
     kind.check()
+    if request.strip_shared and not isinstance(kind, EmbeddingKind):
+        raise InputError(f"`strip_shared` is for texts that are embedded; {request.encoder} gives vectors")
     backend_of(request)
 
 
@@ -185,7 +190,7 @@ def read_pool(
     progress: Progress = silent,
 ) -> Rows:
     """The rows of a request, read and checked, with the fields that will be asked for; see `read_rows`."""
-    return read_rows(
+    rows = read_rows(
         list(request.sources),
         text=request.text,
         part=request.part,
@@ -196,6 +201,12 @@ def read_pool(
         scratch=Cache.open().scratch,
         progress=progress,
     )
+    return as_embedded(request, rows)
+
+
+def as_embedded(request: PoolRequest, rows: Rows) -> Rows:
+    """Rows that were read, whose texts are what a request has embedded of them."""
+    return rows.stripped() if request.strip_shared else rows
 
 
 def embedded_rows(

@@ -100,6 +100,11 @@ class PoolRequest(RowsRequest):
     precision: Literal["auto", "float32", "bfloat16"] = option(
         "auto", "Precision of the encoder; auto takes what the device multiplies fast.", group=EMBEDDING
     )
+    strip_shared: bool = option(
+        False,
+        "Embed texts without what many rows of a source share, such as a prompt template.",
+        group=EMBEDDING,
+    )
     device: str | None = option(None, "Device to embed and select on, as torch names it.", group=EMBEDDING)
     trust_remote_code: bool = option(False, "Let the encoder folder's own Python code run.", group=EMBEDDING)
     use_cache: bool = option(

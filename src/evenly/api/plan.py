@@ -7,7 +7,7 @@ from typing import Any
 from evenly.api.options import READING, split_options, takes_options
 from evenly.api.pools import are_records, opened
 from evenly.engine.budgets import read_budget
-from evenly.opened import check_request
+from evenly.opened import as_embedded, check_request
 from evenly.planning import Plan, plan_rows
 from evenly.request import PoolRequest
 from evenly.rows.sources import rows_of
@@ -34,5 +34,5 @@ def plan(data: Any, keep: Any, **options: Any) -> Plan:
             return plan_rows(pool.request, picks, pool.rows, pool.points.vectors)
     request = PoolRequest((), **reading)
     check_request(request)
-    rows = rows_of(data, text=request.text, part=request.part)
+    rows = as_embedded(request, rows_of(data, text=request.text, part=request.part))
     return plan_rows(request, read_budget(keep).count(len(rows)), rows)

@@ -14,7 +14,7 @@ import numpy as np
 from evenly.checks import check_device
 from evenly.engine.points import Points
 from evenly.errors import InputError
-from evenly.opened import OpenedPool, backend_of, check_request, embedded_rows, open_pool
+from evenly.opened import OpenedPool, as_embedded, backend_of, check_request, embedded_rows, open_pool
 from evenly.records import EncoderRecord
 from evenly.request import PoolRequest
 from evenly.rows.copies import SameText
@@ -138,6 +138,7 @@ class VectorsAlone(Rows):
         self._beside: dict[str, Sequence[Any]] = {}
         self._sources = ()
         self.left_out = {}
+        self.phrases = frozenset()
 
     def __len__(self) -> int:
         return len(self._points)
@@ -192,7 +193,7 @@ def opened(
     request = PoolRequest((), **reading)
     check_request(request)
     if records:
-        rows = rows_of(data, text=request.text, part=request.part)
+        rows = as_embedded(request, rows_of(data, text=request.text, part=request.part))
         with open_pool(request, rows, progress=progress) as pool:
             yield _with_values(pool, options)
         return
@@ -218,4 +219,5 @@ def _vectors(pool: OpenedPool, value: Any) -> Any:
         return value
     if isinstance(pool.rows, VectorsAlone):
         raise InputError(f"{', '.join(f'`{one}`' for one in OUTSIDE)} must be vectors, as the pool is")
-    return embedded_rows(pool.request, rows_of(value, text=pool.request.text, part=pool.request.part)).vectors
+    rows = rows_of(value, text=pool.request.text, part=pool.request.part)
+    return embedded_rows(pool.request, rows.stripped(pool.rows.phrases)).vectors

@@ -38,7 +38,7 @@ def print_wrapped(line: str) -> None:
 def summary(outcome: Recorded, details: bool) -> Iterator[str]:
     """Its lines."""
     for note in outcome.read_notes():
-        yield printable(note, 400)
+        yield printable(as_typed(note), 400)
     yield ""
     yield _kept(outcome)
     yield _left_out(outcome)
@@ -85,6 +85,7 @@ def _kept(outcome: Recorded) -> str:
         line += (
             f", {tokens['kept']:,} of {tokens['pool']:,} tokens ({percent(tokens['kept'] / tokens['pool'])})"
         )
+        line += " without shared text" if manifest.options.strip_shared else ""
     return line
 
 

@@ -26,12 +26,12 @@ STRATEGIES = "Other strategies"
 
 
 def read_start(text: str) -> int | str:
-    """A row number from the command line, where rows count from 1, as one from 0; or "random"."""
+    """A row number from 0 or "random" from the command line."""
     if text == "random":
         return text
-    if (number := whole_number(text)) is None or number < 1:
-        raise InputError(f"`start` must be a row number from 1, or random; got {text!r}")
-    return number - 1
+    if (number := whole_number(text)) is None or number < 0:
+        raise InputError(f"`start` must be a row number from 0, or random; got {text!r}")
+    return number
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Choice:
     controls: tuple[Control, ...] = ()
     start: Start = option(
         None,
-        "First pick: a row number from 1, or random. Default: the row nearest the mean.",
+        "First pick: a row number from 0, or random. Default: the row nearest the mean.",
         read=read_start,
     )
     seed: int = option(0, "For `start=random` and the random sets of the summary.")
@@ -96,7 +96,9 @@ class Choice:
         """
         self.budget.count(pool_rows)
         if isinstance(self.start, int) and self.start >= pool_rows:
-            raise InputError(f"`start` names row {self.start + 1:,} of a pool of {pool_rows:,} rows")
+            raise InputError(
+                f"`start` must be a row number from 0 to {pool_rows - 1:,}, or random; got {self.start:,}"
+            )
 
     def check(self) -> None:
         """Refuses what makes no sense, before anything is read.

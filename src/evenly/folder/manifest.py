@@ -38,6 +38,7 @@ class Options(Frozen):
     appended: dict[str, int] = Field(
         default={}
     )  # rows that were not picked and are written behind those that were: copies, excluded
+    strip_shared: bool = False  # texts were embedded without what many rows of a source share
 
     @model_serializer(mode="wrap")
     def _used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -239,6 +239,7 @@ class SelectionFolder:
             part=cast(Any, manifest.part),
             split=manifest.options.split,
             skip_empty=manifest.options.skip_empty,
+            strip_shared=manifest.options.strip_shared,
             metric=cast(Any, manifest.metric),
             encoder=self._encoder(),
             long=cast(Any, manifest.encoder.long),

@@ -44,7 +44,7 @@ def measure_sources(
     rows = read_pool(request, progress=progress)
     chosen = None
     if subset is not None:
-        own = replace(request, sources=[subset], part="all", split=None)
+        own = replace(request, sources=[subset], part="all", split=None, strip_shared=False)
         chosen = rows_of_subset(rows, read_pool(own, progress=progress), subset)
     with open_pool(request, rows, progress=progress) as pool:
         return measured_points(

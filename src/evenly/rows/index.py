@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from evenly.rows.columns import Columns, ColumnsBuilder, Scalar
 from evenly.rows.noise import SpreadSample
+from evenly.rows.shared import SharedSample, SharedText
 from evenly.rows.turns import RecordError
 from evenly.rows.whole import Texts
 from evenly.types import Int64Array
@@ -121,6 +122,7 @@ class Index:
         fields: the fields with plain values, in order of appearance.
         columns: excerpts of prompt and response, and the values of the fields.
         sample: texts that tell what is usual.
+        shared: what the texts of the chosen part of every source share.
     """
 
     keys: KeyArray
@@ -129,6 +131,7 @@ class Index:
     fields: dict[str, FieldFacts]
     columns: Columns
     sample: SpreadSample
+    shared: tuple[SharedText, ...]
 
 
 class IndexBuilder:
@@ -146,6 +149,8 @@ class IndexBuilder:
         self._columns = ColumnsBuilder(scratch)
         self._fields: dict[str, FieldFacts] = {}
         self._sample = SpreadSample()
+        self._sharing = SharedSample()
+        self._shared: list[SharedText] = []
         self._ids: dict[str, bytearray] = {}
         self._texts: frozenset[str] = frozenset()
         self._records: list[dict[str, Any]] = []
@@ -175,13 +180,16 @@ class IndexBuilder:
         """
         self._ids = {name: bytearray() for name in ID_FIELDS if name in first}
         self._texts = frozenset(texts) - self._asked
+        self._sharing = SharedSample()
         for name in self._texts:
             self._fields.setdefault(name, FieldFacts()).whole = False
         return [*self._asked, *map(root_of, self._nested)]
 
     def add(self, record: dict[str, Any], texts: Texts, text: str) -> None:
         """Takes the next row: its record, its texts, and the text of the chosen part."""
-        self._keys += text_key(text)
+        key = text_key(text)
+        self._keys += key
+        self._sharing.add(key, text)
         self._records.append(record)
         self._of_records.append(texts)
         self._held += len(texts.whole)
@@ -226,6 +234,7 @@ class IndexBuilder:
         """Ends a source whose rows have these numbers: its ids are those of the first field whose values all differ."""
         self._learn()
         found = ((name, keys) for name, keys in self._ids.items() if all_differ(key_array(keys)))
+        self._shared.append(self._sharing.found())
         self._sources.append((*next(found, (None, bytearray())), numbers))
 
     def done(self, names: Sequence[str]) -> Index:
@@ -249,6 +258,7 @@ class IndexBuilder:
             fields=self._fields,
             columns=self._columns.done(),
             sample=self._sample,
+            shared=tuple(self._shared),
         )
 
 

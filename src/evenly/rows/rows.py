@@ -19,12 +19,26 @@ from evenly.rows.copies import SameText, same_text
 from evenly.rows.fileformat import Records
 from evenly.rows.forms import READ_FIELDS, Form, RowByRow, recognise
 from evenly.rows.hub import DATASET
-from evenly.rows.index import FIELD, ID_FIELDS, PROMPT, RESPONSE, Index, KeyArray, root_of, scalar, value_at
+from evenly.rows.index import (
+    FIELD,
+    ID_FIELDS,
+    PROMPT,
+    RESPONSE,
+    Index,
+    KeyArray,
+    key_array,
+    root_of,
+    scalar,
+    text_key,
+    value_at,
+)
 from evenly.rows.noise import noise_reasons
+from evenly.rows.shared import TOLD, without_shared
 from evenly.rows.turns import RecordError, names_of
 from evenly.rows.vector_field import Room, field_vectors
 from evenly.rows.whole import Texts, WholeRow
 from evenly.types import Float32Array, Int64Array
+from evenly.words import counted, percent
 
 SOURCE = "source"
 """The field that every row has: the short name of its source, unless its records have a field of that name."""
@@ -68,6 +82,7 @@ class Rows:
         index: what that pass learnt of their rows.
         part: which part of the text `texts` gives.
         left_out: by source, the numbers of the rows and lines without text that are not among them.
+        phrases: what is taken out of the texts that `texts` gives; see `evenly.rows.shared`.
     """
 
     has_texts = True
@@ -79,9 +94,11 @@ class Rows:
         index: Index,
         part: Part = "all",
         left_out: Mapping[str, list[int]] | None = None,
+        phrases: frozenset[str] = frozenset(),
     ) -> None:
         self._sources, self._index = tuple(sources), index
         self._part = part
+        self.phrases = phrases
         self.left_out = dict(left_out or {})
         self._starts = np.cumsum([0, *map(len, sources)])
         self._beside: dict[str, Sequence[Scalar]] = {}
@@ -126,12 +143,50 @@ class Rows:
 
     def texts(self) -> RowTexts:
         """The text of the chosen part of every row, N of them, each parsed when it is asked for."""
-        return RowTexts(self, self._part)
+        return RowTexts(self, self._part, self.phrases)
 
     @property
     def keys(self) -> KeyArray:
-        """(N, 4) uint64, what stands for the text of the chosen part of every row."""
-        return self._index.keys
+        """(N, 4) uint64, what stands for what `texts` gives of every row."""
+        return self._stripped[0] if self.phrases else self._index.keys
+
+    @cached_property
+    def _stripped(self) -> tuple[KeyArray, int]:
+        """The keys where phrases are taken out, and how many rows hold nothing else; all rows are parsed for it."""
+        keys, nothing_else = bytearray(), 0
+        for texts in self.all_texts():
+            text = texts.part(self._part)
+            left = without_shared(text, self.phrases)
+            nothing_else += left is None
+            keys += text_key(left or text)
+        return key_array(keys), nothing_else
+
+    def stripped(self, phrases: frozenset[str] | None = None) -> Rows:
+        """The same rows, whose `texts` are without some phrases; None takes those that its sources share.
+
+        Those of all sources are taken out of every row, so that equal texts stay equal. A row that holds nothing else
+        keeps its text.
+        """
+        own = frozenset[str]().union(*(shared.phrases for shared in self._index.shared))
+        return Rows(
+            self._sources, self._index, self._part, self.left_out, own if phrases is None else phrases
+        )
+
+    def shared_lines(self) -> list[str]:
+        """Which sources share how much of their text, for people."""
+        told = [
+            f"{name} {percent(shared.share)} of the words"
+            for name, shared in zip(self.source_names, self._index.shared, strict=True)
+            if shared.share >= TOLD or (self.phrases and shared.phrases)
+        ]
+        if not told:
+            return []
+        what = f"text that many rows of a source share, such as a template: {', '.join(told)}"
+        if not self.phrases:
+            return [f"{what}; `strip_shared` embeds the rest"]
+        alone = self._stripped[1]
+        more = f"; {counted(alone, 'row')} of shared text alone, embedded with it" if alone else ""
+        return [f"embedded without {what}{more}"]
 
     @cached_property
     def same_text(self) -> SameText:
@@ -295,10 +350,10 @@ class Rows:
 
 
 class RowTexts(Sequence[str]):
-    """The text of every row of a pool, parsed when it is asked for."""
+    """The text of every row of a pool, parsed when it is asked for, without the phrases that are taken out."""
 
-    def __init__(self, rows: Rows, part: Part) -> None:
-        self._rows, self._part = rows, part
+    def __init__(self, rows: Rows, part: Part, phrases: frozenset[str] = frozenset()) -> None:
+        self._rows, self._part, self._phrases = rows, part, phrases
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -306,10 +361,14 @@ class RowTexts(Sequence[str]):
     def __getitem__(self, row: Any) -> Any:
         if isinstance(row, slice):
             return [self[each] for each in range(*row.indices(len(self)))]
-        return self._rows.row_texts(row).part(self._part)
+        return self._of(self._rows.row_texts(row))
 
     def __iter__(self) -> Iterator[str]:
-        return (texts.part(self._part) for texts in self._rows.all_texts())
+        return map(self._of, self._rows.all_texts())
+
+    def _of(self, texts: Texts) -> str:
+        text = texts.part(self._part)
+        return (without_shared(text, self._phrases) or text) if self._phrases else text
 
 
 class RowIds(Sequence[str]):

@@ -157,4 +157,5 @@ def _options(prepared: Prepared) -> Options:
         strategy=choice.strategy if choice.strategy != MAXMIN else None,
         refine=choice.refine,
         skip_empty=prepared.pool.request.skip_empty,
+        strip_shared=prepared.pool.request.strip_shared,
     )

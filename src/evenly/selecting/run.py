@@ -77,6 +77,7 @@ class Recorded:
         pool = self.prepared.pool
         notes = [f"{source.name}: {source.rows:,} rows, {source.form}" for source in self.manifest.sources]
         notes += left_out_lines(pool.rows.left_out)
+        notes += pool.rows.shared_lines()
         same = pool.rows.same_text
         if len(same.rows):
             notes.append(_same_text_line(same))
