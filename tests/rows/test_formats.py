@@ -24,7 +24,7 @@ def test_every_ending_leaves_the_name(ending: str, packed: str) -> None:
     assert selection_folder(f"out/kept{ending}{packed}") == Path("out/kept.evenly")
 
 
-@pytest.mark.parametrize("name", ["kept", "kept.txt", "kept.gz", ".jsonl", "kept.jsonl.bz2"])
+@pytest.mark.parametrize("name", ["kept", "kept.txt", "kept.gz", ".jsonl", "kept.jsonl.lz4"])
 def test_names_without_a_known_ending_stay(name: str) -> None:
     assert (kind_of(name), ending_of(name), stem_of(name)) == (None, "", name)
 

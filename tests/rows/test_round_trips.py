@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
 import gzip
 import io
@@ -203,8 +204,20 @@ def test_tables_keep_columns_types_order_and_metadata(tmp_path: Path, form: str,
         assert out.read_bytes().startswith(b"ARROW1") == (form == "arrow file")
 
 
-COMPRESSORS = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress, ".zst": zstandard.compress}
-DECOMPRESSORS = {"": bytes, ".gz": gzip.decompress, ".xz": lzma.decompress, ".zst": zstandard.decompress}
+COMPRESSORS = {
+    "": bytes,
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": zstandard.compress,
+}
+DECOMPRESSORS = {
+    "": bytes,
+    ".gz": gzip.decompress,
+    ".bz2": bz2.decompress,
+    ".xz": lzma.decompress,
+    ".zst": zstandard.decompress,
+}
 
 
 @pytest.mark.parametrize("out", COMPRESSORS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import lzma
 import zlib
@@ -45,6 +46,7 @@ COMPRESSIONS = (
         lambda stream: gzip.GzipFile(filename="", mode="wb", fileobj=stream, compresslevel=6, mtime=0),
         zeros_follow=True,
     ),
+    Compression(".bz2", bz2.BZ2Decompressor, partial(bz2.BZ2File, mode="wb"), zeros_follow=False),
     Compression(".xz", lzma.LZMADecompressor, partial(lzma.LZMAFile, mode="wb"), zeros_follow=True),
     Compression(
         ".zst",

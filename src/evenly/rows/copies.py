@@ -22,7 +22,7 @@ from evenly.types import Int64Array
 if TYPE_CHECKING:
     from evenly.rows.rows import Rows
 
-_CALL_IDS = ("tool_call_id", "tool_use_id")
+_CALL_IDS = ("tool_call_id", "tool_use_id", "toolCallId", "call_id")
 
 
 @dataclass(frozen=True, eq=False)

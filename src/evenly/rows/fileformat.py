@@ -14,7 +14,7 @@ import numpy as np
 
 from evenly.rows.contents import Contents
 from evenly.rows.vector_field import list_blocks
-from evenly.types import Float32Array, Int64Array
+from evenly.types import BoolArray, Float32Array, Int64Array
 
 Record = dict[str, Any]
 
@@ -83,6 +83,10 @@ class Records:
     def columns(self) -> Any:
         """What must be equal for rows of two sources to go into one file."""
         return self.names
+
+    def media(self, names: Sequence[str]) -> BoolArray | None:
+        """(N,) bool, the rows that hold something in one of these columns; None where records say it themselves."""
+        return None
 
     def vector_blocks(self, name: str) -> Iterator[Float32Array] | None:
         """A field of vectors, (n, d) float32 for some rows at a time; None where no record has the field.

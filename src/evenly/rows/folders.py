@@ -11,13 +11,19 @@ from pathlib import Path
 
 from evenly.errors import InputError
 from evenly.rows.formats import kind_of
+from evenly.rows.json_lines import JsonLines
+from evenly.rows.sessions import is_session
 
-_SAVED_MARKS = ("state.json", "dataset_dict.json", "dataset_info.json", "manifest.json")
+_SAVED_MARKS = ("state.json", "dataset_dict.json", "manifest.json")
+_BESIDE = ("dataset_info.json", "dataset_infos.json", "README.md", "LICENSE", "LICENSE.txt", "LICENSE.md")
 _WORDS = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "dev", "val"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
+_BEGINNING = 1 << 20
+"""Bytes of a session in which a message is found: instructions and lists of tools may come before it."""
+
 _BETWEEN = r"[-._ 0-9/]"
 
 
@@ -34,15 +40,19 @@ def files_of(folder: Path, split: str | None) -> list[str] | None:
     if any((folder / mark).exists() for mark in _SAVED_MARKS):
         return None
     found = [
-        path for path in sorted(folder.rglob("*")) if path.is_file() and _is_data(path.relative_to(folder))
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and _is_data(path.relative_to(folder)) and not is_beside(path)
     ]
     kinds = {kind.format.name for path in found if (kind := kind_of(path.name))}
     if kinds != {"jsonl"}:
         return None
+    found = [path for path in found if kind_of(path.name)]
+    if split is None and _is_session(found[0]):
+        return [str(path) for path in found]
     splits: dict[str, list[str]] = {}
     for path in found:
-        if kind_of(path.name):
-            splits.setdefault(_split_of(path.relative_to(folder)), []).append(str(path))
+        splits.setdefault(_split_of(path.relative_to(folder)), []).append(str(path))
     if len(splits) > 1:
         splits.pop("", None)
     elif "" in splits:
@@ -52,6 +62,22 @@ def files_of(folder: Path, split: str | None) -> list[str] | None:
     if split is not None and split not in splits:
         raise InputError(f"{folder} has no split {split}; it has {', '.join(splits)}")
     return splits[split or next(iter(splits))]
+
+
+def is_beside(path: Path) -> bool:
+    """Whether a file is known to lie beside data and to hold none: marks of Spark, checksums, descriptions."""
+    marks = path.name.startswith((".", "_")) and kind_of(path.name) is None
+    return marks or path.suffix == ".crc" or path.name in _BESIDE
+
+
+def _is_session(path: Path) -> bool:
+    """Whether a file is the session of an agent: a folder of those has no splits, only names of projects."""
+    with path.open("rb") as stream:
+        beginning = stream.read(_BEGINNING)
+    try:
+        return is_session(JsonLines(path.name, beginning))
+    except InputError:
+        return False
 
 
 def _is_data(path: Path) -> bool:

@@ -15,10 +15,10 @@ from evenly.rows.comma_separated import CSV, TSV
 from evenly.rows.compression import COMPRESSIONS, Compression
 from evenly.rows.fileformat import FileFormat
 from evenly.rows.hub import DATASET
-from evenly.rows.json_files import JSON_ARRAY, JSON_LINES
+from evenly.rows.json_files import JSON_ARRAY, JSON_LINES, SESSION
 from evenly.rows.parquet import PARQUET
 
-FORMATS: tuple[FileFormat, ...] = (JSON_ARRAY, JSON_LINES, CSV, TSV, PARQUET, ARROW, DATASET)
+FORMATS: tuple[FileFormat, ...] = (JSON_ARRAY, JSON_LINES, CSV, TSV, PARQUET, ARROW, SESSION, DATASET)
 
 
 class Kind(NamedTuple):
@@ -30,7 +30,7 @@ class Kind(NamedTuple):
 
 def known_endings() -> str:
     """The endings there are, in words."""
-    formats = ", ".join(ending for each in FORMATS for ending in each.endings)
+    formats = ", ".join(dict.fromkeys(ending for each in FORMATS for ending in each.endings))
     return f"{formats}, each plain or with {', '.join(each.ending for each in COMPRESSIONS)}"
 
 

@@ -282,6 +282,7 @@ FORMS: tuple[FieldForm | ConversationForm | PairForm | StepForm, ...] = (
     FieldForm("inputs and targets", ("inputs",), "targets"),
     FieldForm("input and output", ("text_input",), "output"),
     *(FieldForm("prompts", (name,)) for name in _QUESTIONS),
+    *(ConversationForm("session of an agent", name, "events") for name in ("trace", "events")),
 )
 
 _ASKS = {

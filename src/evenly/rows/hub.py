@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _SAVED_MARKS = ("state.json", "dataset_dict.json")
 _HASHED_BYTES = 1 << 20
+_CONFIGURATIONS = re.compile(r"among the available configs: \[(.*?)\]|Available: \[(.*?)\]")
 _ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _SECONDS_TO_ANSWER = 3.0
 """A hub that can be reached has answered by then; its own client would ask for half a minute."""
@@ -31,7 +32,8 @@ def open_dataset(name: str, split: str | None, known: str) -> tuple[Table, str]:
     """Opens a dataset by folder or id. Data files only: code that comes with a dataset is never run.
 
     Args:
-        name: a folder that ``save_to_disk`` wrote, a folder of data files, or an id on the hub.
+        name: a folder that ``save_to_disk`` wrote, a folder of data files, or an id on the hub; the last two may
+            have a configuration behind them, ``NAME:CONFIG``.
         split: which split; needed wherever there are named splits.
         known: the endings of files that could have been meant, for messages.
 
@@ -39,17 +41,22 @@ def open_dataset(name: str, split: str | None, known: str) -> tuple[Table, str]:
         The rows and a sha256: of the files' bytes for a saved folder, in order of their names and without the
         library's caches; else of the rows as JSON, because the library's cache differs between its versions.
     """
+    place, configuration = _configured(name)
     saved = any((Path(name) / mark).is_file() for mark in _SAVED_MARKS)
-    if not Path(name).is_dir():
-        _check_on_hub(name, known)
+    if not Path(place).is_dir():
+        _check_on_hub(place, known)
     import datasets
 
     try:
         with _quiet():
-            loaded = datasets.load_from_disk(name) if saved else datasets.load_dataset(name, split=split)
+            loaded = (
+                datasets.load_from_disk(name)
+                if saved
+                else datasets.load_dataset(place, configuration, split=split)
+            )
     # The loaders raise whatever their many readers and network layers raise.
     except Exception as error:
-        raise InputError(_not_loaded(name, str(error) or type(error).__name__, known)) from None
+        raise InputError(_not_loaded(place, str(error) or type(error).__name__, known)) from None
     dataset = _one_split(name, loaded, split) if isinstance(loaded, dict) else loaded
     if saved and dataset is loaded and split not in (None, str(loaded.split)):
         raise InputError(
@@ -116,6 +123,12 @@ def _quiet() -> Iterator[None]:
         log.setLevel(level)
 
 
+def _configured(name: str) -> tuple[str, str | None]:
+    """A name without the configuration behind it, and the configuration."""
+    place, mark, configuration = name.rpartition(":")
+    return (place, configuration) if mark and place and not Path(name).exists() else (name, None)
+
+
 def _one_split(name: str, loaded: datasets.DatasetDict, split: str | None) -> datasets.Dataset:
     splits = ", ".join(loaded)
     if split is None:
@@ -127,6 +140,9 @@ def _one_split(name: str, loaded: datasets.DatasetDict, split: str | None) -> da
 
 def _not_loaded(name: str, why: str, known: str) -> str:
     reason = why.strip().splitlines()[0].rstrip(".")
+    if found := _CONFIGURATIONS.search(why):
+        names = [each.strip(" '\"") for each in (found[1] or found[2]).split(",")]
+        return f"{name} has the configurations {', '.join(names)}; name one behind it: {name}:{names[0]}"
     if Path(name).is_dir():
         return f"{name} is a folder that datasets cannot read ({reason}); name its files, e.g. {name}/*.jsonl"
     return (

@@ -13,6 +13,7 @@ from evenly.rows.contents import Contents
 from evenly.rows.fileformat import FileFormat
 from evenly.rows.json_array import JsonArray, write_array
 from evenly.rows.json_lines import JsonLines
+from evenly.rows.sessions import rows_or_session
 from evenly.rows.textfile import BOM, TextFile, write_lines
 from evenly.rows.turns import is_turns
 
@@ -21,7 +22,7 @@ _SAID = re.compile(rb"\S")
 
 def _read_lines(name: str, data: Contents, scratch: Path | None) -> TextFile:
     array = data[(start := _start(data)) : start + 1] == b"[" and not is_lines(data)
-    return JsonArray(name, data) if array else JsonLines(name, data)
+    return JsonArray(name, data) if array else rows_or_session(name, data)
 
 
 def _read_array(name: str, data: Contents, scratch: Path | None) -> TextFile:
@@ -49,3 +50,5 @@ def is_lines(data: Contents) -> bool:
 
 JSON_LINES = FileFormat("jsonl", (".jsonl", ".ndjson"), _read_lines, write_lines, also=("json",))
 JSON_ARRAY = FileFormat("json", (".json",), _read_array, write_array, also=("jsonl",))
+SESSION = FileFormat("session", JSON_LINES.endings, _read_lines, write_lines, also=("jsonl",))
+"""One session of an agent; its file has the endings of JSON Lines, and is told by what it holds."""

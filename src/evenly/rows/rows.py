@@ -83,6 +83,10 @@ class Rows:
         part: which part of the text `texts` gives.
         left_out: by source, the numbers of the rows and lines without text that are not among them.
         phrases: what is taken out of the texts that `texts` gives; see `evenly.rows.shared`.
+        media: how many rows hold images, sounds or films.
+
+    Attributes:
+        passed_over: files that a pattern found and that hold no rows.
     """
 
     has_texts = True
@@ -95,11 +99,15 @@ class Rows:
         part: Part = "all",
         left_out: Mapping[str, list[int]] | None = None,
         phrases: frozenset[str] = frozenset(),
+        *,
+        media: int = 0,
     ) -> None:
         self._sources, self._index = tuple(sources), index
         self._part = part
         self.phrases = phrases
         self.left_out = dict(left_out or {})
+        self.media = media
+        self.passed_over: Sequence[str] = ()
         self._starts = np.cumsum([0, *map(len, sources)])
         self._beside: dict[str, Sequence[Scalar]] = {}
 
@@ -168,9 +176,10 @@ class Rows:
         keeps its text.
         """
         own = frozenset[str]().union(*(shared.phrases for shared in self._index.shared))
-        return Rows(
-            self._sources, self._index, self._part, self.left_out, own if phrases is None else phrases
-        )
+        taken = own if phrases is None else phrases
+        made = Rows(self._sources, self._index, self._part, self.left_out, taken, media=self.media)
+        made.passed_over = self.passed_over
+        return made
 
     def shared_lines(self) -> list[str]:
         """Which sources share how much of their text, for people."""

@@ -18,7 +18,7 @@ from evenly.request import PARTS, Part
 from evenly.rows.contents import read_contents
 from evenly.rows.dictionaries import Dictionaries
 from evenly.rows.fileformat import Records
-from evenly.rows.folders import files_of
+from evenly.rows.folders import files_of, is_beside
 from evenly.rows.formats import check_kind, kind_of, known_endings
 from evenly.rows.forms import READ_FIELDS, Form, RowByRow, recognise
 from evenly.rows.hub import DATASET, open_dataset
@@ -27,7 +27,7 @@ from evenly.rows.json_files import JSON_LINES
 from evenly.rows.rows import Rows, Source, names_in_ids, texts_of
 from evenly.rows.tables import Table
 from evenly.rows.templates import form_of_text
-from evenly.rows.turns import names_of
+from evenly.rows.turns import MEDIA, has_media, names_of
 from evenly.types import Int64Array, Progress, silent
 
 STANDARD_INPUT = "-"
@@ -51,9 +51,9 @@ def read_rows(
     """Reads all sources as one pool and checks every record of them, each parsed once.
 
     Args:
-        sources: files (.json array, .jsonl or .ndjson, .csv, .parquet, .arrow; each plain or .gz, .xz, .zst),
-            globs (sorted within each), "-" for JSON Lines on standard input, folders saved by `datasets`,
-            folders that `datasets.load_dataset` reads, or ids of Hugging Face datasets.
+        sources: files (.json array, .jsonl or .ndjson, .csv, .tsv, .parquet, .arrow; each plain or .gz, .bz2, .xz,
+            .zst), globs (sorted within each), "-" for JSON Lines on standard input, folders saved by `datasets`,
+            folders that `datasets.load_dataset` reads, or ids of Hugging Face datasets (NAME or NAME:CONFIG).
         text: what the text of a record is, where its form does not say it: fields with commas between them
             (of several the last is the response) or a Jinja template. None to recognise it (see forms.py).
         part: the part of the text that is wanted; every row must have some.
@@ -73,11 +73,13 @@ def read_rows(
         InputError: nothing to read, something unreadable, a record without text, mixed forms in a source.
     """
     named = form_of_text(text) if text is not None else None
-    found, splits = _expand(sources, split)
+    found, splits, beside = _expand(sources, split)
     opened = [_open(name, split, stdin, scratch) for name in found]
     if split is not None and not splits and not any(records.format == DATASET.name for *_, records in opened):
         raise InputError(f"a split ({split}) was named, but no source is a dataset; leave it out for files")
-    return _pool(opened, _Reading(named, part, skip_empty, progress), fields, scratch)
+    rows = _pool(opened, _Reading(named, part, skip_empty, progress), fields, scratch)
+    rows.passed_over = beside
+    return rows
 
 
 def rows_of(records: Any, *, text: str | None = None, part: Part = "all") -> Rows:
@@ -171,19 +173,22 @@ class _Reading:
 def _pool(opened: Sequence[_Opened], reading: _Reading, fields: Sequence[str], scratch: Path | None) -> Rows:
     with IndexBuilder(fields, scratch) as index:
         checked = [_check(source, reading, index) for source in opened]
-        left_out = {source.name: empty for source, empty in checked if empty}
-        sources = [source for source, _ in checked]
+        left_out = {source.name: empty for source, empty, _ in checked if empty}
+        sources = [source for source, *_ in checked]
         names = names_in_ids([source.name for source in sources])
-        return Rows(sources, index.done(names), reading.part, left_out)
+        media = sum(count for *_, count in checked)
+        return Rows(sources, index.done(names), reading.part, left_out, media=media)
 
 
-def _expand(sources: Sequence[str], split: str | None) -> tuple[list[str], bool]:
-    """The names of all files and datasets, and whether folders of files were asked for their split."""
+def _expand(sources: Sequence[str], split: str | None) -> tuple[list[str], bool, list[str]]:
+    """The names of all files and datasets, whether folders of files were asked for their split, and what globs found
+    that lies beside data and holds none."""
     if isinstance(sources, str | bytes) or not sources:
         raise InputError(
             f"sources must be a list of at least one file, glob, folder or dataset id; got {sources!r}"
         )
     names: list[str] = []
+    beside: list[str] = []
     splits = False
     for source in map(str, sources):
         if Path(source).is_dir() and (files := files_of(Path(source), split)) is not None:
@@ -195,16 +200,18 @@ def _expand(sources: Sequence[str], split: str | None) -> tuple[list[str], bool]
             continue
         # Path.glob takes no absolute pattern.
         matched = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
-        if not matched:
+        found = [name for name in matched if not is_beside(Path(name))]
+        if not found:
             raise InputError(f"no file matches {source}; check the pattern and the folder it starts from")
-        names.extend(matched)
+        names.extend(found)
+        beside.extend(name for name in matched if name not in found)
     places: dict[str, str] = {}
     for name in names:
         place = name if name == STANDARD_INPUT else str(Path(name).resolve())
         if place in places:
             raise InputError(f"{places[place]} is given twice; name every source once")
         places[place] = name
-    return names, splits
+    return names, splits, beside
 
 
 def _open(name: str, split: str | None, stdin: BinaryIO | None, scratch: Path | None) -> _Opened:
@@ -227,11 +234,11 @@ def _open(name: str, split: str | None, stdin: BinaryIO | None, scratch: Path | 
     return name, path if path.is_dir() else None, sha256, records
 
 
-def _check(opened: _Opened, reading: _Reading, index: IndexBuilder) -> tuple[Source, list[int]]:
+def _check(opened: _Opened, reading: _Reading, index: IndexBuilder) -> tuple[Source, list[int], int]:
     """Goes over a source once: finds the form of its records, reads their texts, and has the index learn of them.
 
     Returns:
-        The source, and the numbers of the rows and lines that were left out of it.
+        The source, the numbers of the rows and lines that were left out of it, and how many rows hold media.
     """
     name, path, sha256, records = opened
     records.skip_blank = reading.skip_empty
@@ -242,6 +249,8 @@ def _check(opened: _Opened, reading: _Reading, index: IndexBuilder) -> tuple[Sou
     wanted = index.begin_source(first, form.fields or ())
     reads = READ_FIELDS if reading.named is None else form.fields
     empty: list[int] = []
+    media = 0
+    columns = records.media(MEDIA)
     found_records = all_records(None if reads is None else [*reads, *wanted])
     for row, record in enumerate(found_records):
         found = texts_of(form, record, records.number(row), records.name)
@@ -252,6 +261,7 @@ def _check(opened: _Opened, reading: _Reading, index: IndexBuilder) -> tuple[Sou
                 continue
         _check_surrogates(found.whole, records.number(row), records.name)
         index.add(record, found, text)
+        media += found.media or (has_media(record) if columns is None else bool(columns[row]))
         if (row + 1) % _PROGRESS_ROWS == 0:
             reading.progress("read", row + 1, max(row + 1, len(records)))
     reading.progress("read", len(records), len(records))
@@ -262,7 +272,7 @@ def _check(opened: _Opened, reading: _Reading, index: IndexBuilder) -> tuple[Sou
         records.leave_out(empty)
     index.end_source(records.numbers)
     own_forms = tuple(form.seen.values()) if isinstance(form, RowByRow) else (recognise(first) or form,)
-    return Source(name, path, sha256, records, form, own_forms), left_out
+    return Source(name, path, sha256, records, form, own_forms), left_out, media
 
 
 def _without_text(records: Records, empty: list[int], form: Form, part: Part) -> InputError:

@@ -15,7 +15,7 @@ from evenly.rows import vector_field
 from evenly.rows.contents import Contents, release
 from evenly.rows.fileformat import Record, Records, RowsToWrite
 from evenly.rows.vector_field import check_widths
-from evenly.types import Float32Array, Int64Array
+from evenly.types import BoolArray, Float32Array, Int64Array
 
 BLOCK_ROWS = 2048
 """Rows that become Python objects at a time."""
@@ -88,6 +88,15 @@ class Table(Records):
             yield from _objects(batch)
             if number % BLOCKS_AT_ONCE == 0:
                 release(self.mapped)
+
+    def media(self, names: Sequence[str]) -> BoolArray:
+        held = np.zeros(len(self), dtype=bool)
+        for column in (self.table.column(name) for name in names if name in self.names):
+            kind = column.type
+            listed = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+            there = pc.greater(pc.list_value_length(column), 0) if listed else column.is_valid()
+            held |= pc.fill_null(there, False).to_numpy()
+        return held
 
     def vector_blocks(self, name: str) -> Iterator[Float32Array] | None:
         if name not in self.names:

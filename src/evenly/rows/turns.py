@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from evenly.rows.events import is_event, messages_of
+
 Turn = dict[str, Any]
 
 
@@ -23,7 +25,9 @@ ROLES = {
     **dict.fromkeys(
         ("gpt", "chatgpt", "bing", "bard", "model", "bot", "chatbot", "assistant", "ai"), "assistant"
     ),
-    **dict.fromkeys(("tool", "observation", "tool_response", "function_response", "ipython"), "tool"),
+    **dict.fromkeys(
+        ("tool", "observation", "tool_response", "function_response", "ipython", "toolresult"), "tool"
+    ),
     "system": "system",
 }
 """Names that files have for the roles of chat templates. Any other name is kept as it is."""
@@ -31,7 +35,19 @@ ROLES = {
 _OTHER_KNOWN = {"developer", "function"}
 _CALLS = ("function_call", "tool_call")
 _REASONING = ("reasoning_content", "thinking", "reasoning")
+_CALL_IDS = {"toolCallId": "tool_call_id", "toolName": "name"}
+"""Names of Pi for what a result belongs to."""
+
 _CONTENT = ("content", "value", "parts", "text")
+
+
+MEDIA = ("image", "images", "audio", "audios", "video", "videos")
+"""Fields of what no text encoder sees."""
+
+
+def has_media(record: Mapping[str, Any]) -> bool:
+    """Whether a record has media in a field of their own."""
+    return not record.keys().isdisjoint(MEDIA) and any(record.get(name) for name in MEDIA)
 
 
 def joined(texts: Iterable[str]) -> str:
@@ -63,7 +79,7 @@ def is_turns(value: Any) -> bool:
 
 
 def _is_turn(value: Any) -> bool:
-    return isinstance(value, Mapping) and ("role" in value or "from" in value)
+    return isinstance(value, Mapping) and ("role" in value or "from" in value or is_event(value))
 
 
 def read_turns(given: Any, field: str) -> list[Turn]:
@@ -80,8 +96,11 @@ def read_turns(given: Any, field: str) -> list[Turn]:
             f"holds no list of turns in the field {field}; expected role and content, or from and value"
         )
     turns: list[Turn] = []
-    for number, one in enumerate(value, start=1):
-        turns += _read_turn(unpacked(one), number, field)
+    given_turns = [unpacked(one) for one in value]
+    if any(map(is_event, given_turns)):
+        given_turns = messages_of(given_turns)
+    for number, one in enumerate(given_turns, start=1):
+        turns += _read_turn(one, number, field)
     return _with_known_roles(turns)
 
 
@@ -96,7 +115,7 @@ def _read_turn(turn: Any, number: int, field: str) -> Iterable[Turn]:
         raise RecordError(f"has no role and content (or from and value) in turn {number} of {field}; mend it")
     content = given.get(key) if key is not None else ""
     rest = {
-        name: value
+        _CALL_IDS.get(name, name): value
         for name, value in given.items()
         if value is not None and name not in ("role", "from", key, "tool_calls", "function_call")
     }
@@ -119,7 +138,9 @@ def _of_parts(role: str, parts: Iterable[Any], more: Turn) -> Iterator[Turn]:
     calls, thoughts, results = list(more.get("tool_calls", ())), [], []
     for part in parts:
         kind = part.get("type") if isinstance(part, Mapping) else None
-        if kind == "tool_use" or (kind is None and "functionCall" in part and isinstance(part, Mapping)):
+        if kind in ("tool_use", "toolCall") or (
+            kind is None and "functionCall" in part and isinstance(part, Mapping)
+        ):
             calls.append(_call_of(part.get("functionCall") or part))
         elif kind == "tool_result" or (
             kind is None and "functionResponse" in part and isinstance(part, Mapping)

@@ -24,12 +24,14 @@ class Texts(NamedTuple):
         response: the answer; of a pair the chosen one.
         whole: all of it, which is what ``--part all`` embeds.
         rejected: the other answer of a pair.
+        media: whether turns hold images, sounds or films beside their texts.
     """
 
     prompt: str
     response: str
     whole: str
     rejected: str = ""
+    media: bool = False
 
     def part(self, part: Part) -> str:
         """The part of that name; ``chosen`` is the answer, ``pair`` both answers of a pair without its prompt."""
@@ -81,20 +83,22 @@ def texts_of(row: WholeRow) -> Texts:
     label of a judged answer, and those of steps, stand last.
     """
     said = [turn_text(turn) for turn in row.turns]
+    media = not all(isinstance(turn["content"], str) for turn in row.every_turn())
     tools, after = tools_text(row.tools), ""
     if row.kind == "steps":
         steps = row.more.get("completions", ())
         after, answer = as_json(row.more.get("labels")), joined(str(step) for step in steps)
-        return Texts(joined([*said, tools]), answer, joined([*said, answer, tools, after]))
+        return Texts(joined([*said, tools]), answer, joined([*said, answer, tools, after]), media=media)
     if row.chosen:
         chosen, rejected = (joined(map(turn_text, side)) for side in (row.chosen, row.rejected))
         if row.kind == "judged answers":
             after = f"label: {as_json(row.more.get('label'))}"
         whole = joined([*said, chosen, rejected, tools, after])
-        return Texts(joined([*said, tools]), chosen, whole, rejected)
+        return Texts(joined([*said, tools]), chosen, whole, rejected, media)
     answers = [place for place, turn in enumerate(row.turns) if turn["role"] == "assistant"]
     last = answers[-1] if answers else len(said)
-    return Texts(joined([*said[:last], tools]), joined(said[last : last + 1]), joined([*said, tools]))
+    prompt, answer = joined([*said[:last], tools]), joined(said[last : last + 1])
+    return Texts(prompt, answer, joined([*said, tools]), media=media)
 
 
 def tools_text(tools: Any) -> str:

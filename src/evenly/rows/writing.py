@@ -7,6 +7,7 @@
 | JSON array | .json | every object and the white space around it byte for byte |
 | | .jsonl, .ndjson | every object on one line; values, key order, number literals and escapes as they were |
 | CSV | .csv | header and records byte for byte, with the quoting they had |
+| session of an agent | .jsonl, .ndjson | its file as it was; one that is not kept is not written |
 | Parquet | .parquet | columns, types, order, metadata, codec and row group size kept |
 | Arrow | .arrow | the same; file or stream as the source was |
 | dataset | .parquet, .arrow | the same, with the features of `datasets` in the metadata |
@@ -32,6 +33,7 @@ from evenly.records import OutputRecord
 from evenly.rows.compression import compressed
 from evenly.rows.fileformat import RowsToWrite
 from evenly.rows.formats import Kind, check_kind, format_named
+from evenly.rows.json_files import SESSION
 from evenly.rows.rows import Rows, Source
 from evenly.types import Int64Array
 
@@ -86,6 +88,8 @@ def write_rows(
     records = []
     with nullcontext(files) if files else new_files(make_folders=True) as new:
         for target in targets:
+            if _is_session_left_out(rows, target, numbers):
+                continue
             with new.open(target.path) as stream:
                 with compressed(stream, target.kind.compression) as plain:
                     count = _write_sources(rows, target, numbers, plain)
@@ -93,6 +97,12 @@ def write_rows(
             name = target.path.name if target.path == Path(out) else f"{folder}/{target.path.name}"
             records.append(OutputRecord(name=name, sha256=sha256, rows=count))
     return records
+
+
+def _is_session_left_out(rows: Rows, target: _Target, kept: Int64Array) -> bool:
+    """Whether a target would be a session without events: a file of its own for a row that is not kept."""
+    number = target.sources[0]
+    return rows.opened[number].records.format == SESSION.name and rows.starts[number] not in kept
 
 
 def _check_kept(kept: Sequence[int] | Int64Array, pool_rows: int) -> Int64Array:
@@ -169,11 +179,15 @@ def _own_names(rows: Rows) -> list[tuple[int, str]]:
 
 def _check_one_file(sources: Sequence[Source], target: _Target) -> None:
     first = sources[0]
+    if len(sources) > 1 and any(source.records.format == SESSION.name for source in sources):
+        raise InputError(
+            "one file holds one session of an agent; name a folder (`out=kept/`) to get the files of those kept"
+        )
     ways = [format_named(source.records.format).written_as for source in sources]
     shared = [name for name in ways[0] if all(name in way for way in ways)]
     for source, way in zip(sources, ways, strict=True):
         if target.kind.format.name not in way:
-            endings = " or ".join(format_named(name).endings[0] for name in shared)
+            endings = " or ".join(dict.fromkeys(format_named(name).endings[0] for name in shared))
             remedy = (
                 f"give the output the ending {endings}"
                 if shared

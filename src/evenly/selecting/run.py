@@ -78,11 +78,19 @@ class Recorded:
         notes = [f"{source.name}: {source.rows:,} rows, {source.form}" for source in self.manifest.sources]
         notes += left_out_lines(pool.rows.left_out)
         notes += pool.rows.shared_lines()
+        if beside := pool.rows.passed_over:
+            names = ", ".join(Path(name).name for name in beside[:SHOWN_NUMBERS])
+            notes.append(f"passed over {counted(len(beside), 'file')} that hold no rows: {names}")
         same = pool.rows.same_text
         if len(same.rows):
             notes.append(_same_text_line(same))
         if pool.note:
             notes.append(pool.note)
+        if pool.note and pool.rows.media:
+            notes.append(
+                f"warning: the vectors do not see the images, sounds or films of {counted(pool.rows.media, 'row')}; "
+                "vectors that do can be given as `encoder=vectors:FILE.npy`"
+            )
         if len(untold := np.setdiff1d(pool.hidden, same.rows)):
             notes.append(_untold_line(untold))
         return notes
