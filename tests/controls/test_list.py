@@ -29,6 +29,8 @@ OPTIONS: dict[str, Any] = {
     "quota": "equal",
     "at_least": 2,
     "match_length": True,
+    "mix": "en=60%,de=40%",
+    "mix_by": "tokens",
     "toward": ["task.jsonl"],
     "toward_share": "10%",
     "objective": "gist",

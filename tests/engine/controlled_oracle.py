@@ -5,6 +5,7 @@ Nothing of evenly is used; of what was asked for, the attributes alone are read.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,28 @@ def open_groups(quotas: Any, taken: list[int], left: int) -> list[bool]:
         count < int(most) and (owes > 0 or sum(owed) < left)
         for most, count, owes in zip(quotas.most, taken, owed, strict=True)
     ]
+
+
+def part_that_is_next(mixture: Any, picks: list[int]) -> int:
+    """The part that gives the next pick, in fractions.
+
+    Of rows: among the parts that would be behind their share by 1 / (2 G - 2) of a row with one pick more, the one that
+    would first be behind by all that is allowed, 1 - 1 / (2 G - 2). Of tokens: the part that is farthest behind, of
+    equals the one of the larger share. Then the first.
+    """
+    parts = range(len(mixture.shares))
+    shares = [Fraction(int(share), int(sum(mixture.shares))) for share in mixture.shares]
+    costs = [1 if mixture.costs is None else int(mixture.costs[row]) for row in picks]
+    taken = [
+        sum(cost for cost, row in zip(costs, picks, strict=True) if mixture.group[row] == part)
+        for part in parts
+    ]
+    if mixture.costs is not None:
+        return min(parts, key=lambda part: (taken[part] - shares[part] * sum(costs), -shares[part], part))
+    least = Fraction(1, max(2 * len(shares) - 2, 1))
+    behind = [shares[part] * (len(picks) + 1) - taken[part] for part in parts]
+    due = [part for part in parts if behind[part] >= least]
+    return min(due, key=lambda part: ((1 - least - behind[part]) / shares[part], part))
 
 
 def order_of_preference(rows: list[int], squared: np.ndarray, asked: Any) -> list[Any]:
@@ -86,6 +109,9 @@ def textbook_under(
             chosen = start
         else:
             possible = [row for row in range(len(rows)) if may_be_picked(row)]
+            if asked.mixture is not None:
+                turn = part_that_is_next(asked.mixture, picks[len(asked.given) :])
+                possible = [row for row in possible if asked.mixture.group[row] == turn]
             if asked.quotas:
                 may_give = open_groups(asked.quotas, taken, count - len(picks))
                 possible = [row for row in possible if may_give[asked.quotas.group[row]]]

@@ -7,8 +7,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from evenly.engine.constraints import Constraints
+from evenly.engine.greedy import Greedy
 from evenly.engine.loop import Order, central_row, extend_order
+from evenly.engine.mixture import Mixture
 from evenly.engine.pool import Pool
+from tests.engine.controlled_oracle import part_that_is_next, textbook_under
 from tests.engine.oracle import halving_sum, squared_distances_to, textbook_order
 from tests.engine.pools import hard_pools
 
@@ -20,6 +24,19 @@ relaxed = settings(
         HealthCheck.too_slow,
     ],
 )
+
+
+@st.composite
+def mixtures_of(draw: st.DrawFn, number: int) -> Mixture:
+    """One to four parts, of rows or tokens, with some rows in none of them."""
+    parts = draw(st.integers(1, 4))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    return Mixture(
+        tuple(map(str, range(parts))),
+        rng.integers(-1, parts, number),
+        np.array(draw(st.lists(st.integers(1, 9), min_size=parts, max_size=parts))),
+        rng.integers(1, 20, number) if draw(st.booleans()) else None,
+    )
 
 
 class PoolInvariants:
@@ -86,6 +103,20 @@ class PoolInvariants:
         assert order.rows == expected.rows
         assert order.squared_radii == expected.squared_radii
         np.testing.assert_array_equal(pool.cover_result()[0], expected.keeper)
+
+    @relaxed
+    @given(rows=hard_pools(most_rows=60), data=st.data())
+    def test_parts_take_turns_as_in_the_textbook(self, rows: np.ndarray, data: st.DataObject) -> None:
+        mixture = data.draw(mixtures_of(len(rows)))
+        asked = Constraints(mixture=mixture)
+        first = [row for row in range(len(rows)) if mixture.group[row] == part_that_is_next(mixture, [])]
+        if not first:
+            return
+        expected, squared_radii = textbook_under(rows, len(rows), asked, first[0])
+        count = data.draw(st.integers(1, len(rows)))
+        found = Greedy(count, "euclidean", asked, start=first[0]).run(self.make(rows))
+        assert found.rows.tolist() == expected[:count]
+        np.testing.assert_array_equal(found.radii, np.sqrt(squared_radii[:count]))
 
     @relaxed
     @given(rows=hard_pools())

@@ -16,7 +16,8 @@ from evenly.engine.orders import cover_in_order
 from evenly.engine.points import Points
 from evenly.engine.quotas import Quotas
 from evenly.errors import InputError
-from tests.engine.controlled_oracle import open_groups, textbook_under
+from tests.engine.controlled_oracle import open_groups, part_that_is_next, textbook_under
+from tests.engine.invariants import mixtures_of
 from tests.engine.invariants import relaxed as invariant_settings
 from tests.engine.oracle import squared_distances_to
 from tests.engine.pools import hard_pools
@@ -46,6 +47,7 @@ def controls_of(draw: st.DrawFn, rows: np.ndarray) -> Constraints:
         within=scale * draw(st.sampled_from([0.05, 0.5, 5.0])) if kind == "within" else 0.0,
         sequence=rng.integers(0, number, number) if kind == "sequence" else None,
         least_distance=scale * 0.3 if draw(st.booleans()) else 0.0,
+        mixture=draw(mixtures_of(number)) if kind != "sequence" and draw(st.booleans()) else None,
         costs=costs,
         budget=float(draw(st.integers(20, 400))) if costs is not None else np.inf,
     )
@@ -60,6 +62,8 @@ class TestAgainstTheTextbook:
         possible = (
             np.flatnonzero(controls.eligible) if controls.eligible is not None else np.arange(len(rows))
         )
+        if controls.mixture is not None:
+            possible = possible[controls.mixture.group[possible] == part_that_is_next(controls.mixture, [])]
         start = int(possible[0]) if controls.anchors is None and len(possible) else None
         if start is not None and controls.sequence is not None:  # which says itself what comes first
             start = int(possible[np.argmin(controls.sequence[possible])])

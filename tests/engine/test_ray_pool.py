@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+from evenly.engine.constraints import Constraints
+from evenly.engine.greedy import Greedy
 from evenly.engine.loop import Order, central_row, extend_order
 from evenly.engine.memory import MemoryPool
+from evenly.engine.mixture import Mixture
 from evenly.engine.pool import Pool
 from evenly.errors import InputError
 
@@ -79,6 +82,18 @@ class TestOnTwoWorkers:
         vectors = clustered(rows)
         pool = RayPool(vectors, workers=2)
         assert outcome(pool, rows // 2) == outcome(MemoryPool(torch.from_numpy(vectors)), rows // 2)
+        pool.close()
+
+    def test_parts_take_turns_as_in_one_process(self) -> None:
+        from evenly.engine.ray_pool import RayPool
+
+        vectors = clustered(3000)
+        group = np.random.default_rng(0).integers(0, 3, 3000)
+        asked = Constraints(mixture=Mixture(("a", "b", "c"), group, np.array([5, 3, 2])))
+        pool = RayPool(vectors, workers=2)
+        found = Greedy(900, "euclidean", asked).run(pool)
+        expected = Greedy(900, "euclidean", asked).run(MemoryPool(torch.from_numpy(vectors)))
+        assert found.rows.tolist() == expected.rows.tolist()
         pool.close()
 
     def test_workers_read_a_mapped_file(self, tmp_path: Path) -> None:

@@ -123,6 +123,12 @@ def test_what_was_not_picked_is_last_and_said(tmp_path: Path) -> None:
         SelectionFolder.open(done.folder).kept_files()
 
 
+@pytest.mark.parametrize("keep", ["distance:0.3", "chars:200", "knee"])
+def test_a_budget_writes_what_was_picked_alone(keep: str, tmp_path: Path) -> None:
+    done = run(pool_of(tmp_path, "jsonl", 30, 1), tmp_path / "kept.jsonl", keep=keep)
+    assert 0 < len(read_lines(tmp_path / "kept.jsonl")) == len(done.selection) < 30
+
+
 def test_a_file_in_another_order_does_not_verify(tmp_path: Path) -> None:
     done = run(pool_of(tmp_path, "jsonl", 20, 1), tmp_path / "kept.jsonl", keep=6)
     lines = (tmp_path / "kept.jsonl").read_bytes().splitlines(keepends=True)

@@ -74,6 +74,8 @@ class Handed:
             found.options["must"] = (must,)
         if (quota := options.get("quota")) is not None:
             found.options["quota"] = json.dumps(quota) if isinstance(quota, Mapping) else str(quota)
+        if isinstance(mix := options.get("mix"), Mapping):
+            found.options["mix"] = ",".join(f"{name}={share}" for name, share in mix.items())
         return found
 
     def _outside(self, option: str, value: Any) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from evenly.controls.gist import Gist
 from evenly.controls.guard import Guard
 from evenly.controls.keep import Keep
 from evenly.controls.match_length import MatchLength
+from evenly.controls.mix import Mix
 from evenly.controls.must import Must
 from evenly.controls.quality import Quality
 from evenly.controls.quota import Quota
@@ -35,6 +36,7 @@ CONTROLS: tuple[type[Control], ...] = (
     Guard,
     Quota,
     MatchLength,
+    Mix,
     Toward,
     Gist,
 )

@@ -51,8 +51,8 @@ class Keep(Control):
             f"`keep` {self.budget.text} keeps rows apart, `allow_copies` keeps copies; use one of the two",
         )
         refuse(
-            self.tokenizer and self.budget.unit != "tokens",
-            "`tokenizer` counts tokens where `keep` is tokens:…; leave it out otherwise",
+            self.tokenizer and self.budget.unit != "tokens" and "mix_by" not in choice.options,
+            "`tokenizer` counts tokens where `keep` is tokens:… or `mix_by` is tokens; leave it out otherwise",
         )
 
     def constrain(self, prepared: Prepared) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from evenly.controls.choice import Choice
 from evenly.controls.toward import Reach
 from evenly.engine.constraints import Constraints
+from evenly.engine.mixture import Mixture
 from evenly.engine.points import Points
 from evenly.engine.quotas import Quotas
 from evenly.errors import InputError
@@ -33,6 +34,7 @@ class Prepared:
         weights: (N,) float64 above 0, by which distances are multiplied.
         groups: names of the groups that rows fall into, and (N,) the group of every row.
         quotas: bounds on the picks of each group.
+        mixture: parts that take turns.
         least_distance: a pick lies at least this far from every earlier one and every anchor.
         costs: (N,) int64 of every row, which the budget bounds.
         reach: what the examples of a task took.
@@ -51,6 +53,7 @@ class Prepared:
     weights: Float64Array | None = None
     groups: tuple[tuple[str, ...], Int64Array] | None = None
     quotas: Quotas | None = None
+    mixture: Mixture | None = None
     least_distance: float = 0.0
     costs: Int64Array | None = None
     reach: Reach | None = None
@@ -102,6 +105,7 @@ class Prepared:
             within=self.within,
             sequence=self.sequence,
             quotas=self.quotas,
+            mixture=self.mixture,
             least_distance=self.least_distance,
             costs=self.costs,
             budget=self.choice.budget.amount if self.choice.budget.has_costs else float("inf"),

@@ -29,6 +29,7 @@ def departures_of(prepared: Prepared, picks: Int64Array) -> Departures:
         weights=prepared.weights,
         least_distance=prepared.least_distance,
         step=prepared.within,
+        part=None if prepared.mixture is None else prepared.mixture.group,
         farthest=choice.picks_farthest and prepared.sequence is None,
     )
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from evenly.engine.loop import Rule
+from evenly.engine.mixture import Mixture
 from evenly.engine.points import Points
 from evenly.engine.pool import Candidates, Pool, largest
 from evenly.engine.quotas import OpenGroups, Quotas
@@ -36,6 +37,7 @@ class Constraints:
         sequence: (N,) int64 places: rows are picked in this order, whatever their distances, and only copies and rows
             nearer than the least distance are passed over. None where distances decide.
         quotas: bounds on the picks of each group; given rows count against none.
+        mixture: parts that take turns; given rows count for none.
         least_distance: a pick lies at least this far from every earlier one and every anchor.
         costs: (N,) int64 of every row.
         budget: the order stops before the pick with which the costs would exceed it.
@@ -49,6 +51,7 @@ class Constraints:
     within: float = 0.0
     sequence: Int64Array | None = None
     quotas: Quotas | None = None
+    mixture: Mixture | None = None
     least_distance: float = 0.0
     costs: Int64Array | None = None
     budget: float = np.inf
@@ -57,6 +60,8 @@ class Constraints:
         """What decides over ``count`` picks from a pool of ``rows``: the plain rule where that is the same."""
         steps = self.within > 0 and self.quality is not None
         changed = steps or self.least_distance > 0 or self.costs is not None
+        if self.mixture is not None:
+            return MixedRule(self, self.mixture, rows, count, metric)
         deciding = (self.eligible, self.weights, self.sequence, self.quotas)
         if changed or any(part is not None for part in deciding):
             return ConstrainedRule(self, rows, count, metric)
@@ -139,6 +144,54 @@ class ConstrainedRule(Rule):
             f"{quotas.least[short]}: its other rows are copies of kept rows or too near to them; lower the quota "
             "or use `allow_copies=True`"
         )
+
+
+class MixedRule(ConstrainedRule):
+    """The same where parts of the pool take turns.
+
+    Rounds stay valid: within a part no row gains as picks are made, and a round knows the best of the rest of each.
+    """
+
+    def __init__(
+        self, constraints: Constraints, mixture: Mixture, rows: int, count: int, metric: Metric
+    ) -> None:
+        super().__init__(constraints, rows, count, metric)
+        self._eligible = self._eligible & (mixture.group >= 0)
+        self._mixture, self._turns, self.part = mixture, mixture.turns(), mixture.group
+
+    @property
+    def turn(self) -> int:
+        return self._turns.next
+
+    def best(self, pool: Pool, count: int) -> Candidates:
+        _, squared = pool.cover_result()
+        far = (squared > 0) & (metric_distance(squared, self._metric) >= self._constraints.least_distance)
+        possible = np.flatnonzero(self._eligible & far)
+        priority, part = self._priority(squared[possible], possible), self._mixture.group[possible]
+        chosen, rest_of = [], {}
+        shares = self._mixture.shares
+        for one, share in enumerate(shares.tolist()):
+            own = np.flatnonzero(part == one)
+            enough = math.ceil(count * share / int(shares.sum())) + 1
+            top = own[largest(priority[own], enough + 1)]
+            if len(top) > enough:
+                rest_of[one] = (float(priority[top[enough]]), int(possible[top[enough]]))
+            elif one == self.turn and not len(top):
+                return Candidates(possible[:0], squared[:0], pool.take(possible[:0]), None)
+            chosen.append(possible[top[:enough]])
+        rows = np.concatenate(chosen)
+        rows = rows[np.lexsort((rows, -squared[rows]))]
+        return Candidates(rows, squared[rows], pool.take(rows), None, rest_of=rest_of)
+
+    def take(self, row: int) -> bool:
+        if not super().take(row):
+            return False
+        self._turns.take(self.turn, self._mixture.cost(row))
+        return True
+
+    def open_rows(self) -> BoolArray:
+        """For the first pick: the rows of the part that is next."""
+        return np.asarray(self._eligible & (self._mixture.group == self.turn))
 
 
 def priority_of(constraints: Constraints, metric: Metric) -> Callable[[Any, Any], Any]:

@@ -85,6 +85,14 @@ class Rule:
     spent_up = False
     """Whether the budget took no more."""
 
+    part: Int64Array | None = None
+    """(N,) int64, the part of the pool that each row is of, where parts take turns; see `turn`."""
+
+    @property
+    def turn(self) -> int:
+        """The part that gives the next pick."""
+        return 0
+
     def best(self, pool: Pool, count: int) -> Candidates:
         """About ``count`` open rows of highest priority, farthest first; their ``rest`` is by priority."""
         return pool.farthest(count)
@@ -165,7 +173,9 @@ def greedy_round(candidates: Candidates, most: int, rule: Rule) -> tuple[Int64Ar
     """
     neighbours = close_neighbours(candidates)
     loops = LOOPS.for_pairs(0)
-    if loops is not None and rule.distance_decides:
+    if rule.part is not None:
+        picks, squared_radii = _picked_in_turns(rule, rule.part, candidates, neighbours, most)
+    elif loops is not None and rule.distance_decides:
         picks, squared_radii = _picked_by_distance(loops, candidates, neighbours, most)
     else:
         picks, squared_radii = _picked_by_rule(rule, candidates, neighbours, most)
@@ -227,6 +237,41 @@ def _picked_by_rule(
                 entry = (-priority(distance, rows[other]), rows[other], other)
                 if entry < rest:
                     heapq.heappush(lowered, entry)
+    return np.asarray(picks, dtype=np.int64), squared_radii
+
+
+def _picked_in_turns(
+    rule: Rule, part: Int64Array, candidates: Candidates, neighbours: CloseNeighbours, most: int
+) -> tuple[Int64Array, list[float]]:
+    """`_picked_by_rule` where parts take turns: the round ends where a row of the part that is next, and is no
+    candidate, may come first."""
+    squared = candidates.squared_distances.tolist()
+    rows = candidates.rows.tolist()
+    priority, parts = rule.priority, part[candidates.rows].tolist()
+    rest_of = {one: (-rest[0], rest[1]) for one, rest in (candidates.rest_of or {}).items()}
+    waiting: dict[int, list[tuple[float, int, int]]] = {}
+    for index, (distance, row) in enumerate(zip(squared, rows, strict=True)):
+        waiting.setdefault(parts[index], []).append((-priority(distance, row), row, index))
+    for heap in waiting.values():
+        heapq.heapify(heap)
+    picks: list[int] = []
+    squared_radii: list[float] = []
+    while len(picks) < most:
+        heap = waiting.get(rule.turn, [])
+        while heap and -heap[0][0] != priority(squared[heap[0][2]], heap[0][1]):
+            heapq.heappop(heap)  # lowered or closed since it was pushed
+        if not heap or heap[0] > rest_of.get(rule.turn, (math.inf, -1)):
+            break
+        _, row, index = heapq.heappop(heap)
+        if not rule.take(row):
+            break
+        picks.append(index)
+        squared_radii.append(squared[index])
+        squared[index] = 0.0
+        for other, distance in neighbours.of(index):
+            if distance < squared[other]:
+                squared[other] = distance
+                heapq.heappush(waiting[parts[other]], (-priority(distance, rows[other]), rows[other], other))
     return np.asarray(picks, dtype=np.int64), squared_radii
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,6 +25,7 @@ class Candidates:
             them; None where no other row is open. Larger comes first, then the lower number.
         codes: the filter's map and the rows' codes, on the device that multiplies them, where the pool has them
             at hand; None makes them anew.
+        rest_of: where parts of the pool take turns, the ``rest`` of each part that has one.
     """
 
     rows: Int64Array
@@ -31,6 +33,7 @@ class Candidates:
     vectors: Tensor
     rest: tuple[float, int] | None
     codes: tuple[FilterMap, Codes] | None = None
+    rest_of: Mapping[int, tuple[float, int]] | None = None
 
 
 class Pool(Protocol):

@@ -58,6 +58,7 @@ class Departures:
         weights: (N,) float64; the largest weight times Euclidean distance was picked.
         least_distance: a row nearer than this to an earlier pick or anchor could not be picked.
         step: distances in the same step of this width counted as equal; 0 for none.
+        part: (N,) int64, the part of each row where parts took turns: a pick had to be the farthest row of its part.
         farthest: whether picks had to be the farthest at all; another strategy's order has true radii only.
     """
 
@@ -67,11 +68,12 @@ class Departures:
     least_distance: float = 0.0
     step: float = 0.0
     farthest: bool = True
+    part: Int64Array | None = None
 
     @property
     def falls(self) -> bool:
         """Whether radii must never increase."""
-        return self.farthest and self.weights is None and self.step == 0
+        return self.farthest and self.weights is None and self.step == 0 and self.part is None
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,6 +270,8 @@ def _check_start(
     distance = np.sqrt(np.square(pool - pool.mean(axis=0)).sum(axis=1))
     if departures.until is not None:
         distance[departures.until == 0] = np.inf
+    if departures.part is not None:
+        distance[departures.part != departures.part[picks[0]]] = np.inf
     nearest = int(distance.argmin())
     if distance[picks[0]] > distance[nearest] + slack:
         return Check(
@@ -339,6 +343,11 @@ class _Sweep:
         self.squared_allowed[:-1][chosen] = (
             squared_euclidean(reach + slack, metric) * self.squared_weight[picks[next_rank]]
         )
+        self.part = np.zeros(len(pool), dtype=np.int64) if departures.part is None else departures.part
+        self.next_part = np.full(
+            len(self.centres), -2
+        )  # of the pick that comes next, where it had to be farthest
+        self.next_part[:-1][chosen] = self.part[picks[next_rank]]
         self.turn = np.full(len(pool), -1)  # the centre after which a row was picked
         self.turn[picks] = np.arange(len(picks)) + self.anchors - 1
         self.squared = np.full(len(pool), np.inf)
@@ -368,6 +377,7 @@ class _Sweep:
                 late = steps * weight[open_rows, None] > self.squared_allowed[first:last]
                 late &= steps >= self.squared_least
                 late &= np.arange(first, last) < self.closed[some[open_rows], None]
+                late &= self.part[some[open_rows], None] == self.next_part[first:last]
                 flagged[open_rows] |= late.any(axis=1)
                 own = np.flatnonzero(picked[open_rows])
                 self.squared_radius[some[open_rows[own]]] = steps[own, turn[open_rows[own]] - first]
@@ -407,6 +417,7 @@ class _Sweep:
         for row in self.flagged:
             steps = self._steps(row)
             late = (steps * self.squared_weight[row] > self.squared_allowed) & (steps >= self.squared_least)
+            late &= self.part[row] == self.next_part
             late = np.flatnonzero(late[: max(self.closed[row], 0)])
             if len(late):
                 rank = int(late[0]) + 1 - self.anchors

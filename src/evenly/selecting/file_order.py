@@ -33,7 +33,10 @@ def rows_to_write(
     """
     if order != PICKED:
         return selection.sorted_rows(), {}
-    if "keep" not in choice.options or selection.asked < selection.pool_rows:
+    whole = (
+        "keep" in choice.options and choice.budget.unit == "rows" and selection.asked == selection.pool_rows
+    )
+    if not whole:
         return selection.rows, {}
     left = remaining_rows(selection.pool_rows, selection.rows)
     last = np.isin(left, excluded)

@@ -56,7 +56,7 @@ def _twins(prepared: Prepared) -> Int64Array | None:
 
     A budget of another unit, or a least distance, asks for rows that lie apart.
     """
-    if prepared.choice.budget.unit in ("knee", "distance") or prepared.least_distance > 0:
+    if prepared.choice.budget.unit in ("knee", "distance") or prepared.least_distance > 0 or prepared.mixture:
         return None
     hidden = prepared.pool.hidden
     return hidden if len(hidden) else None
@@ -113,7 +113,7 @@ def _constraints_key(prepared: Prepared) -> str:
     Budgets and least distances only cut an order, so they are no part of it.
     """
     digest = hashlib.sha256()
-    quotas = prepared.quotas
+    quotas, mixture = prepared.quotas, prepared.mixture
     arrays: list[Any] = [
         prepared.eligible() if prepared.excluded else None,
         None if prepared.anchors is None else prepared.anchors.vectors,
@@ -122,6 +122,7 @@ def _constraints_key(prepared: Prepared) -> str:
         None if prepared.within == 0 else prepared.quality,
         *(() if prepared.sequence is None else (prepared.sequence,)),
         *((quotas.group, quotas.least, quotas.most, np.array([prepared.count])) if quotas else ()),
+        *((mixture.group, mixture.shares, mixture.costs) if mixture else ()),
     ]
     if all(array is None for array in arrays):
         return ""
