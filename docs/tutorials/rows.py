@@ -37,7 +37,13 @@ TASKS = {
     "checks for a palindrome": "def solve(text):\n    return text == text[::-1]",
     "flattens nested lists": "def solve(items):\n    return [one for inner in items for one in inner]",
 }
-LANGUAGES = ["Python", "Python 3 without imports", "short Python", "Python with type hints", "readable Python"]
+LANGUAGES = [
+    "Python",
+    "Python 3 without imports",
+    "short Python",
+    "Python with type hints",
+    "readable Python",
+]
 PEOPLE, THINGS = ["Ann", "Ben", "Cleo", "Dan", "Eve", "Finn"], ["apples", "books", "coins", "pens", "shells"]
 MATHS = "Solve the problem step by step, check every step, and write the result after four hash signs."
 
@@ -64,7 +70,9 @@ def maths(first: int = 0) -> list[tuple[str, str]]:
     for number in range(first, first + 200):
         person, thing = PEOPLE[number % 6], THINGS[number % 5]
         have, more = 3 + number % 17, 2 + number % 11
-        question = f"{MATHS} {person} has {have} {thing} and buys {more} more. How many {thing} has {person} now?"
+        question = (
+            f"{MATHS} {person} has {have} {thing} and buys {more} more. How many {thing} has {person} now?"
+        )
         rows.append((question, f"{person} has {have} + {more} = {have + more} {thing}. #### {have + more}"))
     return rows
 
