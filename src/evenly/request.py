@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 Part = Literal["all", "prompt", "response", "chosen", "rejected", "pair"]
+MapKind = Literal["neighbours", "pca"]
 PARTS: tuple[Part, ...] = get_args(Part)
 Long = Literal["cut", "mean"]
 
@@ -149,6 +150,17 @@ class KeptRequest(WriteRequest):
         "source",
         "Order of the kept rows: as in their source, or picked, so that the first rows of the file are a smaller "
         "selection. With `keep=100%` the whole pool is put in order, copies and excluded rows last.",
+    )
+
+
+@dataclass(frozen=True)
+class MapRequest:
+    """How the map of a selection is made."""
+
+    map: MapKind = option(
+        "neighbours",
+        "How rows are laid out on the map of the page: neighbours puts near rows near one another; pca takes the first "
+        "two principal components, which is instant and shows little.",
     )
 
 

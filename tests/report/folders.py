@@ -85,7 +85,21 @@ def measures_of(vectors: np.ndarray, picks: np.ndarray, h_min: float, draws: int
         },
         "certificate": {"h_min": h_min, "upper_bound": 1.6 * h_min, "share_of_best": 1 / 1.6},
         "knee": max(2, len(picks) // 8),
+        "by_size": by_size(vectors, picks, rng.permutation(len(vectors))[: len(picks)]),
     }
+
+
+def by_size(vectors: np.ndarray, picks: np.ndarray, drawn: np.ndarray) -> dict[str, Any]:
+    gaps = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
+    sizes, levels = sorted({1, len(picks) // 3 + 1, len(picks)}), list(range(0, 101, 5))
+    found: dict[str, Any] = {"sizes": sizes, "sampled_rows": len(vectors), "levels": levels}
+    for name, order in (("kept", picks), ("random", drawn)):
+        nearest = [gaps[:, order[:size]].min(axis=1) for size in sizes]
+        found[name] = {
+            "mean": [float(one.mean()) for one in nearest],
+            "quantiles": [np.percentile(one, levels).tolist() for one in nearest],
+        }
+    return found
 
 
 def write_folder(

@@ -21,6 +21,7 @@ from evenly.folder.excluded import EXCLUDED_FILE, EXCLUDED_SCHEMA
 from evenly.folder.manifest import Options
 from evenly.folder.reading import TextColumn
 from evenly.folder.selection import SelectionFolder
+from evenly.folder.view import shown_rows
 from evenly.report import content, figures, points
 from evenly.report import page as page_module
 from evenly.words import duration, percent, quantity
@@ -164,14 +165,14 @@ def test_a_cut_text_shows_that_it_was_cut() -> None:
 
 @given(st.integers(1, 500), st.integers(1, 500))
 def test_the_map_shows_all_rows_or_a_sample_of_the_limit(pool_rows: int, limit: int) -> None:
-    rows = points.mapped_rows(pool_rows, limit)
+    rows = shown_rows(pool_rows, limit)
     assert len(rows) == min(pool_rows, limit)
     assert (np.diff(rows) > 0).all()
     assert np.isin(rows, np.arange(pool_rows)).all()
 
 
 def test_a_sample_carries_the_keepers_and_the_named_rows(saved: SelectionFolder) -> None:
-    mapped = points.mapped_rows(len(saved), 20)
+    mapped = shown_rows(len(saved), 20)
     rows = points.carried_rows(saved, mapped, content.named_rows(saved))
     assert rows[:20].tolist() == mapped.tolist()
     assert len(set(rows.tolist())) == len(rows)

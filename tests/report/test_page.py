@@ -72,10 +72,13 @@ def test_the_page_comes_after_the_order_of_what_matters(html: str) -> None:
     titles = re.findall(r"<h2[^>]*>(.*?)</h2>", html)
     assert titles == [
         "The pool, and what was kept of it",
+        "What was thinned out, and what was not",
+        "Before, at random, after",
+        "Look closer",
         "How far apart, at every size",
         "Distance to the nearest other row",
         "The closest pairs",
-        "What stands for a row",
+        "Why was this row dropped?",
         "The first picks",
         "Lengths and columns, kept against pool",
         "How it was made",
@@ -112,10 +115,12 @@ def test_umap_shows_the_coordinates_it_is_given(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_is_refused_and_the_old_page_stays(folder: Path, html: str) -> None:
-    with pytest.raises(InputError, match="`map` 'tsne' is not known; use pca or umap"):
+    with pytest.raises(InputError, match="`map` 'tsne' is not known"):
         write_report(folder, map="tsne")
-    with pytest.raises(InputError, match="coordinates belong to map umap"):
+    with pytest.raises(InputError, match="coordinates belong to a map"):
         write_report(folder, map="umap")
+    with pytest.raises(InputError, match="coordinates belong to a map"):
+        write_report(folder, coordinates=np.zeros((60, 2)))
     with pytest.raises(InputError, match=r"shape \(60, 2\); got shape \(3, 2\)"):
         write_report(folder, map="umap", coordinates=np.zeros((3, 2)))
     with pytest.raises(InputError, match="limit_points must be at least 1"):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -54,7 +56,7 @@ def visit(browser: Any, folder: Path) -> Iterator[Callable[..., Any]]:
     complaints: list[str] = []
     contexts = []
 
-    def open_page(path: Path = folder / "report.html", **options: Any) -> Any:
+    def open_page(path: Path = folder / "report.html", *, view: str = "", **options: Any) -> Any:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         contexts.append(context)
         page = context.new_page()
@@ -63,10 +65,12 @@ def visit(browser: Any, folder: Path) -> Iterator[Callable[..., Any]]:
         page.on(
             "request",
             lambda request: (
-                None if request.url == path.as_uri() else complaints.append(f"asked for {request.url}")
+                None
+                if request.url.split("#")[0] == path.as_uri()
+                else complaints.append(f"asked for {request.url}")
             ),
         )
-        page.goto(path.as_uri())
+        page.goto(path.as_uri() + view)
         if options.get("java_script_enabled", True):
             expect_that(page.locator("html")).to_have_attribute("data-ready", "true")
         return page
@@ -111,6 +115,15 @@ def picture(page: Any) -> str:
 def settle(page: Any) -> None:
     """Waits until what was asked for is drawn: two frames."""
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def until(page: Any, holds: str) -> None:
+    """Waits until a script says so; the page's policy forbids playwright's own way to wait."""
+    for _ in range(200):
+        if page.evaluate(holds):
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"it did not come to hold: {holds}")
 
 
 def find_dot(page: Any) -> None:
@@ -256,6 +269,168 @@ def test_the_curve_says_how_many_rows_a_distance_keeps(
     assert page.inner_text("#curve-answer") == "1 row"
     page.fill("#curve-distance", str(radii[-1] / 2))
     assert page.inner_text("#curve-answer").startswith("More than the 100 rows chosen")
+
+
+def facts(page: Any) -> dict[str, list[str]]:
+    """What the slider says: for each label the figure of the kept rows and that of a random set."""
+    found = page.evaluate(
+        """[...document.querySelectorAll("#size-facts > div")].map((one) =>
+          [one.querySelector("dt").textContent, [...one.querySelectorAll("dd")].map((dd) => dd.textContent)])"""
+    )
+    return dict(found)
+
+
+@slow
+def test_the_slider_grows_the_selection_in_its_order(
+    visit: Callable[..., Any], saved: SelectionFolder
+) -> None:
+    page = visit()
+    assert facts(page)["rows"] == ["100", "33 % of the pool"]
+    whole, sizes = pixels_like(page, "--kept"), saved.measures["by_size"]
+    for size in (34, 100):
+        page.fill("#size-number", str(size))
+        told = facts(page)
+        at = sizes["sizes"].index(size)
+        assert told["rows"][0] == str(size)
+        letters = saved.characters[saved.picks[:size]].sum() / saved.characters.sum()
+        assert told["of all text"][0] == f"{100 * letters:.0f} %"
+        assert told["closest two kept rows"][0] == f"{saved.radius[saved.picks[size - 1]]:.3g}"
+        nearest = told["from a row to its nearest kept one"]
+        assert float(nearest[0]) == pytest.approx(sizes["kept"]["mean"][at], rel=1e-2)
+        assert float(nearest[1].split()[-1]) == pytest.approx(sizes["random"]["mean"][at], rel=1e-2)
+    page.fill("#size-number", "10")
+    settle(page)
+    assert pixels_like(page, "--kept") < whole / 4
+    page.fill("#size-within", "1000")
+    assert facts(page)["of the pool within 1000 of a kept row"] == ["100 %", "random 100 %"]
+    page.focus("#size-slider")
+    page.keyboard.press("Shift+ArrowRight")
+    assert facts(page)["rows"][0] == "11"
+    page.keyboard.press("Home")
+    assert facts(page)["rows"][0] == "1"
+    page.keyboard.press("End")
+    assert facts(page)["rows"][0] == "100"
+
+
+@slow
+def test_the_slider_plays_and_stops(visit: Callable[..., Any]) -> None:
+    page = visit()
+    page.click("#size-play")
+    until(page, "Number(document.querySelector('#size-slider').value) > 20")
+    assert 1 <= int(facts(page)["rows"][0]) < 100
+    page.click("#size-play")
+    stopped = facts(page)["rows"]
+    page.wait_for_timeout(100)
+    assert facts(page)["rows"] == stopped
+
+
+def in_polygon(polygon: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """By winding angles, not by crossings."""
+    away = polygon[None] - places[:, None]
+    angles = np.arctan2(away[..., 1], away[..., 0])
+    turned = np.diff(np.concatenate([angles, angles[:, :1]], axis=1), axis=1)
+    return np.abs(((turned + np.pi) % (2 * np.pi) - np.pi).sum(axis=1)) > np.pi
+
+
+@slow
+@pytest.mark.parametrize("tool", ["box", "lasso"])
+def test_a_shape_drawn_on_the_map_chooses_the_rows_in_it(
+    visit: Callable[..., Any], saved: SelectionFolder, tool: str, tmp_path: Path
+) -> None:
+    page = visit()
+    page.select_option("#tool", tool)
+    page.locator("#map").scroll_into_view_if_needed()
+    box = page.locator("#map canvas").bounding_box()
+    corners = [(0.3, 0.2), (0.7, 0.35), (0.6, 0.8), (0.35, 0.6)]
+    for step, (across, down) in enumerate(corners):
+        page.mouse.move(box["x"] + box["width"] * across, box["y"] + box["height"] * down)
+        if step == 0:
+            page.mouse.down()
+    page.mouse.up()
+    until(page, "location.hash.includes('polygon')")
+    hash_of = page.evaluate("JSON.parse(decodeURIComponent(location.hash.slice(6))).polygon")
+    chosen = np.flatnonzero(in_polygon(np.array(hash_of), saved.coordinates))
+    assert 0 < len(chosen) < len(saved)
+    assert page.inner_text("#map-status").startswith(f"{len(chosen)} rows match")
+    with page.expect_download() as download:
+        page.click("#save-ids")
+    download.value.save_as(tmp_path / "rows.txt")
+    assert (tmp_path / "rows.txt").read_text().split() == [saved.ids[row] for row in chosen.tolist()]
+
+
+@slow
+def test_filters_count_what_passes_all_of_them(
+    visit: Callable[..., Any], saved: SelectionFolder, tmp_path: Path
+) -> None:
+    page = visit()
+    page.select_option("#filter-kept", "dropped")
+    page.fill("#filter-least", "100")
+    page.fill("#filter-far", "1.5")
+    topic = saved.fields["topic"].to_pylist()
+    page.select_option("#filter-field", label=topic[0])
+    passing = [
+        row
+        for row in range(len(saved))
+        if saved.rank[row] < 0
+        and saved.characters[row] >= 100
+        and saved.keeper_distance[row] <= 1.5
+        and topic[row] == topic[0]
+    ]
+    assert passing
+    expect_that(page.locator("#bench-status")).to_contain_text(f"{len(passing)} row")
+    with page.expect_download() as download:
+        page.click("#save-lines")
+    download.value.save_as(tmp_path / "rows.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert [line["row"] for line in lines] == passing
+    assert all(line["prompt"] == saved.prompt[line["row"]] for line in lines)
+    page.click("#filter-clear")
+    expect_that(page.locator("#bench-status")).to_be_empty()
+
+
+@slow
+def test_a_link_shows_the_view_again(visit: Callable[..., Any]) -> None:
+    page = visit()
+    page.fill("#search", "garden")
+    page.select_option("#colour", label="topic")
+    page.fill("#size-number", "40")
+    page.focus("#map canvas")
+    page.keyboard.press("+")
+    page.keyboard.press("Enter")
+    until(page, "['row', 'at', 'size', 'colour', 'words'].every((name) => location.hash.includes(name))")
+    told = [page.inner_text(id) for id in ("#map-status", "#chosen", "#size-facts")]
+    link = page.evaluate("location.hash")
+    again = visit(view=link)
+    assert [again.inner_text(id) for id in ("#map-status", "#chosen", "#size-facts")] == told
+    again.wait_for_timeout(400)  # the address is written again a moment after the view has changed
+    assert again.evaluate("location.hash") == link
+
+
+@slow
+@pytest.mark.parametrize(
+    "view",
+    ["{", "null", '{"polygon": [["x"]], "at": [1], "size": "9", "row": -4, "words": 3, "colour": "x"}'],
+)
+def test_an_address_that_is_none_is_not_followed(visit: Callable[..., Any], view: str) -> None:
+    page = visit(view=f"#view={quote(view)}")
+    assert facts(page)["rows"][0] == "100"
+    assert page.inner_text("#map-status") == ""
+
+
+@slow
+def test_regions_are_listed_with_their_shares_and_lead_to_their_rows(
+    visit: Callable[..., Any], saved: SelectionFolder
+) -> None:
+    page = visit()
+    listed = page.locator("#regions-table li").all_inner_texts()
+    assert len(listed) > 4
+    first = page.locator("#regions-more button").first
+    first.click()
+    name = first.inner_text()
+    assert page.locator("#filter-region option:checked").inner_text() == name
+    matched = int(page.inner_text("#map-status").split()[0])
+    share = page.locator("#regions-more li").first.inner_text().split("\n")[-1]
+    assert share.startswith(f"{100 * matched / len(saved):.1f} %")
 
 
 @slow

@@ -13,7 +13,10 @@ from evenly.request import SavedPoolRequest
 @takes(saved=SavedPoolRequest)
 def report(
     saved: SavedPoolRequest,
-    map: Annotated[Literal["pca", "umap"], typer.Option(help="How rows are laid out on the map.")] = "pca",
+    map: Annotated[
+        Literal["neighbours", "pca", "umap"] | None,
+        typer.Option(help="How rows are laid out on the map. Default: as they were."),
+    ] = None,
     points: Annotated[
         int | None, typer.Option(help="Show a random sample of at most this many rows.")
     ] = None,

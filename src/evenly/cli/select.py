@@ -11,10 +11,10 @@ from evenly.cli.options import as_typed, takes
 from evenly.controls import CONTROLS
 from evenly.controls.choice import Choice
 from evenly.controls.control import Control
-from evenly.request import KeptRequest, PoolRequest
+from evenly.request import KeptRequest, MapRequest, PoolRequest
 
 
-@takes(pool=PoolRequest, writing=KeptRequest, controls=CONTROLS, choice=Choice)
+@takes(pool=PoolRequest, writing=KeptRequest, map=MapRequest, controls=CONTROLS, choice=Choice)
 def select(
     pool: PoolRequest,
     out: Annotated[
@@ -26,6 +26,7 @@ def select(
     writing: KeptRequest,
     controls: tuple[Control, ...],
     choice: Choice,
+    map: MapRequest,
     details: Annotated[
         bool, typer.Option("--details", help="Print the table of measures, closest pairs and seconds too.")
     ] = False,
@@ -37,9 +38,8 @@ def select(
     from evenly.jobs.select import select_sources
     from evenly.selecting.request import SelectRequest
 
-    request = SelectRequest(
-        pool, replace(choice, controls=controls), out, overwrite=writing.overwrite, order=writing.order
-    )
+    asked = replace(choice, controls=controls)
+    request = SelectRequest(pool, asked, out, overwrite=writing.overwrite, order=writing.order, map=map.map)
     if choice.strategy == "all":
         _select_all(request, json_output)
         return

@@ -19,7 +19,7 @@ from evenly.folder.order import ORDER_FILE, ORDER_SCHEMA
 from evenly.folder.place import find_folder, find_source, output_places, source_places
 from evenly.folder.reading import TextColumn, read_numbers
 from evenly.folder.view import FIELD_PREFIX, VIEW_FILE, VIEW_SCHEMA
-from evenly.request import PoolRequest
+from evenly.request import MapKind, PoolRequest
 from evenly.rows.formats import kind_of
 from evenly.rows.rows import Rows
 from evenly.rows.sources import STANDARD_INPUT, read_rows
@@ -162,7 +162,7 @@ class SelectionFolder:
 
     @cached_property
     def coordinates(self) -> Float64Array:
-        """(N, 2) float64, first two principal components."""
+        """(N, 2) float64, places on the map that was made with the selection."""
         return np.stack([self.view["x"].to_numpy(), self.view["y"].to_numpy()], axis=1).astype(np.float64)
 
     @cached_property
@@ -175,6 +175,11 @@ class SelectionFolder:
     def measures(self) -> dict[str, Any]:
         """What measures.json says of pool, kept rows, random sets, certificate and controls; empty without it."""
         return read_measures(self.path)
+
+    @property
+    def map_kind(self) -> MapKind:
+        """How the map was laid out; before version 0.2.0 that was not said, and always ``pca``."""
+        return cast(MapKind, self.measures.get("map", {}).get("kind", "pca"))
 
     @cached_property
     def excluded(self) -> pa.Table:

@@ -6,21 +6,18 @@ colouring by.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
-from evenly.engine.blocks import slices, steady_torch
-from evenly.engine.mapped import release, tensor_of
+from evenly.engine.blocks import slices
 from evenly.files import write_table
 from evenly.folder.order import ROWS_AT_ONCE
 from evenly.rows.index import EXCERPT_CHARACTERS
 from evenly.rows.rows import Rows
-from evenly.types import Float32Array
+from evenly.types import Float32Array, Int64Array
 
 VIEW_FILE = "view.parquet"
 VIEW_SCHEMA = pa.schema(
@@ -28,7 +25,10 @@ VIEW_SCHEMA = pa.schema(
         ("prompt", pa.string()),  # excerpt, at most VIEW_CHARACTERS
         ("response", pa.string()),  # excerpt, at most VIEW_CHARACTERS; empty for plain text
         ("characters", pa.int64()),  # length of the whole text
-        ("x", pa.float32()),  # first two principal components of the vectors the order was made on
+        (
+            "x",
+            pa.float32(),
+        ),  # where the row lies on the map of the pool; measures.json says how it was laid out
         ("y", pa.float32()),
     ]
 )
@@ -38,16 +38,18 @@ FIELD_PREFIX = "field:"
 COLOUR_FIELDS = 12
 """At most this many fields of the records go into the view."""
 
-_SAMPLE_ROWS = 4_096
+SHOWN_ROWS = 60_000
+"""Rows of a page: about what it draws at 60 frames a second, and its texts stay within 20 MB."""
+
 _TYPES = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
 
 
-def write_view(rows: Rows, vectors: Float32Array, path: Path) -> str:
+def write_view(rows: Rows, places: Float32Array, path: Path) -> str:
     """Writes view.parquet: what a person sees of each row, and where it lies on a map of the pool.
 
     Args:
         rows: the pool.
-        vectors: (N, d) float32.
+        places: (N, 2) float32, where each row lies on the map.
         path: of the file.
 
     Returns:
@@ -59,19 +61,16 @@ def write_view(rows: Rows, vectors: Float32Array, path: Path) -> str:
     }
     own = [(f"{FIELD_PREFIX}{name}", kind) for name, kind in fields.items()]
     schema = pa.schema([*VIEW_SCHEMA, *own])
-    place = principal_plane(vectors)
 
     def table(block: slice) -> pa.Table:
         prompts, responses = rows.excerpts(block.start, block.stop)
-        x, y = place(vectors[block])
-        release(vectors)
         return pa.table(
             [
                 prompts,
                 responses,
                 rows.characters[block],
-                x,
-                y,
+                places[block, 0],
+                places[block, 1],
                 *(
                     pa.array([_as(kind, value) for value in rows.field(name, block.start, block.stop)], kind)
                     for name, kind in fields.items()
@@ -90,26 +89,8 @@ def _as(kind: pa.DataType, value: Any) -> Any:
     return str(value).encode("utf-8", "backslashreplace").decode()
 
 
-def principal_plane(vectors: Float32Array) -> Callable[[Float32Array], tuple[Float32Array, Float32Array]]:
-    """Fits the first two principal components of (N, d) rows on a sample.
-
-    Returns:
-        A map from (B, d) rows to x and y, (B,) float32 each.
-    """
-    with steady_torch():
-        sample = tensor_of(vectors[:: max(1, len(vectors) // _SAMPLE_ROWS)]).double()
-        centre = sample.mean(0)
-        sample -= centre
-        _, basis = torch.linalg.eigh(sample.T @ sample)
-        axes = basis[:, -2:].flip(1)
-        # A component's sign is arbitrary: the largest entry is made positive, so that maps agree between runs.
-        axes *= torch.sign(axes[axes.abs().argmax(0), torch.arange(axes.shape[1])])
-        middle = (centre @ axes).float()
-
-    def place(rows: Float32Array) -> tuple[Float32Array, Float32Array]:
-        plane = np.zeros((len(rows), 2), dtype=np.float32)
-        with steady_torch():
-            plane[:, : axes.shape[1]] = (tensor_of(rows) @ axes.float() - middle).numpy()
-        return plane[:, 0], plane[:, 1]
-
-    return place
+def shown_rows(pool_rows: int, limit: int = SHOWN_ROWS) -> Int64Array:
+    """The rows that a page shows: all of them, or above the limit a random sample (seed 0), in pool order."""
+    if pool_rows <= limit:
+        return np.arange(pool_rows)
+    return np.sort(np.random.default_rng(0).choice(pool_rows, size=limit, replace=False))

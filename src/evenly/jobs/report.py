@@ -7,10 +7,11 @@ from typing import Literal
 
 from evenly.errors import InputError, MissingExtraError
 from evenly.folder.selection import SelectionFolder
+from evenly.folder.view import SHOWN_ROWS
 from evenly.opened import open_pool
 from evenly.report.page import write_report
-from evenly.report.points import LIMIT_POINTS
 from evenly.request import SavedPoolRequest
+from evenly.selecting.mapping import map_of
 from evenly.types import Float32Array, Progress, silent
 
 UMAP_SEED = 0
@@ -22,7 +23,7 @@ FEWEST_MAPPED = 4
 def report_folder(
     saved: SavedPoolRequest,
     *,
-    map: Literal["pca", "umap"] = "pca",
+    map: Literal["neighbours", "pca", "umap"] | None = None,
     limit_points: int | None = None,
     progress: Progress = silent,
 ) -> Path:
@@ -30,7 +31,8 @@ def report_folder(
 
     Args:
         saved: which selection.
-        map: ``pca`` (saved) or ``umap`` (umap-learn, seeded; needs the vectors, from the cache or made anew).
+        map: see `evenly.selecting.mapping.map_of`, or ``umap`` (umap-learn, seeded). Another one than was saved needs
+            the vectors, from the cache or made anew. None takes the map that was saved.
         limit_points: most points on the map; None for the page's own limit.
 
     Raises:
@@ -38,16 +40,22 @@ def report_folder(
         InputError: the folder or its sources cannot be read.
     """
     folder, coordinates = SelectionFolder.open(saved.folder), None
-    if map == "umap":
-        if len(folder) < FEWEST_MAPPED:
+    if map == folder.map_kind:
+        map = None
+    if map is not None:
+        if map == "umap" and len(folder) < FEWEST_MAPPED:
             raise InputError(
                 f"the map umap takes at least {FEWEST_MAPPED} rows, and the pool has {len(folder)}; use `map=pca`"
             )
         asked = folder.pool_request(saved.source, **saved.working)
         with open_pool(asked, progress=progress) as pool:
             folder.check_sources(pool.rows)
-            coordinates = _umap(pool.points.vectors)
-    limit = LIMIT_POINTS if limit_points is None else limit_points
+            if map == "umap":
+                coordinates = _umap(pool.points.vectors)
+            else:
+                made = map_of(pool.points, map, pool.cache, progress)
+                map, coordinates = made.kind, made.places
+    limit = SHOWN_ROWS if limit_points is None else limit_points
     return write_report(folder.path, limit_points=limit, map=map, coordinates=coordinates)
 
 

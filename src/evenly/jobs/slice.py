@@ -99,7 +99,7 @@ def slice_selection(
     with watch.time("read"):
         rows = read_pool(pool, progress=progress)
     folder.check_sources(rows)
-    request = SelectRequest(pool, choice, out, overwrite=overwrite, order=order)
+    request = SelectRequest(pool, choice, out, overwrite=overwrite, order=order, map=folder.map_kind)
     older = check_writing(request, rows, folder)
     count = _prefix(folder, asked, rows)
     least = max(1, folder.manifest.options.given)

@@ -15,6 +15,7 @@ from evenly.measures.exact import MOST_PAIRS, evenness_of
 from evenly.measures.random_sets import SAMPLED_ROWS, Draws, random_sets, sample_of
 from evenly.measures.result import Evenness, plain
 from evenly.measures.sets import RowSet
+from evenly.measures.sizes import by_size
 from evenly.types import Float64Array, Int64Array, Progress, Selection, silent
 
 RANDOM_DRAWS = 5
@@ -57,6 +58,7 @@ def measured(
         progress=progress,
     )
     found["certificate"] = proof.to_dict()
+    found["by_size"] = by_size(points, selection.rows, seed)
     return found, proof
 
 

@@ -80,6 +80,26 @@ def lead(saved: SelectionFolder) -> str:
     return " ".join(filter(None, said))
 
 
+MAPS = {
+    "neighbours": "Each dot is a row, placed so that its nearest rows are near it (t-SNE).",
+    "pca": "Each dot is a row, placed by the first two principal components of the vectors. Rows that look "
+    "close may lie far apart.",
+    "umap": "Each dot is a row, placed by a UMAP projection. Distances between far regions mean little.",
+}
+
+
+def map_lines(saved: SelectionFolder, map_name: str) -> str:
+    """How the map was laid out, and how much it can be trusted."""
+    said = MAPS[map_name]
+    found = saved.measures.get("map", {})
+    if map_name == "neighbours" and saved.map_kind == map_name:
+        said += f" Of a row's 15 nearest rows, {percent(found['shared'])} are among its 15 nearest dots"
+        said += "; distances between far regions mean little."
+        if found["laid_out"] < len(saved):
+            said += f" {found['laid_out']:,} rows drawn at random were laid out; the others lie between them."
+    return said
+
+
 def _evenness(manifest: Manifest, measures: dict[str, Any]) -> str:
     """Typical distance and coverage, beside random sets; the closest pair alone is set by two rows."""
     h_min, kept, random = manifest.h_min or 0.0, measures.get("kept", {}), measures.get("random", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 
 from evenly.folder.selection import SelectionFolder
 from evenly.report.points import common_words, field_numbers, field_words, is_number, rounded, visible
+from evenly.report.regions import regions_of
 from evenly.types import Float64Array, Int64Array
 
 CURVE_POINTS = 60_000  # above it the curve is thinned, and counts read from it are between two of its points
@@ -33,6 +35,20 @@ def radius_curve(saved: SelectionFolder) -> dict[str, Any] | None:
         "radii": rounded(radii[chosen - 1], digits=7),
         "exact": len(chosen) == len(sizes),
     }
+
+
+def regions(
+    saved: SelectionFolder, mapped: Int64Array, coordinates: Float64Array, texts: list[str]
+) -> dict[str, Any] | None:
+    """The regions of the map on two levels, and the small one of each mapped row. None for a map without any."""
+    found = regions_of(coordinates[mapped], texts, saved.rank[mapped] >= 0)
+    if found is None:
+        return None
+    levels = {
+        name: [{**asdict(one), "name": " · ".join(one.name) or "mixed"} for one in level]
+        for name, level in (("small", found.small), ("large", found.large))
+    }
+    return {**levels, "of": found.of.tolist()}
 
 
 def thin(count: int, limit: int) -> Int64Array:

@@ -19,17 +19,17 @@ import numpy as np
 from markupsafe import Markup
 
 from evenly.checks import check_int, not_known
+from evenly.controls.choice import saved_choice
 from evenly.errors import InputError
 from evenly.files import write_atomically
 from evenly.folder.excluded import excluded_path
 from evenly.folder.manifest import REPORT_FILE
 from evenly.folder.selection import SelectionFolder
+from evenly.folder.view import SHOWN_ROWS, shown_rows
 from evenly.report import content, figures
 from evenly.report.points import (
     COLOUR_FIELDS,
-    LIMIT_POINTS,
     carried_rows,
-    mapped_rows,
     row_columns,
     script_json_pieces,
     visible,
@@ -37,12 +37,11 @@ from evenly.report.points import (
 from evenly.report.rendering import asset, rendered
 from evenly.types import Float64Array
 
-SCRIPTS = ("rows.js", "map.js", "charts.js", "page.js")
-MAP_NAMES = {"pca": "the first two principal components", "umap": "a UMAP projection"}
+SCRIPTS = ("rows.js", "map.js", "size.js", "regions.js", "bench.js", "charts.js", "page.js")
 
 
 def write_report(
-    folder: Path, *, limit_points: int = LIMIT_POINTS, map: str = "pca", coordinates: Any = None
+    folder: Path, *, limit_points: int = SHOWN_ROWS, map: str | None = None, coordinates: Any = None
 ) -> Path:
     """Writes ``folder/report.html`` from the files of the selection folder.
 
@@ -50,8 +49,8 @@ def write_report(
         folder: the selection folder that select wrote.
         limit_points: most rows on the map; above it the map shows a uniform random sample of that size and
             says so.
-        map: what the map shows: ``pca`` (saved with the selection) or ``umap`` (from ``coordinates``).
-        coordinates: (N, 2) numbers, the projection to show with ``map="umap"``.
+        map: how ``coordinates`` were made: ``neighbours``, ``pca`` or ``umap``. None shows the map that was saved.
+        coordinates: (N, 2) numbers, with ``map``.
 
     Returns:
         The path of the page, written whole or not at all.
@@ -62,7 +61,8 @@ def write_report(
     check_int(limit_points, "limit_points", at_least=1)
     saved = SelectionFolder.open(folder)
     path = folder / REPORT_FILE
-    write_atomically(path, render(saved, limit_points, map, _check_coordinates(saved, map, coordinates)))
+    places = _check_coordinates(saved, map, coordinates)
+    write_atomically(path, render(saved, limit_points, map or saved.map_kind, places))
     return path
 
 
@@ -84,11 +84,13 @@ def render(
         manifest=saved.manifest,
         sources=", ".join(visible(source.name) for source in saved.manifest.sources),
         sample=data["sample"],
-        map_description=MAP_NAMES[map_name],
+        map_lines=content.map_lines(saved, map_name),
+        regions=len(data["regions"]["small"]) if data["regions"] else 0,
         excerpt=data["rows"]["excerpt"],
         unmapped_fields=[visible(name) for name in list(saved.fields)[COLOUR_FIELDS:]],
-        lead=content.lead(saved),
+        lead=content.lead(saved).split(". ", 1) if ". " in content.lead(saved) else [content.lead(saved), ""],
         curve=data["curve"],
+        sizes_sampled=(data["sizes"] or {}).get("sampled_rows"),
         nearest=data["nearest"],
         sampled=saved.measures.get("sampled_rows"),
         fields=data["fields"],
@@ -109,16 +111,30 @@ def page_data(
     saved: SelectionFolder, limit_points: int, map_name: str, coordinates: Float64Array
 ) -> dict[str, Any]:
     """Everything that the page's scripts draw."""
-    mapped = mapped_rows(len(saved), limit_points)
+    mapped = shown_rows(len(saved), limit_points)
     rows = carried_rows(saved, mapped, content.named_rows(saved))
+    columns = row_columns(saved, rows, coordinates)
+    texts = [
+        f"{prompt}\n{response}"
+        for prompt, response in zip(columns["prompt"], columns["response"], strict=True)
+    ]
     return {
         "pool": len(saved),
         "kept": saved.manifest.kept,
+        "hMin": saved.manifest.h_min,
         "metric": saved.manifest.metric,
         "mapped": len(mapped),
         "sample": len(mapped) < len(saved),
-        "map": MAP_NAMES[map_name],
-        "rows": row_columns(saved, rows, coordinates),
+        "rows": columns,
+        "regions": figures.regions(saved, mapped, coordinates, texts[: len(mapped)]),
+        "sizes": saved.measures.get("by_size") if nested(saved) else None,
+        "random": {
+            name: values["median"]
+            for name in ("h_min", "mean_nearest")
+            if (values := saved.measures.get("random", {}).get(name))
+        },
+        "sources": [{"name": visible(source.name), "rows": source.rows} for source in saved.manifest.sources],
+        "excluded": excluded_reasons(saved),
         "curve": figures.radius_curve(saved),
         "knee": saved.measures.get("knee"),
         "nearest": figures.nearest_histograms(saved.measures),
@@ -127,13 +143,26 @@ def page_data(
     }
 
 
-def _check_coordinates(saved: SelectionFolder, map_name: str, coordinates: Any) -> Float64Array:
-    if map_name not in MAP_NAMES:
-        raise not_known("`map`", map_name, MAP_NAMES)
-    if (map_name == "pca") != (coordinates is None):
-        raise InputError(
-            "coordinates belong to map umap: give both, or neither for the saved principal components"
-        )
+def nested(saved: SelectionFolder) -> bool:
+    """Whether the first k picks are the selection of size k."""
+    return saved_choice(saved.manifest).nested
+
+
+def excluded_reasons(saved: SelectionFolder) -> dict[str, list[int]]:
+    """The rows that each control kept from being picked, by its reason."""
+    found: dict[str, list[int]] = {}
+    for row, reason in zip(
+        saved.excluded["row"].to_pylist(), saved.excluded["reason"].to_pylist(), strict=True
+    ):
+        found.setdefault(visible(reason), []).append(row)
+    return found
+
+
+def _check_coordinates(saved: SelectionFolder, map_name: str | None, coordinates: Any) -> Float64Array:
+    if map_name is not None and map_name not in content.MAPS:
+        raise not_known("`map`", map_name, content.MAPS)
+    if (map_name is None) != (coordinates is None):
+        raise InputError("coordinates belong to a map: give both, or neither for the map that was saved")
     given = saved.coordinates if coordinates is None else np.asarray(coordinates, dtype=np.float64)
     if given.shape != (len(saved), 2) or not np.isfinite(given).all():
         raise InputError(

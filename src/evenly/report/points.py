@@ -16,7 +16,6 @@ from evenly.folder.selection import SelectionFolder
 from evenly.folder.view import VIEW_CHARACTERS
 from evenly.types import Float64Array, Int64Array
 
-LIMIT_POINTS = 60_000
 TEXT_BYTES = 16_000_000  # of all excerpts in a page; keeps 52,002 rows under 25 MB with everything else
 EXCERPT_CHARACTERS = (VIEW_CHARACTERS, 240, 200, 160, 120, 80, 40, 20)
 ITEMS_PER_PIECE = 4096  # of a list, when JSON is made in pieces
@@ -75,13 +74,6 @@ def rounded(values: Float64Array, digits: int = 5) -> list[float | None]:
     """Numbers cut to so many significant digits, None for what is not finite: JSON has no word for that."""
     short = ((value, float(f"{value:.{digits}g}")) for value in values.tolist())
     return [(cut if isfinite(cut) else value) if isfinite(value) else None for value, cut in short]
-
-
-def mapped_rows(pool_rows: int, limit_points: int) -> Int64Array:
-    """The rows on the map: all of them, or above the limit a random sample (seed 0), in pool order."""
-    if pool_rows <= limit_points:
-        return np.arange(pool_rows)
-    return np.sort(np.random.default_rng(0).choice(pool_rows, size=limit_points, replace=False))
 
 
 def carried_rows(saved: SelectionFolder, mapped: Int64Array, named: Int64Array) -> Int64Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -29,7 +30,7 @@ from evenly.rows.rows import Rows
 from evenly.rows.writing import check_output, write_rows
 from evenly.selecting.file_order import rows_to_write
 from evenly.selecting.request import SelectRequest, Stopwatch
-from evenly.types import Int64Array, Selection
+from evenly.types import Float32Array, Int64Array, Selection
 
 LIBRARIES = ("numpy", "torch", "transformers", "datasets", "pyarrow")
 
@@ -57,12 +58,21 @@ def check_writing(
     return check_out(request.out, targets, inputs_among(values), overwrite=request.overwrite)
 
 
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What was found of a selection: its measures, the (N,) parts that prove the certificate, and the (N, 2) places of
+    the pool's rows on the map."""
+
+    measures: dict[str, Any]
+    parts: Int64Array
+    places: Float32Array
+
+
 def write_record(
     request: SelectRequest,
     prepared: Prepared,
     selection: Selection,
-    measures: dict[str, Any],
-    parts: Int64Array,
+    found: Found,
     watch: Stopwatch,
     older: Sequence[Path] = (),
 ) -> Manifest:
@@ -71,14 +81,14 @@ def write_record(
     The record goes first: a run that is killed in between leaves no kept file that nothing tells of.
     """
     started = time.perf_counter()
-    rows, points = prepared.pool.rows, prepared.pool.points
+    rows = prepared.pool.rows
     with new_files(make_folders=True) as new:
         new.instead_of(older)
         folder = new.folder(selection_folder(request.out))
-        order_sha256 = write_order(selection, rows.ids, parts, folder / ORDER_FILE)
+        order_sha256 = write_order(selection, rows.ids, found.parts, folder / ORDER_FILE)
         files = {
-            VIEW_FILE: write_view(rows, points.vectors, folder / VIEW_FILE),
-            MEASURES_FILE: write_measures(measures, folder),
+            VIEW_FILE: write_view(rows, found.places, folder / VIEW_FILE),
+            MEASURES_FILE: write_measures(found.measures, folder),
         }
         if (excluded := excluded_table(prepared, selection)) is not None:
             files[EXCLUDED_FILE] = write_excluded(excluded, folder)

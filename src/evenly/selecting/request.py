@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from evenly.controls.choice import Choice
 from evenly.measures.evenness import RANDOM_DRAWS
 from evenly.opened import check_request
-from evenly.request import Order, PoolRequest
+from evenly.request import MapKind, Order, PoolRequest
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class SelectRequest:
     random_draws: int = RANDOM_DRAWS
     overwrite: bool = False
     order: Order = "source"
+    map: MapKind = "neighbours"
 
     def check(self) -> None:
         """Refuses what makes no sense, before anything is read.

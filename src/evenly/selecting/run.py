@@ -24,8 +24,9 @@ from evenly.opened import OpenedPool, open_pool, read_pool
 from evenly.rows.copies import SameText
 from evenly.rows.rows import Rows
 from evenly.selecting.file_order import order_lines
+from evenly.selecting.mapping import map_of
 from evenly.selecting.picking import pick, refined
-from evenly.selecting.record import check_writing, write_record
+from evenly.selecting.record import Found, check_writing, write_record
 from evenly.selecting.request import SelectRequest, Stopwatch
 from evenly.types import Int64Array, Progress, Selection, silent
 from evenly.words import counted
@@ -273,5 +274,9 @@ def record(
             progress=progress,
         )
         measures["controls"] = found
-    manifest = write_record(request, prepared, selection, measures, proof.parts, watch, older)
+    with watch.time("map"):
+        pool_map = map_of(prepared.pool.points, request.map, prepared.pool.cache, progress)
+        measures["map"] = pool_map.to_dict()
+    written = Found(measures, proof.parts, pool_map.places)
+    manifest = write_record(request, prepared, selection, written, watch, older)
     return Recorded(prepared, selection, manifest, selection_folder(request.out), measures, older)

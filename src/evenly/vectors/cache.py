@@ -121,6 +121,11 @@ class Cache:
         return self.folder / "encoders"
 
     @property
+    def maps(self) -> Path:
+        """Where the maps of pools are kept."""
+        return self.folder / "maps"
+
+    @property
     def scratch(self) -> Path:
         """Where runs that do not fit into memory put what they need for the moment."""
         return self.folder / "scratch"
@@ -148,8 +153,13 @@ class Cache:
         return before
 
     def _small_files(self) -> list[Path]:
-        """Orders and what is known of encoders, with what killed runs left of them."""
-        kinds = (self.orders, ".npz"), (self.encoders, ".json"), (self.encoders, ".safetensors")
+        """Orders, maps and what is known of encoders, with what killed runs left of them."""
+        kinds = (
+            (self.orders, ".npz"),
+            (self.maps, ".npz"),
+            (self.encoders, ".json"),
+            (self.encoders, ".safetensors"),
+        )
         return sorted(
             path
             for folder, ending in kinds

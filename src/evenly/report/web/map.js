@@ -54,14 +54,16 @@ function swatch(colour, label) {
   return element("span", {}, dot, label);
 }
 
-function createMap(rows, box, onChoose) {
+function createMap(rows, regions, box, { onChoose, onShape, onView }) {
   const canvas = box.querySelector("canvas");
   const tooltip = box.querySelector("#tooltip");
   const context = canvas.getContext("2d");
   const mapped = d3.range(rows.mapped);
   const shuffled = d3.shuffler(d3.randomLcg(0.5))([...mapped]);
   const tree = d3.quadtree(mapped, (i) => rows.x[i], (i) => rows.y[i]);
-  const state = { transform: d3.zoomIdentity, matches: null, chosen: null, keyboard: false, colour: "kept" };
+  const picks = mapped.filter(rows.kept).sort((a, b) => rows.rank[a] - rows.rank[b]);
+  const ranks = picks.map((i) => rows.rank[i]);
+  const state = { transform: d3.zoomIdentity, matches: null, chosen: null, keyboard: false, colour: "kept", size: Infinity, tool: "move", shape: null, contours: false };
   let width = 0, height = 0, ratio = 1, scale = 1, offset = [0, 0], order = [], shades = [], palette = [], how = null;
 
   const toScreen = (i) => [state.transform.applyX(rows.x[i] * scale + offset[0]), state.transform.applyY(-rows.y[i] * scale + offset[1])];
@@ -115,7 +117,7 @@ function createMap(rows, box, onChoose) {
   }
 
   // Blends dots into the image by hand: as fast without a graphics processor as with one.
-  function paint(image, margin, points, colourOf, radius, alpha) {
+  function paint(image, margin, points, colourOf, radius, alpha, skip = () => false) {
     const { data: pixels, width: across } = image;
     const disc = stamp(radius * ratio).map(({ dx, dy, covered }) => [4 * (dy * across + dx), covered * alpha]);
     const { k, x: tx, y: ty } = state.transform;
@@ -123,6 +125,7 @@ function createMap(rows, box, onChoose) {
     const ay = -scale * k * ratio, by = (offset[1] * k + ty) * ratio;
     const right = canvas.width, bottom = canvas.height;
     for (const i of points) {
+      if (skip(i)) continue;
       const x = Math.round(rows.x[i] * ax + bx), y = Math.round(rows.y[i] * ay + by);
       if (x < 0 || y < 0 || x >= right || y >= bottom) continue;
       const { r, g, b } = colourOf(i);
@@ -146,16 +149,87 @@ function createMap(rows, box, onChoose) {
     waiting = 0;
     if (!width) return;
     const radius = dotRadius();
+    const alpha = state.matches ? 0.16 : 0.8;
     const lit = Math.max(radius * 1.35, 2.2);
     const margin = Math.ceil(lit * ratio);
     const image = blank(margin);
-    paint(image, margin, order, (i) => palette[shades[i]], radius, state.matches ? 0.16 : 0.8);
+    if (state.colour === "kept") { // the first picks above all other rows
+      const [grey, blue] = palette;
+      paint(image, margin, shuffled, () => grey, radius, alpha, (i) => rows.rank[i] >= 0 && rows.rank[i] < state.size);
+      paint(image, margin, picks.slice(0, d3.bisectLeft(ranks, state.size)), () => blue, radius, alpha);
+    } else paint(image, margin, order, (i) => palette[shades[i]], radius, alpha);
     if (state.matches) {
       const bright = d3.rgb(css("match"));
       paint(image, margin, state.matches, () => bright, lit, 1);
     }
     context.putImageData(image, -margin, -margin);
+    context.save();
+    context.scale(ratio, ratio);
+    if (state.contours) drawContours();
+    drawShape();
+    drawNames();
+    context.restore();
     drawChosen(radius);
+  }
+
+  // Where the pool and the kept rows are dense: the same shares of the highest density.
+  let contours = null;
+  function drawContours() {
+    // Contours are made in a frame of their own, so that they need not be made anew while the map is moved.
+    if (!contours || contours.scale !== scale || contours.size !== state.size) {
+      const shape = (points) => d3.contourDensity().x((i) => rows.x[i] * scale + offset[0]).y((i) => -rows.y[i] * scale + offset[1])
+        .size([width, height]).cellSize(4).bandwidth(Math.min(width, height) / 45).thresholds(6)(points);
+      contours = { scale, size: state.size, pool: shape(mapped), kept: shape(picks.slice(0, d3.bisectLeft(ranks, state.size))) };
+    }
+    const { x, y, k } = state.transform;
+    context.save();
+    context.translate(x, y);
+    context.scale(k, k);
+    const path = d3.geoPath(null, context);
+    for (const [name, colour, dash] of [["pool", "ink", [5 / k, 3 / k]], ["kept", "kept", []]]) {
+      context.strokeStyle = css(colour);
+      context.setLineDash(dash);
+      context.lineWidth = 1.4 / k;
+      for (const line of contours[name]) { context.beginPath(); path(line); context.stroke(); }
+    }
+    context.restore();
+  }
+
+  function drawShape() {
+    if (!state.shape || state.shape.length < 2) return;
+    context.beginPath();
+    for (const [x, y] of state.shape) context.lineTo(state.transform.applyX(x * scale + offset[0]), state.transform.applyY(-y * scale + offset[1]));
+    context.closePath();
+    context.strokeStyle = css("match");
+    context.lineWidth = 2;
+    context.stroke();
+  }
+
+  // Names of regions, the largest first; one that would lie over another is left out.
+  function drawNames() {
+    const level = state.transform.k < 2 ? regions.large : regions.small;
+    const size = width < 500 ? 11 : 13;
+    context.font = `600 ${size}px ${css("sans")}`;
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    context.lineJoin = "round";
+    const taken = [];
+    for (const region of d3.sort(level, (one) => -one.pool)) {
+      const words = width < 500 ? region.name.split(" · ").slice(0, 2).join(" · ") : region.name;
+      const half = context.measureText(words).width / 2 + 6;
+      let x = state.transform.applyX(region.x * scale + offset[0]);
+      const y = state.transform.applyY(-region.y * scale + offset[1]);
+      if (x < 0 || y < 0 || x > width || y > height) continue;
+      x = Math.max(half, Math.min(width - half, x));
+      const box = [x - half, y - size, x + half, y + size];
+      if (taken.some((other) => box[0] < other[2] && box[2] > other[0] && box[1] < other[3] && box[3] > other[1])) continue;
+      taken.push(box);
+      context.lineWidth = 4;
+      context.strokeStyle = css("paper");
+      context.strokeText(words, x, y);
+      context.fillStyle = css("ink");
+      context.fillText(words, x, y);
+    }
   }
 
   function ring([x, y], radius, colour) {
@@ -190,6 +264,11 @@ function createMap(rows, box, onChoose) {
     context.restore();
   }
 
+  function placeOfCentre() {
+    const [x, y] = state.transform.invert([width / 2, height / 2]);
+    return [(x - offset[0]) / scale, (offset[1] - y) / scale];
+  }
+
   function nearest(px, py, reach) {
     const [x, y] = state.transform.invert([px, py]);
     return tree.find((x - offset[0]) / scale, (offset[1] - y) / scale, reach / (scale * state.transform.k));
@@ -197,7 +276,7 @@ function createMap(rows, box, onChoose) {
 
   function hover(event) {
     const [px, py] = d3.pointer(event, canvas);
-    const i = event.buttons ? undefined : nearest(px, py, 14);
+    const i = event.buttons || state.tool !== "move" ? undefined : nearest(px, py, 14);
     tooltip.hidden = i === undefined;
     if (i === undefined) return;
     const keeper = rows.kept(i) ? `pick ${count.format(rows.rank[i] + 1)}` : `keeper: row ${rows.keeper[i]}, at ${quantity(rows.distance[i])}`;
@@ -210,13 +289,14 @@ function createMap(rows, box, onChoose) {
   }
 
   const zoom = d3.zoom().scaleExtent([0.8, 60])
-    .filter((event) => event.type === "wheel" ? event.ctrlKey || event.metaKey || document.activeElement === canvas
+    .filter((event) => event.type !== "wheel" && state.tool !== "move" ? false : event.type === "wheel" ? event.ctrlKey || event.metaKey || document.activeElement === canvas
       : event.type.startsWith("touch") ? event.touches.length > 1 || state.transform.k > 1 : !event.button)
     .on("zoom", (event) => {
       state.transform = event.transform;
       canvas.style.touchAction = event.transform.k > 1 ? "none" : "pan-y"; // one finger scrolls the page until zoomed in
       tooltip.hidden = true;
       draw();
+      onView();
     });
   const selection = d3.select(canvas).call(zoom);
 
@@ -234,11 +314,37 @@ function createMap(rows, box, onChoose) {
     draw();
   }
 
+  // A box or a lasso, in the map's own places, so that it stays where it is when the map is moved.
+  const placeOf = (event) => {
+    const [x, y] = state.transform.invert(d3.pointer(event, canvas));
+    return [(x - offset[0]) / scale, (offset[1] - y) / scale];
+  };
+  let corner = null;
+  canvas.addEventListener("pointerdown", (event) => {
+    if (state.tool === "move" || event.button) return;
+    canvas.setPointerCapture(event.pointerId);
+    corner = placeOf(event);
+    state.shape = [corner];
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!corner) return;
+    const [x, y] = placeOf(event);
+    if (state.tool === "lasso") state.shape.push([x, y]);
+    else state.shape = [corner, [x, corner[1]], [x, y], [corner[0], y]];
+    draw();
+  });
+  canvas.addEventListener("pointerup", () => {
+    if (!corner) return;
+    corner = null;
+    if (state.shape.length < 3) state.shape = null;
+    draw();
+    onShape(state.shape);
+  });
   canvas.addEventListener("pointermove", hover);
   canvas.addEventListener("pointerleave", () => { tooltip.hidden = true; });
   canvas.addEventListener("pointerdown", () => { state.keyboard = false; canvas.focus({ preventScroll: true }); });
   canvas.addEventListener("click", (event) => {
-    const i = nearest(...d3.pointer(event, canvas), 16);
+    const i = state.tool === "move" ? nearest(...d3.pointer(event, canvas), 16) : undefined;
     if (i !== undefined) onChoose(i);
   });
   canvas.addEventListener("keydown", key);
@@ -250,6 +356,12 @@ function createMap(rows, box, onChoose) {
 
   return {
     colourBy(choice) { state.colour = choice; layer(); },
+    grow(size) { state.size = size; draw(); },
+    use(tool) { state.tool = tool; canvas.style.cursor = tool === "move" ? "" : "crosshair"; canvas.style.touchAction = tool === "move" ? "pan-y" : "none"; },
+    show(shape) { state.shape = shape; draw(); },
+    contour(on) { state.contours = on; draw(); },
+    get view() { return { colour: state.colour, shape: state.shape, at: [state.transform.k, ...placeOfCentre()].map((value) => Number(value.toPrecision(5))) }; },
+    look(k, x, y) { selection.call(zoom.transform, d3.zoomIdentity.translate(width / 2, height / 2).scale(k).translate(-(x * scale + offset[0]), -(offset[1] - y * scale))); },
     lightUp(matches) { state.matches = matches; drawLegend(); draw(); },
     choose(i) { state.chosen = i; draw(); },
     zoomBy(factor) { selection.call(zoom.scaleBy, factor); },

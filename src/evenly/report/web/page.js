@@ -1,49 +1,71 @@
-// Puts the page together: reads the data block, draws, and connects controls.
+// Puts the page together: reads the data block, draws, connects controls, and keeps the view in the address.
 
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const rows = readRows(data);
+  const regions = readRegions(data);
   const at = (id) => document.getElementById(id);
-  const status = at("map-status");
-  const map = createMap(rows, at("map"), (i) => choose(i));
-  let listed = null; // rows found by the search, or null for all
-  let first = 0;
+  const about = { pool: data.pool, hMin: data.hMin, regions };
+  let listed = null; // rows that the filters leave, or null for all
+  let first = 0, chosen = null, linking = 0;
+
+  const map = createMap(rows, regions, at("map"), {
+    onChoose: choose,
+    onShape: (shape) => { bench.set({ polygon: shape }); if (shape) at("bench-section").scrollIntoView(); },
+    onView: keepLink,
+  });
+  const shares = createRegions(data, rows, regions, (r) => {
+    map.look(4, regions.small[r].x, regions.small[r].y);
+    bench.set({ region: String(r) });
+    at("map-section").scrollIntoView();
+  });
+  let triptych = null;
+  const sizes = createSizes(data, rows, regions, (size) => {
+    map.grow(size >= data.kept ? Infinity : size);
+    shares.draw(size);
+    triptych?.draw();
+    keepLink();
+  });
+  triptych = createTriptych(rows, sizes);
+  shares.draw(data.kept);
+  const bench = createBench(data, rows, regions, (found) => {
+    listed = found;
+    first = 0;
+    map.lightUp(found);
+    map.show(bench.state.polygon);
+    const kept = found?.filter(rows.kept).length;
+    const words = found ? `${count.format(found.length)} ${found.length === 1 ? "row matches" : "rows match"}: ${count.format(kept)} kept, ${count.format(found.length - kept)} dropped.` : "";
+    for (const id of ["map-status", "bench-status"]) at(id).textContent = words;
+    listRows();
+    keepLink();
+  });
 
   function choose(i) {
+    chosen = i;
     map.choose(i);
-    showKeeper(rows, i, at("chosen"), data.pool);
+    showKeeper(rows, i, at("chosen"), about);
+    keepLink();
   }
 
   function showRow(row) {
-    const i = rows.place(row);
-    choose(i);
+    choose(rows.place(row));
     at("map-section").scrollIntoView();
     at("map").querySelector("canvas").focus({ preventScroll: true });
   }
 
-  // --- colour -------------------------------------------------------------------------------------------------
+  // --- controls of the map --------------------------------------------------------------------------------------
   const choices = [["kept", "kept or dropped"], ["radius", "radius of the pick"], ["distance", "distance to the keeper"], ["characters", "text length"],
     ...rows.fields.map((field, f) => [`field:${f}`, field.name])];
   at("colour").append(...choices.map(([value, label]) => element("option", { value }, label)));
-  at("colour").addEventListener("change", (event) => map.colourBy(event.target.value));
+  at("colour").addEventListener("change", (event) => { map.colourBy(event.target.value); keepLink(); });
+  at("tool").addEventListener("change", (event) => map.use(event.target.value));
+  at("contours").addEventListener("change", (event) => map.contour(event.target.checked));
   at("zoom-in").addEventListener("click", () => map.zoomBy(1.6));
   at("zoom-out").addEventListener("click", () => map.zoomBy(1 / 1.6));
   at("zoom-reset").addEventListener("click", () => map.reset());
   if (data.sample) at("sample-note").textContent = `The map shows a random ${count.format(data.mapped)} of the ${count.format(data.pool)} rows; search and table cover these.`;
 
-  // --- search and table ---------------------------------------------------------------------------------------
-  let timer = 0;
-  at("search").addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(search, 120); });
-
-  function search() {
-    listed = rows.search(at("search").value);
-    first = 0;
-    map.lightUp(listed);
-    const kept = listed?.filter(rows.kept).length;
-    status.textContent = listed ? `${count.format(listed.length)} ${listed.length === 1 ? "row matches" : "rows match"}: ${count.format(kept)} kept, ${count.format(listed.length - kept)} dropped.` : "";
-    listRows();
-  }
-
+  // --- table ----------------------------------------------------------------------------------------------------
   const PAGE = 20;
   function listRows() {
     if (!at("rows").open) return;
@@ -54,7 +76,7 @@
       cell(rowButton(rows, i)), cell(rows.kept(i) ? `pick ${count.format(rows.rank[i] + 1)}` : "dropped"),
       cell(rows.kept(i) ? "itself" : `row ${rows.keeper[i]}`), cell(quantity(rows.distance[i])),
       cell(count.format(rows.characters[i])), cell(...rowTexts(rows, i)))));
-    at("rows-note").textContent = listed ? "Rows that match the search." : "All rows of the map; search above to find some.";
+    at("rows-note").textContent = listed ? "Rows that pass all filters." : "All rows of the map; filter to see fewer.";
     at("rows-page").textContent = total ? `${count.format(first + 1)}–${count.format(first + shown.length)} of ${count.format(total)}` : "none";
     at("rows-back").disabled = first === 0;
     at("rows-next").disabled = first + PAGE >= total;
@@ -68,7 +90,7 @@
   });
   document.querySelector('a[href="#rows"]').addEventListener("click", () => { at("rows").open = true; });
 
-  // --- keeper look-up -----------------------------------------------------------------------------------------
+  // --- why a row was dropped --------------------------------------------------------------------------------------
   const dropped = d3.range(rows.mapped).filter((i) => !rows.kept(i));
   at("keeper-form").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -83,9 +105,41 @@
 
   function lookUp(words) {
     const i = rows.placeOf(words);
-    if (i !== undefined) return showKeeper(rows, i, at("keeper"), data.pool);
+    if (i !== undefined) return showKeeper(rows, i, at("keeper"), about);
     const where = data.sample ? "this page carries only a sample of the rows; order.parquet beside it has all" : `rows are numbered 0 to ${count.format(data.pool - 1)}`;
     at("keeper").replaceChildren(element("p", {}, `No row ${words.trim() || "given"} here: ${where}.`));
+  }
+
+  // --- the view in the address, so that a link shows it again -----------------------------------------------------
+  function keepLink() {
+    clearTimeout(linking);
+    linking = setTimeout(() => {
+      const { colour, shape, at: [k, x, y] } = map.view;
+      const view = { ...bench.state, polygon: shape?.map((point) => point.map((value) => Number(value.toPrecision(5)))) };
+      if (colour !== "kept") view.colour = colour;
+      if (k !== 1) view.at = [k, x, y];
+      if (sizes.size < data.kept) view.size = sizes.size;
+      if (chosen != null) view.row = rows.row[chosen];
+      const said = Object.fromEntries(Object.entries(view).filter(([, value]) => value));
+      const hash = Object.keys(said).length ? `#view=${encodeURIComponent(JSON.stringify(said))}` : "";
+      if (hash || location.hash.startsWith("#view=")) history.replaceState(null, "", hash || location.pathname + location.search);
+    }, 300);
+  }
+
+  // What the address says is untrusted: values are taken where they are of the kind that a view has.
+  function readLink() {
+    let view;
+    try { view = JSON.parse(decodeURIComponent(location.hash.slice("#view=".length))); } catch { return; }
+    if (!location.hash.startsWith("#view=") || !view || typeof view !== "object") return;
+    const number = (value) => typeof value === "number" && Number.isFinite(value);
+    const point = (value) => Array.isArray(value) && value.length === 2 && value.every(number);
+    const filters = Object.fromEntries(Object.keys(bench.state).filter((name) => typeof view[name] === "string").map((name) => [name, view[name]]));
+    if (Array.isArray(view.polygon) && view.polygon.every(point)) filters.polygon = view.polygon;
+    if (choices.some(([value]) => value === view.colour)) { at("colour").value = view.colour; map.colourBy(view.colour); }
+    if (number(view.size)) sizes.set(view.size);
+    if (Array.isArray(view.at) && view.at.length === 3 && view.at.every(number)) map.look(...view.at);
+    if (Object.keys(filters).length) bench.set(filters);
+    if (number(view.row) && rows.place(view.row) !== undefined) choose(rows.place(view.row));
   }
 
   // --- figures ------------------------------------------------------------------------------------------------
@@ -93,5 +147,8 @@
   if (data.nearest.length) drawNearest(data);
   drawComparison("lengths", "text length in characters", data.lengths);
   data.fields.forEach((field, f) => drawComparison(`field-${f}`, field.name, field));
-  document.documentElement.dataset.ready = "true";
+  requestAnimationFrame(() => { // the map knows its width by now
+    readLink();
+    document.documentElement.dataset.ready = "true";
+  });
 })();
