@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 import subprocess
@@ -48,3 +49,18 @@ def test_every_command_runs_and_prints_what_is_shown(
         printed = iter(blurred(line) for line in called.out.splitlines())
         for line in lines:
             assert blurred(line) in printed, f"{command}\ndid not print, or not here: {line}\n{called.out}"
+
+
+def test_the_notebook_runs_and_prints_what_it_shows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run([sys.executable, str(TUTORIALS / "rows.py")], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    notebook = json.loads((TUTORIALS / "first-look.ipynb").read_text(encoding="utf-8"))
+    names: dict[str, object] = {}
+    for cell in (cell for cell in notebook["cells"] if cell["cell_type"] == "code"):
+        exec(compile("".join(cell["source"]), cell["id"], "exec"), names)  # noqa: S102 - the project's own notebook
+        shown = "".join(line for output in cell["outputs"] for line in output["text"])
+        assert [blurred(line) for line in capsys.readouterr().out.splitlines()] == [
+            blurred(line) for line in shown.splitlines()
+        ]
