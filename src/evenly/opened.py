@@ -29,9 +29,9 @@ from evenly.vectors.cache import Cache
 from evenly.vectors.embedding import vector_digests
 from evenly.vectors.embedding_kind import EmbeddingKind
 from evenly.vectors.folders import find_folder
-from evenly.vectors.kind import PoolVectors
+from evenly.vectors.kind import EncoderKind, Fitted, PoolVectors
 from evenly.vectors.npy import load_vectors
-from evenly.vectors.registry import encoder_named
+from evenly.vectors.registry import encoder_of
 from evenly.vectors.running import choose_device
 
 
@@ -48,6 +48,8 @@ class OpenedPool:
         tokens: (N,) int64, tokens of every row's text, special ones included; None where vectors were given.
         openings: see `evenly.vectors.kind.PoolVectors`.
         given: rows from outside that were handed over as vectors, by the name that stands for them.
+        kind: the encoder as it is for this pool.
+        fitted: the map that the pool's vectors have passed, for rows from outside; None for none.
     """
 
     request: PoolRequest
@@ -57,7 +59,15 @@ class OpenedPool:
     note: str
     tokens: Int64Array | None = None
     openings: frozenset[bytes] = frozenset()
+    kind: EncoderKind | None = None
+    fitted: Fitted | None = None
     given: Mapping[str, VectorsLike] = field(default_factory=dict)
+
+    @staticmethod
+    def of(request: PoolRequest, rows: Rows, points: Points, embedded: PoolVectors) -> OpenedPool:
+        """The pool of rows whose vectors, as they were embedded, have become points."""
+        known = embedded.record, embedded.note, embedded.tokens, embedded.openings
+        return OpenedPool(request, rows, points, *known, embedded.kind, embedded.fitted)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -106,7 +116,7 @@ class OpenedPool:
         return Points.of(found, self.metric)
 
     def _embedded(self, name: str, progress: Progress) -> Float32Array:
-        if not encoder_named(self.request.encoder).any_rows:
+        if not encoder_of(self.request).any_rows:
             raise InputError(
                 f"{self.request.encoder} gives vectors of the pool alone; give those of {name} as a .npy file instead"
             )
@@ -118,19 +128,20 @@ class OpenedPool:
         rows = _rows_outside(request).stripped(
             self.rows.phrases
         )  # a text has the vector that it has in the pool
-        vectors = embedded_rows(request, rows, progress=progress).vectors
+        vectors = embedded_rows(request, rows, like=self, progress=progress).vectors
         if self.openings:
             # What begins as rows of the pool do that were averaged is averaged too: equal texts have equal vectors.
             digests = vector_digests(vectors, np.arange(len(rows)))
             again = np.array([digest in self.openings for digest in digests])
             if again.any():
-                whole = embedded_rows(replace(request, long="mean"), rows, progress=progress).vectors
+                request = replace(request, long="mean")
+                whole = embedded_rows(request, rows, like=self, progress=progress).vectors
                 vectors = np.where(again[:, None], whole, vectors)
         return vectors
 
     def _check_same_encoder(self, folder: SelectionFolder) -> None:
         was, name = folder.manifest.encoder, self.request.encoder
-        if not encoder_named(name).same(was, self.encoder):
+        if not encoder_of(self.request).same(was, self.encoder):
             raise InputError(
                 f"{folder.path} was selected with the encoder {was.name}, the pool is embedded with {name}; "
                 "distances between the two mean nothing: use one encoder"
@@ -159,7 +170,7 @@ def check_request(request: PoolRequest) -> None:
             cluster address without the engine for it, no such device.
     """
     check_metric(request.metric)
-    kind = encoder_named(request.encoder)
+    kind = encoder_of(request)
     if request.download and kind.model:
         find_folder(kind.model, download=True)
     kind.check()
@@ -210,14 +221,38 @@ def as_embedded(request: PoolRequest, rows: Rows) -> Rows:
 
 
 def embedded_rows(
-    request: PoolRequest, rows: Rows, *, backend: Backend | None = None, progress: Progress = silent
+    request: PoolRequest,
+    rows: Rows,
+    *,
+    backend: Backend | None = None,
+    like: OpenedPool | None = None,
+    progress: Progress = silent,
 ) -> PoolVectors:
-    """The vectors of rows as the encoder gives them, where the backend has room for them."""
+    """The vectors of rows as the encoder gives them, where the backend has room for them.
+
+    Args:
+        request: says where the encoder works.
+        rows: what is embedded.
+        backend: where vectors go; None for an array in memory.
+        like: the pool that the rows are from outside of; None where they are the pool.
+        progress: called as texts are embedded.
+    """
 
     def room(dimension: int) -> Float32Array | None:
         return backend.room(len(rows), dimension) if backend else None
 
-    return encoder_named(request.encoder).vectors(rows, request, room, progress)
+    if like is not None:
+        found = (like.kind or encoder_of(request)).vectors(rows, request, room, progress)
+        if like.fitted is not None:
+            like.fitted.apply(found.vectors)
+        return found
+    kind = encoder_of(request).for_pool(rows, request)
+    found = kind.vectors(rows, request, room, progress)
+    fitted = kind.fit(found.vectors)
+    if fitted is not None:
+        fitted.apply(found.vectors)
+        found = found.told(fitted.note)
+    return replace(found, kind=kind, fitted=fitted)
 
 
 @contextmanager
@@ -239,5 +274,4 @@ def open_pool(
     with backend.joined():
         embedded = embedded_rows(request, found, backend=backend, progress=progress)
         points = Points.prepared(embedded.vectors, check_metric(request.metric), backend)
-        record, note = embedded.record, embedded.note
-        yield OpenedPool(request, found, points, record, note, embedded.tokens, embedded.openings)
+        yield OpenedPool.of(request, found, points, embedded)

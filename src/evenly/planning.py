@@ -34,7 +34,7 @@ from evenly.vectors.cache import Cache
 from evenly.vectors.embedding import distinct, embed_texts
 from evenly.vectors.embedding_kind import EmbeddingKind
 from evenly.vectors.kind import Encoder
-from evenly.vectors.registry import encoder_named
+from evenly.vectors.registry import encoder_of
 from evenly.words import rough_duration, size
 
 MEASURED_SECONDS = 1.0
@@ -64,6 +64,7 @@ class Plan:
         scratch: bytes of scratch files.
         seconds: predicted, for the stages "embed" and "select".
         measured_on: how many texts and rows the seconds were measured on.
+        embedding_memory: bytes that embedding will hold beside the vectors, where a large model embeds; else 0.
     """
 
     rows: int
@@ -77,6 +78,7 @@ class Plan:
     scratch: int
     seconds: dict[str, float]
     measured_on: dict[str, int]
+    embedding_memory: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
@@ -88,6 +90,8 @@ class Plan:
         if self.cached or self.to_embed:
             first += f"; {self.to_embed:,} distinct texts to embed, {self.cached:,} in the cache"
         scratch = f", {size(self.scratch)} of scratch files" if self.scratch else ""
+        if self.embedding_memory:
+            first += f"; embedding holds about {size(self.embedding_memory)} beside them"
         return [
             first,
             f"selection works {PLACES[self.where]}: {self.why}",
@@ -114,7 +118,7 @@ def plan_rows(request: PoolRequest, picks: int, rows: Rows, given: Float32Array 
         InputError: what is asked fits nowhere.
     """
     metric = check_metric(request.metric)
-    engine, cache, kind = backend_of(request), Cache.of(request), encoder_named(request.encoder)
+    engine, cache, kind = backend_of(request), Cache.of(request), encoder_of(request).for_pool(rows, request)
     if given is None and isinstance(kind, EmbeddingKind):
         encoder, (texts, keys) = kind.load(request), kind.texts(rows)
         dimension = encoder.dimension
@@ -142,17 +146,20 @@ def plan_rows(request: PoolRequest, picks: int, rows: Rows, given: Float32Array 
         scratch=placement.scratch,
         seconds={"embed": embedding.seconds, "select": seconds},
         measured_on={"texts": embedding.measured, "rows": measured},
+        embedding_memory=embedding.memory,
     )
 
 
 @dataclass(frozen=True)
 class _Embedding:
-    """Distinct texts cached and missing, predicted seconds for the missing, and how many were measured."""
+    """Distinct texts cached and missing, predicted seconds for the missing, how many were measured, and the bytes
+    that the encoder held."""
 
     cached: int
     missing: int
     seconds: float
     measured: int
+    memory: int = 0
 
 
 def _measure_embedding(
@@ -175,7 +182,7 @@ def _measure_embedding(
         size = max(FIRST_TEXTS, int(size * min(4.0, 1.25 * MEASURED_SECONDS / max(spent, 1e-3))))
     left = len(missing) - at
     # The last part alone: the first ones also pay for waking up.
-    return _Embedding(int(known.sum()), len(missing), spent / len(part) * left, at)
+    return _Embedding(int(known.sum()), len(missing), spent / len(part) * left, at, encoder.memory)
 
 
 def _measure_selection(

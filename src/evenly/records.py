@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 
 class Frozen(BaseModel):
@@ -42,8 +42,11 @@ class EncoderRecord(Frozen):
     averaged: int = (
         0  # of the long rows, under cut, those that begin alike: they were averaged over their windows
     )
+    options: dict[str, Any] = Field(default={})  # of its kind, as asked
+    notes: str = ""  # what was found of the encoder and the pool: layer, template, whitening …
 
     @model_serializer(mode="wrap")
     def _used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without a count of none, as version 0.1.0 wrote it: the digest of a manifest is over its JSON."""
-        return {name: value for name, value in handler(self).items() if name != "averaged" or value}
+        """Without what is none, as version 0.1.0 wrote it: the digest of a manifest is over its JSON."""
+        later = ("averaged", "options", "notes")
+        return {name: value for name, value in handler(self).items() if name not in later or value}

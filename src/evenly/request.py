@@ -47,6 +47,10 @@ def option(default: Any, help: str, **further: Any) -> Any:
     return field(default=default, metadata={"option": Option(help, **further)})
 
 
+OPTIONS_OF_ENCODERS = "options of encoders"
+"""Marks the field that holds, by name, the options that kinds of encoder declare themselves (see
+`evenly.vectors.kind.EncoderKind`): each of them is an option wherever the field is one."""
+
 READING, EMBEDDING, PLACING = "Reading rows", "Embedding", "Where it works"
 
 
@@ -91,6 +95,7 @@ class PoolRequest(RowsRequest):
         "cosine", "cosine is 1 - cos of the vectors.", group=EMBEDDING
     )
     encoder: str = option("minilm", "{encoders}.", group=EMBEDDING)
+    encoder_options: tuple[tuple[str, Any], ...] = field(default=(), metadata={OPTIONS_OF_ENCODERS: True})
     download: bool = option(
         False, "Fetch the encoder from the Hugging Face hub if it is not on this machine.", group=EMBEDDING
     )

@@ -21,6 +21,7 @@ from evenly.controls.choice import Choice
 from evenly.jobs.select import select_sources
 from evenly.request import PoolRequest
 from evenly.selecting.request import SelectRequest
+from evenly.vectors.registry import encoder_options
 from tests.jobs.files import records, write_lines
 from tests.vectors.conftest import plain_folder, tiny_folder
 
@@ -123,7 +124,8 @@ def test_every_option_of_reading_and_choosing_has_its_python_name() -> None:
         one.name for control in (Choice, *CONTROLS) for one in fields(control) if "option" in one.metadata
     }
     assert choosing <= inspect.signature(select).parameters.keys()
-    reading = {one.name for one in fields(PoolRequest)} - set(OF_FILES)
+    reading = {one.name for one in fields(PoolRequest) if "option" in one.metadata} - set(OF_FILES)
+    reading |= encoder_options().keys()
     assert reading <= inspect.signature(measure).parameters.keys()
     assert reading <= inspect.signature(plan).parameters.keys()
 

@@ -12,6 +12,7 @@ from evenly.controls import CONTROLS
 from evenly.controls.choice import Choice
 from evenly.errors import InputError
 from evenly.request import PoolRequest, SavedPoolRequest
+from evenly.vectors.registry import encoder_options
 
 Call = TypeVar("Call", bound=Callable[..., Any])
 
@@ -27,7 +28,7 @@ CHOOSING = (*(name for control in CONTROLS for name in names_of(control)), *name
 OF_FILES = ("sources", "split", "skip_empty")
 """Options of reading that rows in memory have no use for: they are there, of one split, and keep their numbers."""
 
-READING = tuple(name for name in names_of(PoolRequest) if name not in OF_FILES)
+READING = (*(name for name in names_of(PoolRequest) if name not in OF_FILES), *encoder_options())
 """How rows in memory are read and embedded, and where work on them is done."""
 
 WORKING = (
@@ -41,7 +42,7 @@ SAVED = tuple(name for name in names_of(SavedPoolRequest) if name != "folder")
 
 _DECLARED = {
     one.name: one for request in (PoolRequest, SavedPoolRequest, Choice, *CONTROLS) for one in fields(request)
-}
+} | {name: declared for name, (declared, _) in encoder_options().items()}
 
 
 def takes_options(*names: str) -> Callable[[Call], Call]:

@@ -9,9 +9,9 @@ from evenly.api.pools import are_records, opened
 from evenly.engine.budgets import read_budget
 from evenly.opened import as_embedded, check_request
 from evenly.planning import Plan, plan_rows
-from evenly.request import PoolRequest
 from evenly.rows.sources import rows_of
 from evenly.types import silent
+from evenly.vectors.registry import pool_request
 
 
 @takes_options(*READING)
@@ -32,7 +32,7 @@ def plan(data: Any, keep: Any, **options: Any) -> Plan:
         with opened(data, reading, {}, silent) as (pool, _):
             picks = read_budget(keep).count(len(pool))
             return plan_rows(pool.request, picks, pool.rows, pool.points.vectors)
-    request = PoolRequest((), **reading)
+    request = pool_request(**reading)
     check_request(request)
     rows = as_embedded(request, rows_of(data, text=request.text, part=request.part))
     return plan_rows(request, read_budget(keep).count(len(rows)), rows)

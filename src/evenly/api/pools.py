@@ -16,11 +16,11 @@ from evenly.engine.points import Points
 from evenly.errors import InputError
 from evenly.opened import OpenedPool, as_embedded, backend_of, check_request, embedded_rows, open_pool
 from evenly.records import EncoderRecord
-from evenly.request import PoolRequest
 from evenly.rows.copies import SameText
 from evenly.rows.rows import Rows
 from evenly.rows.sources import rows_of
 from evenly.types import Int64Array, Progress
+from evenly.vectors.registry import pool_request
 
 GIVEN = "given"
 """What stands for values in an option that names a file or a field."""
@@ -192,7 +192,7 @@ def opened(
         InputError: something cannot be used.
     """
     records = are_records(data) if records is None else records
-    request = PoolRequest((), **reading)
+    request = pool_request(**reading)
     check_request(request)
     if records:
         rows = as_embedded(request, rows_of(data, text=request.text, part=request.part))
@@ -222,4 +222,4 @@ def _vectors(pool: OpenedPool, value: Any) -> Any:
     if isinstance(pool.rows, VectorsAlone):
         raise InputError(f"{', '.join(f'`{one}`' for one in OUTSIDE)} must be vectors, as the pool is")
     rows = rows_of(value, text=pool.request.text, part=pool.request.part)
-    return embedded_rows(pool.request, rows.stripped(pool.rows.phrases)).vectors
+    return embedded_rows(pool.request, rows.stripped(pool.rows.phrases), like=pool).vectors

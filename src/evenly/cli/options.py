@@ -11,8 +11,8 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
 
-from evenly.request import Option, PoolRequest
-from evenly.vectors.registry import encoder_usage
+from evenly.request import OPTIONS_OF_ENCODERS, Option, PoolRequest
+from evenly.vectors.registry import encoder_options, encoder_usage
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -60,7 +60,7 @@ FLAGS = {
     "rate": "--lr",
     "random_draws": "--draws",
     "thresholds": "--within",
-    **{one.name: one.metadata["option"].flag for one in fields(PoolRequest)},
+    **{one.name: one.metadata["option"].flag for one in fields(PoolRequest) if "option" in one.metadata},
 }
 """How arguments are typed that are not typed as they are called."""
 
@@ -76,9 +76,11 @@ def _typed(named: re.Match[str]) -> str:
 def as_named(request: Any, context: typer.Context) -> dict[str, Any]:
     """Of a dataclass that a command was called with, the options that were typed, by name."""
     given = {field.name: context.get_parameter_source(_name(field)) for field, _ in _options(type(request))}
-    return {
+    typed = {
         name: getattr(request, name) for name, source in given.items() if source and source.name != "DEFAULT"
     }
+    own = _of_encoders(type(request))
+    return typed | ({own: getattr(request, own)} if own and getattr(request, own) else {})
 
 
 def _flag(name: str) -> str:
@@ -91,9 +93,19 @@ def _options(request: type) -> Iterator[tuple[Field[Any], Option]]:
     return ((one, one.metadata["option"]) for one in fields(request) if "option" in one.metadata)
 
 
+def _of_encoders(request: type) -> str | None:
+    """The field of a dataclass that holds the options of the kinds of encoder."""
+    return next((one.name for one in fields(request) if OPTIONS_OF_ENCODERS in one.metadata), None)
+
+
 def _parameters(request: type) -> Iterator[inspect.Parameter]:
     hints = get_type_hints(request)
-    for field, option in _options(request):
+    shown_fields = list(_options(request))
+    if _of_encoders(request):
+        own = encoder_options()
+        shown_fields += [(field, field.metadata["option"]) for field, _ in own.values()]
+        hints |= {name: hint for name, (_, hint) in own.items()}
+    for field, option in shown_fields:
         kind, default = hints[field.name], field.default
         meaning = as_typed(option.help).replace("{encoders}", encoder_usage())
         if option.argument:
@@ -129,6 +141,10 @@ def _made(request: type, given: dict[str, Any]) -> Any:
         if option.read is not None and value is not None:
             value = option.read(value)
         values[field.name] = tuple(value or ()) if isinstance(field.default, tuple) else value
+    if holder := _of_encoders(request):
+        own = {name: (given.pop(name), field.default) for name, (field, _) in encoder_options().items()}
+        used = {name: value for name, (value, default) in own.items() if value != default}
+        values[holder] = tuple(sorted(used.items()))
     return request(**values)
 
 

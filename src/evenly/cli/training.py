@@ -56,7 +56,11 @@ def _help(name: str, field: Any) -> str:
     return f"{field.description}{several}" + ("" if default in (None, False, "") else f" [{default}]")
 
 
-_SHARED = {name: one.metadata["option"] for name, one in PoolRequest.__dataclass_fields__.items()}
+_SHARED = {
+    name: one.metadata["option"]
+    for name, one in PoolRequest.__dataclass_fields__.items()
+    if "option" in one.metadata
+}
 
 
 @dataclass(frozen=True)

@@ -247,6 +247,7 @@ class SelectionFolder:
             strip_shared=manifest.options.strip_shared,
             metric=cast(Any, manifest.metric),
             encoder=self._encoder(),
+            encoder_options=tuple(sorted(manifest.encoder.options.items())),
             long=cast(Any, manifest.encoder.long),
             precision=cast(Any, manifest.encoder.precision),
             **working,

@@ -93,7 +93,7 @@ class DrawnPool:
                 seconds = _seconds_anew(asked, rows)
             points = Points.prepared(found.vectors, check_metric(asked.metric), backend)
             yield (
-                OpenedPool(asked, rows, points, found.record, found.note, found.tokens, found.openings),
+                OpenedPool.of(asked, rows, points, found),
                 seconds,
             )
 

@@ -154,6 +154,11 @@ class Rows:
         return RowTexts(self, self._part, self.phrases)
 
     @property
+    def part(self) -> Part:
+        """Which part of the text is chosen."""
+        return self._part
+
+    @property
     def keys(self) -> KeyArray:
         """(N, 4) uint64, what stands for what `texts` gives of every row."""
         return self._stripped[0] if self.phrases else self._index.keys
@@ -244,6 +249,14 @@ class Rows:
         record = source.records.record(local)
         try:
             return (recognise(record) or source.form).whole(record)
+        except RecordError as error:
+            raise InputError(f"row {local + 1} of {source.records.name} {error}") from None
+
+    def as_asked(self, row: int) -> WholeRow:
+        """One row with nothing left out, prompt and answer as ``--text`` says where it was given."""
+        source, local = self.locate(row)
+        try:
+            return source.form.whole(source.records.record(local))
         except RecordError as error:
             raise InputError(f"row {local + 1} of {source.records.name} {error}") from None
 

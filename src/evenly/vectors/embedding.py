@@ -74,7 +74,7 @@ def embed_rows(
         texts, encoder, cache=Cache.of(request), keys=keys, progress=after_some, out=target
     )
     vectors, alike, openings = embedded.vectors, np.zeros(0, dtype=np.int64), frozenset[bytes]()
-    if encoder.long == "cut" and embedded.long_rows:
+    if kind.windows and encoder.long == "cut" and embedded.long_rows:
         alike, openings = _alike(vectors, embedded.full)
     averaged = 0
     if len(alike):
@@ -93,6 +93,8 @@ def embed_rows(
         long=encoder.long,
         precision=encoder.precision,
         averaged=averaged,
+        options=kind.asked,
+        notes=encoder.note if kind.options() else "",
     )
     return PoolVectors(vectors, record, _note(encoder, embedded, averaged), embedded.tokens, openings)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from evenly.request import PoolRequest
 from evenly.vectors.kind import Encoder, EncoderKind, PoolVectors
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 
 class EmbeddingKind(EncoderKind):
-    """A kind that turns texts into vectors, which are cached: `load` is all that it must bring."""
+    """A kind that turns texts into vectors, which are cached: `load` is all that it must bring.
+
+    Attributes:
+        windows: whether a text that is longer than the encoder's window can be seen whole, window by window.
+    """
+
+    windows: ClassVar[bool] = True
 
     @abstractmethod
     def load(self, request: PoolRequest) -> Encoder:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from evenly.request import Long, PoolRequest
 
@@ -34,6 +34,8 @@ class PoolVectors:
         tokens: (N,) int64, tokens of each text, special ones included; None where vectors were given.
         openings: what stands for the vectors of first windows that different texts share, and which were therefore
             averaged over all their windows (`evenly.vectors.embedding.vector_digests`).
+        kind: the encoder as it is for this pool.
+        fitted: the map that they have passed, and that vectors of rows from outside must pass; None for none.
     """
 
     vectors: Float32Array
@@ -41,11 +43,34 @@ class PoolVectors:
     note: str
     tokens: Int64Array | None = None
     openings: frozenset[bytes] = frozenset()
+    kind: EncoderKind | None = None
+    fitted: Fitted | None = None
+
+    def told(self, note: str) -> PoolVectors:
+        """The same with more that a user should know, in the note and in the record."""
+        known = f"{self.record.notes}; {note}" if self.record.notes else note
+        record = self.record.model_copy(update={"notes": known})
+        return replace(self, record=record, note=f"{self.note}; {note}")
+
+
+class Fitted(ABC):
+    """A map that all vectors pass, made from those of a pool."""
+
+    note: str
+    """What a user should know of it."""
+
+    @abstractmethod
+    def apply(self, vectors: Float32Array) -> None:
+        """Puts (n, d) vectors through it, in place."""
 
 
 @dataclass(frozen=True)
 class EncoderKind(ABC):
     """An encoder as the user named it, of a kind that takes the vectors of a pool from somewhere.
+
+    Its further fields are its own options (`evenly.request.option`), as those of a control are: the command line,
+    Python, the record and what is made from it know them by this declaration. Two kinds may share an option by its
+    name, and declare it alike then.
 
     Attributes:
         prefix: what names of this kind begin with; empty for the kind that takes every other name.
@@ -66,6 +91,17 @@ class EncoderKind(ABC):
     def claims(cls, name: str) -> bool:
         """Whether a name is of this kind; kinds are asked in the order of the list."""
         return name.startswith(cls.prefix)
+
+    @classmethod
+    def options(cls) -> dict[str, Field[Any]]:
+        """Its own options by name."""
+        return {one.name: one for one in fields(cls) if "option" in one.metadata}
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """Those of its own options that are used, as the record holds them."""
+        values = {name: (getattr(self, name), one.default) for name, one in self.options().items()}
+        return {name: value for name, (value, default) in values.items() if value != default}
 
     @property
     def rest(self) -> str:
@@ -105,6 +141,23 @@ class EncoderKind(ABC):
             room: where (N, d) vectors go, once d is known; None for an array in memory.
             progress: called as texts are embedded.
         """
+
+    def for_pool(self, rows: Rows, request: PoolRequest) -> EncoderKind:
+        """The encoder as it is for a pool, for kinds that learn from its rows first; it embeds others' rows too.
+
+        Args:
+            rows: the pool.
+            request: its options.
+        """
+        return self
+
+    def fit(self, vectors: Float32Array) -> Fitted | None:
+        """What the vectors of a pool, (N, d), decide over all vectors, the pool's own and others'; None for nothing.
+
+        Raises:
+            InputError: they do not decide it.
+        """
+        return None
 
     def tokenizer(self) -> Path | None:
         """The folder of its tokenizer, for budgets of tokens; None where it has none."""
@@ -159,6 +212,11 @@ class Encoder(ABC):
     precision: Precision = "float32"
     device: str = "cpu"
     note: str = ""
+
+    @property
+    def memory(self) -> int:
+        """Bytes that embedding holds beside the vectors, where that is worth saying; asked once texts were embedded."""
+        return 0
 
     @abstractmethod
     def encode(self, texts: Sequence[str], rows: Int64Array) -> Iterator[Encoded]:

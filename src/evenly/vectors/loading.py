@@ -50,14 +50,14 @@ def _load_network(recipe: Recipe, trust_remote_code: bool, precision: Precision,
         InputError: it cannot be loaded, is no encoder or decoder, or lacks weights.
     """
     options = {"local_files_only": True, "trust_remote_code": trust_remote_code}
-    with _loading(f"the model in {recipe.folder}"):
+    with loading(f"the model in {recipe.folder}"):
         config = AutoConfig.from_pretrained(recipe.folder, **options)
         if getattr(config, "is_encoder_decoder", False):
             raise InputError(f"{recipe.folder} is an encoder-decoder; give an encoder or a decoder alone")
-        model, loading = AutoModel.from_pretrained(
+        model, report = AutoModel.from_pretrained(
             recipe.folder, config=config, use_safetensors=True, output_loading_info=True, **options
         )
-    missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
+    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
     if missing:
         raise InputError(
             f"{recipe.folder} lacks {len(missing)} of the model's weights ({missing[0]} …), which would stay "
@@ -81,7 +81,7 @@ def _load_tokens(recipe: Recipe, positions: int, trust_remote_code: bool) -> Tok
     Raises:
         InputError: it cannot be loaded, is not a fast one, or nothing says how long a text may be.
     """
-    with _loading(f"the tokenizer in {recipe.folder}"):
+    with loading(f"the tokenizer in {recipe.folder}"):
         tokenizer = AutoTokenizer.from_pretrained(
             recipe.folder, local_files_only=True, use_fast=True, trust_remote_code=trust_remote_code
         )
@@ -94,7 +94,7 @@ def _load_tokens(recipe: Recipe, positions: int, trust_remote_code: bool) -> Tok
 
 
 @contextmanager
-def _loading(what: str) -> Iterator[None]:
+def loading(what: str) -> Iterator[None]:
     """Loading without the bars and reports of transformers: what matters is checked here and said in one line."""
     level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

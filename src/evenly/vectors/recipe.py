@@ -54,7 +54,7 @@ def read_recipe(folder: Path) -> Recipe:
     """
     modules_file = folder / "modules.json"
     if not modules_file.is_file():
-        _check_weights(folder)
+        check_weights(folder)
         return Recipe(folder, "mean", normalise=False, window=None, prompt="", lower=False, plain=True)
     modules = _read_json(modules_file)
     kinds = [str(module.get("type", "")).rsplit(".", 1)[-1] for module in modules]
@@ -64,7 +64,7 @@ def read_recipe(folder: Path) -> Recipe:
             "Normalize: embed with its own library and give the result as vectors:FILE.npy"
         )
     transformer = folder / modules[0].get("path", "")
-    _check_weights(transformer)
+    check_weights(transformer)
     settings = _read_json(transformer / "sentence_bert_config.json", missing={})
     prompts = _read_json(folder / "config_sentence_transformers.json", missing={})
     prompt_name = prompts.get("default_prompt_name")
@@ -95,7 +95,12 @@ def _read_pooling(path: Path) -> Pooling:
     return cast(Pooling, modes[0])
 
 
-def _check_weights(folder: Path) -> None:
+def check_weights(folder: Path) -> None:
+    """Refuses a folder without a configuration and weights that are safe to read.
+
+    Raises:
+        InputError: says what it lacks.
+    """
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder} holds no config.json; name a folder written by save_pretrained")
     if weight_files(folder):
