@@ -220,6 +220,12 @@ def test_atlas(kept: Path, run: Run) -> None:
     assert {"text", "x", "y", "neighbors"} <= set(table.column_names)
 
 
+def test_push(kept: Path, run: Run) -> None:
+    said = succeed(run("push", str(kept), "--to", "someone/kept", "--dry-run", "hub"))
+    assert "would push" in said
+    assert Path("hub/kept.jsonl").read_bytes() == Path("kept.jsonl").read_bytes()
+
+
 @pytest.mark.parametrize("target", ["trl", "axolotl", "llama-factory", "unsloth"])
 def test_export(target: str, kept: Path, run: Run) -> None:
     succeed(run("export", str(kept), "--to", target, "--out", "export"))
@@ -289,6 +295,7 @@ REFUSED = {
     "report": ("missing.evenly",),
     "atlas": ("missing.evenly", "--out", "out.parquet"),
     "export": ("missing.evenly", "--to", "trl", "--out", "out"),
+    "push": ("missing.evenly", "--to", "someone/kept", "--dry-run", "out"),
     "compare": ("missing.jsonl", "--model", "missing", "--out", "out"),
     "train": ("missing.jsonl", "--model", "missing", "--out", "out"),
     "evaluate": ("missing", "--tasks", "missing.json", "--out", "out"),

@@ -43,6 +43,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "train": Command("train:train", "Train one model on the rows of some files."),
         "evaluate": Command("evaluate:evaluate", "Score a model on public tests."),
         "export": Command("export:export", "Write the kept rows and a configuration for a training tool."),
+        "push": Command("push:push", "Push the kept rows, their record and a card to the hub."),
     },
     "Look deeper": {
         "lab": Command("lab:lab", "Measure and draw the paper's theory, on your own data too."),

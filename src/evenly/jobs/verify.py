@@ -18,6 +18,7 @@ from evenly.folder.manifest import Manifest
 from evenly.folder.order import ORDER_FILE
 from evenly.folder.place import output_places
 from evenly.folder.selection import SelectionFolder
+from evenly.jobs.push import pulled
 from evenly.measures.verify import Check, Claim, verify_bound, verify_order
 from evenly.opened import OpenedPool, open_pool, read_pool
 from evenly.request import PICKED, Part, SavedPoolRequest
@@ -65,14 +66,15 @@ def verify_folder(
     """Checks files against their hashes, and the order against its definition on vectors made anew.
 
     Args:
-        saved: which selection.
+        saved: which selection; also the name of one in the local cache of the hub.
         encoder: what to embed with; None takes the manifest's.
         progress: called as texts are embedded.
 
     Raises:
         InputError: no selection there, or files of it that cannot be read.
     """
-    folder = SelectionFolder.open(saved.folder)
+    place = saved.folder if saved.folder.exists() else pulled(str(saved.folder)) or saved.folder
+    folder = SelectionFolder.open(place)
     checks, unchecked = _file_checks(folder)
     checks += _record_checks(folder)
     try:
