@@ -10,11 +10,15 @@ together and given the wrong name. What reads must be read back equal, row for r
 from __future__ import annotations
 
 import argparse
+import bz2
 import gzip
+import io
 import json
 import random
+import tarfile
 import tempfile
 import traceback
+import zipfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -172,6 +176,8 @@ def broken(rng: random.Random, data: bytes) -> bytes:
 def source(rng: random.Random, folder: Path) -> Path:
     """A file of one of the formats, under the name of one of them."""
     rows = [row(rng) for _ in range(rng.choice([0, 1, 1, 2, 3, 5]))]
+    if rng.random() < 0.05:
+        rows = session(rng)
     kind = rng.choice(["jsonl", "jsonl", "jsonl", "json", "json", "csv", "parquet", "arrow"])
     escaped = rng.random() < 0.8
     lines = [json.dumps(one, ensure_ascii=escaped) for one in rows]
@@ -190,12 +196,50 @@ def source(rng: random.Random, folder: Path) -> Path:
     else:
         data = _columns(rng, [one for one in rows if isinstance(one, dict)], kind)
     data = broken(rng, data)
-    name = kind if rng.random() < 0.9 else rng.choice(["jsonl", "json", "csv", "parquet", "arrow", "txt"])
-    if rng.random() < 0.05:
-        name, data = f"{name}.gz", broken(rng, gzip.compress(data))
+    name = (
+        kind if rng.random() < 0.9 else rng.choice(["jsonl", "json", "csv", "tsv", "parquet", "arrow", "txt"])
+    )
+    if rng.random() < 0.1:
+        ending, pack = rng.choice(
+            [("gz", gzip.compress), ("bz2", bz2.compress), ("tar", tarred), ("zip", zipped)]
+        )
+        name, data = f"{name}.{ending}", broken(rng, pack(data))
     path = folder / f"pool.{name}"
     path.write_bytes(data)
     return path
+
+
+def tarred(data: bytes) -> bytes:
+    """The bytes as a file of lines in an archive, twice."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name in ("a.jsonl", "b.jsonl"):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def zipped(data: bytes) -> bytes:
+    """The bytes as the one file of an archive."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("a.json", data)
+    return buffer.getvalue()
+
+
+def session(rng: random.Random) -> list[Any]:
+    """The events of an agent, some of them something else."""
+    events: list[Any] = [{"type": "session", "id": "s"}]
+    for _ in range(rng.randrange(5)):
+        said = {"type": "message", "message": turn(rng)}
+        item = {
+            "type": "response_item",
+            "payload": {"type": rng.choice(["message", "reasoning", "function_call"])},
+        }
+        item["payload"][rng.choice(["content", "summary", "arguments"])] = value(rng, 1)
+        events.append(rng.choice([said, item, {"type": "user", "message": value(rng, 1)}, value(rng, 2)]))
+    return events
 
 
 def _columns(rng: random.Random, rows: list[dict[str, Any]], kind: str) -> bytes:
@@ -241,8 +285,9 @@ def check(rows: Rows, folder: Path, rng: random.Random) -> None:
         return
     kept = sorted(rng.sample(range(count), rng.randint(1, count)))
     out = folder / f"kept{''.join(opened.path.suffixes)}"
-    if opened.path.suffix == ".json" and opened.records.format == "jsonl":
-        out = folder / "kept.jsonl"
+    own = opened.records.format
+    if opened.path.suffix in (".zip", ".tar") or own in ("jsonl", "session"):
+        out = folder / f"kept.{'jsonl' if own == 'session' else own}"
     write_rows(rows, kept, out)
     again = read_rows([str(out)])
     wanted = [rows.record(number) for number in kept]

@@ -61,9 +61,9 @@ class RowsRequest:
     sources: Sequence[str] = field(
         metadata={
             "option": Option(
-                "Files (.json .jsonl .csv .tsv .parquet .arrow, plain or .gz .bz2 .xz .zst), globs, saved datasets "
-                "folders, Hugging Face dataset ids (NAME or NAME:CONFIG), or - for JSON Lines on standard input. All "
-                "of them are one pool.",
+                "Files (.json .jsonl .csv .tsv .parquet .arrow, plain or .gz .bz2 .xz .zst; .zip .tar), globs, saved "
+                "datasets folders, Hugging Face dataset ids (NAME or NAME:CONFIG), or - for JSON Lines on standard "
+                "input. All of them are one pool.",
                 argument=True,
             )
         }

@@ -1,4 +1,5 @@
-"""Rows of every form with random fields beside them through select, slice, split and export: equal value for value."""
+"""Rows of every form with random fields beside them through select, slice, split, extend and export: equal value for
+value."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenly.controls.choice import Choice
+from evenly.jobs.extend import extend_selection
 from evenly.jobs.select import select_sources
 from evenly.jobs.slice import slice_selection
 from evenly.jobs.split import SplitRequest, split_sources
@@ -22,6 +24,9 @@ from tests.jobs.files import read_lines, write_lines
 from tests.rows.test_whole_rows import SAYS
 
 KINDS = [record for record, *_ in SAYS]
+NEW = 5
+"""Rows that a selection is extended by."""
+
 plain = (
     st.none()
     | st.booleans()
@@ -41,11 +46,12 @@ beside = st.dictionaries(
 @settings(max_examples=5)
 @given(fields=st.lists(beside, min_size=len(KINDS), max_size=len(KINDS)), order=st.permutations(KINDS))
 def test_rows_survive(fields: list[dict[str, Any]], order: list[dict[str, Any]]) -> None:
-    axes = range(len(order))
-    rows = [
-        {**form, **more, "vec": [float(number == axis) for axis in axes]}
-        for number, (form, more) in enumerate(zip(order, fields, strict=True))
-    ]
+    axes = range(len(order) + NEW)
+    every = [*zip(order, fields, strict=True), *zip(order[:NEW], fields[-NEW:], strict=True)]
+    rows, new = [], []
+    for number, (form, more) in enumerate(every):
+        own = {**form, **more, "vec": [float(number == axis) for axis in axes]}
+        (rows if number < len(order) else new).append(own)
     with tempfile.TemporaryDirectory() as made:
         place = Path(made)
         pool = PoolRequest(
@@ -58,6 +64,17 @@ def test_rows_survive(fields: list[dict[str, Any]], order: list[dict[str, Any]])
         slice_selection(SavedPoolRequest(done.folder, use_cache=False), "9", str(place / "cut.jsonl"))
         first = sorted(done.selection.rows[:9].tolist())
         assert read_lines(place / "cut.jsonl") == [rows[row] for row in first]
+        longer = extend_selection(
+            SavedPoolRequest(done.folder, use_cache=False),
+            [str(write_lines(place / "new.jsonl", new))],
+            str(len(picks) + NEW),
+            f"{place}/longer/",
+        )
+        both = longer.outcome.selection.sorted_rows()
+        assert set(picks) < set(both.tolist())
+        for name, given, first in (("pool", rows, 0), ("new", new, len(rows))):
+            kept = [row - first for row in both.tolist() if first <= row < first + len(given)]
+            assert read_lines(place / f"longer/{name}.jsonl") == [given[row] for row in kept]
         split = split_sources(SplitRequest(pool, f"{place}/parts/", test="2", gap=0.0))
         parts = [row for part in ("train", "test") for row in read_lines(place / f"parts/{part}.jsonl")]
         assert len(parts) + split.left_out == len(rows)

@@ -55,7 +55,7 @@ def read_contents(
                 raise InputError(f"{name} is empty; expected at least one record")
             file.seek(0)
             if compression:
-                data = _spooled(decompressed(blocks(file), compression, name), scratch)
+                data = spooled(decompressed(blocks(file), compression, name), scratch)
             elif path.stat().st_size < MAPPED_BYTES:
                 data = b"".join(blocks(file))
             else:
@@ -69,7 +69,7 @@ def read_contents(
     return digest.hexdigest(), data
 
 
-def _spooled(blocks: Iterator[bytes], scratch: Path | None) -> Contents:
+def spooled(blocks: Iterator[bytes], scratch: Path | None) -> Contents:
     """Bytes in memory while they are few, then in a file without a name, which vanishes with the process."""
     held: list[bytes] = []
     size = 0

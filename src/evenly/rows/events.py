@@ -90,22 +90,15 @@ def _response_item(item: Mapping[str, Any]) -> dict[str, Any] | None:
             parts = "\n".join(str(part["text"]) for part in parts)
         return {"role": item.get("role", "user"), "content": parts, "of": _TEXT}
     if kind == "reasoning":
-        parts = [
-            part
-            for name in ("summary", "content")
-            for part in item.get(name) or ()
-            if isinstance(part, Mapping)
-        ]
+        given = [item.get(name) for name in ("summary", "content")]
+        parts = [part for one in given if isinstance(one, list) for part in one if isinstance(part, Mapping)]
         texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
         said = "\n".join(texts)
-        return (
-            {"role": "assistant", "content": "", "reasoning_content": said, "of": _REASONING}
-            if said
-            else None
-        )
+        whole = {"role": "assistant", "content": "", "reasoning_content": said, "of": _REASONING}
+        return whole if said else None
     if kind.endswith("_call"):
-        given: Any = next((item[name] for name in ("arguments", "input", "action") if name in item), {})
-        call = {"name": item.get("name", kind.removesuffix("_call")), "arguments": given}
+        asked: Any = next((item[name] for name in ("arguments", "input", "action") if name in item), {})
+        call = {"name": item.get("name", kind.removesuffix("_call")), "arguments": asked}
         return {
             "role": "assistant",
             "content": "",

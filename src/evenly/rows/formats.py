@@ -31,7 +31,8 @@ class Kind(NamedTuple):
 def known_endings() -> str:
     """The endings there are, in words."""
     formats = ", ".join(dict.fromkeys(ending for each in FORMATS for ending in each.endings))
-    return f"{formats}, each plain or with {', '.join(each.ending for each in COMPRESSIONS)}"
+    packed = ", ".join(each.ending for each in COMPRESSIONS)
+    return f"{formats}, each plain or with {packed}; .zip and .tar of JSON Lines or of one file"
 
 
 def format_named(name: str) -> FileFormat:

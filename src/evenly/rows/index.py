@@ -51,6 +51,9 @@ ROWS_AT_ONCE = 256
 CHARACTERS_AT_ONCE = 4 << 20
 """Characters of their texts, at most."""
 
+_ID_BYTES = 16
+"""Of what stands for an id while it is not known whether all of them differ: two of a billion collide once in 10^20."""
+
 PROMPT, RESPONSE, FIELD = "prompt", "response", "field:"
 _PLAIN = {str, int, float, bool, type(None)}
 
@@ -233,7 +236,7 @@ class IndexBuilder:
     def end_source(self, numbers: Sequence[int]) -> None:
         """Ends a source whose rows have these numbers: its ids are those of the first field whose values all differ."""
         self._learn()
-        found = ((name, keys) for name, keys in self._ids.items() if all_differ(key_array(keys)))
+        found = ((name, keys) for name, keys in self._ids.items() if _all_differ(keys))
         self._shared.append(self._sharing.found())
         self._sources.append((*next(found, (None, bytearray())), numbers))
 
@@ -247,9 +250,9 @@ class IndexBuilder:
         if len(ids) > 1 and any(ids):
             keys = bytearray()
             for source, (own, own_keys, own_numbers) in zip(names, self._sources, strict=True):
-                numbered = (text_key(f"{source}:{at}") for at in own_numbers)
+                numbered = (_id_key(f"{source}:{at}") for at in own_numbers)
                 keys += own_keys if own else b"".join(numbered)
-            if not all_differ(key_array(keys)):
+            if not _all_differ(keys):
                 ids = [None] * len(ids)
         return Index(
             keys=key_array(self._keys),
@@ -303,9 +306,14 @@ def _plain_values(values: list[Any]) -> list[Scalar] | None:
         return None
 
 
-def all_differ(keys: KeyArray) -> bool:
-    """Whether no two of (n, 4) keys are equal."""
-    whole = np.sort(np.ascontiguousarray(keys).view("V32").ravel())
+def _id_key(value: str) -> bytes:
+    return hashlib.blake2b(value.encode("utf-8"), digest_size=_ID_BYTES).digest()
+
+
+def _all_differ(keys: bytearray) -> bool:
+    """Whether no two of the keys of ids are equal; sorts them where they are, for a copy would be as large."""
+    whole = np.frombuffer(keys, dtype=f"V{_ID_BYTES}")
+    whole.sort()
     return not bool((whole[1:] == whole[:-1]).any())
 
 
@@ -314,6 +322,6 @@ def _id_keys(values: list[Any]) -> bytes | None:
     if any(not isinstance(value, str | int) or value == "" for value in values):
         return None
     try:
-        return b"".join([text_key(str(value)) for value in values])
+        return b"".join([_id_key(str(value)) for value in values])
     except UnicodeEncodeError:
         return None

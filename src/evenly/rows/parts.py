@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evenly.files import one_line_errors
 from evenly.outputs import check_place, is_record, superseded
-from evenly.rows.formats import ending_of
+from evenly.rows.formats import ending_of, format_named
 from evenly.rows.rows import Rows
 from evenly.rows.writing import check_output
 
@@ -15,7 +15,10 @@ from evenly.rows.writing import check_output
 def part_place(out: str, name: str, rows: Rows) -> str:
     """One file per part for a single file, else a folder per part with one file per source."""
     if len(rows.opened) == 1 and rows.opened[0].path is not None and rows.opened[0].path.is_file():
-        return str(Path(out) / f"{name}{ending_of(rows.opened[0].path.name)}")
+        own = format_named(
+            rows.opened[0].records.format
+        )  # of a source whose name does not say it, as an archive's
+        return str(Path(out) / f"{name}{ending_of(rows.opened[0].path.name) or own.endings[0]}")
     return str(Path(out) / name) + "/"
 
 

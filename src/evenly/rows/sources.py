@@ -15,6 +15,7 @@ import pyarrow as pa
 from evenly.checks import not_known
 from evenly.errors import InputError
 from evenly.request import PARTS, Part
+from evenly.rows.archives import is_archive, read_archive
 from evenly.rows.contents import read_contents
 from evenly.rows.dictionaries import Dictionaries
 from evenly.rows.fileformat import Records
@@ -52,8 +53,9 @@ def read_rows(
 
     Args:
         sources: files (.json array, .jsonl or .ndjson, .csv, .tsv, .parquet, .arrow; each plain or .gz, .bz2, .xz,
-            .zst), globs (sorted within each), "-" for JSON Lines on standard input, folders saved by `datasets`,
-            folders that `datasets.load_dataset` reads, or ids of Hugging Face datasets (NAME or NAME:CONFIG).
+            .zst; a .zip or .tar of JSON Lines, or of one such file), globs (sorted within each), "-" for JSON Lines on
+            standard input, folders saved by `datasets`, folders that `datasets.load_dataset` reads, or ids of
+            Hugging Face datasets (NAME or NAME:CONFIG).
         text: what the text of a record is, where its form does not say it: fields with commas between them
             (of several the last is the response) or a Jinja template. None to recognise it (see forms.py).
         part: the part of the text that is wanted; every row must have some.
@@ -220,11 +222,14 @@ def _open(name: str, split: str | None, stdin: BinaryIO | None, scratch: Path | 
         lines = JSON_LINES.read("standard input", data, scratch)
         return name, None, hashlib.sha256(data).hexdigest(), lines
     path = Path(name)
+    if path.is_file() and is_archive(name):
+        sha256, member, data = read_archive(path, name, scratch)
+        return name, path, sha256, check_kind(member).format.read(name, data, scratch)
     if path.is_file():
         kind = check_kind(name)
         sha256, data = read_contents(path, kind.compression, name, scratch)
         return name, path, sha256, kind.format.read(name, data, scratch)
-    if not path.is_dir() and kind_of(name) is not None:
+    if not path.is_dir() and (kind_of(name) is not None or is_archive(name)):
         raise InputError(
             f"{name} does not exist; check the name and the folder it is looked for in ({Path.cwd()})"
         )

@@ -12,6 +12,7 @@
 | Arrow | .arrow | the same; file or stream as the source was |
 | dataset | .parquet, .arrow | the same, with the features of `datasets` in the metadata |
 
+Rows of an archive are written as the files in it are.
 Any compression may be put on top by the ending. Files appear whole or not at all.
 """
 
@@ -32,7 +33,7 @@ from evenly.outputs import refuse_inputs
 from evenly.records import OutputRecord
 from evenly.rows.compression import compressed
 from evenly.rows.fileformat import RowsToWrite
-from evenly.rows.formats import Kind, check_kind, format_named
+from evenly.rows.formats import Kind, check_kind, format_named, kind_of
 from evenly.rows.json_files import SESSION
 from evenly.rows.rows import Rows, Source
 from evenly.types import Int64Array
@@ -164,7 +165,8 @@ def _own_names(rows: Rows) -> list[tuple[int, str]]:
     for number, source in enumerate(rows.opened):
         name = "stdin.jsonl" if source.records.name == "standard input" else Path(source.name).name
         own = format_named(source.records.format)
-        names.append((number, name if own.endings else name + format_named(own.written_as[0]).endings[0]))
+        known = own.endings and kind_of(name) is not None
+        names.append((number, name if known else name + format_named(own.written_as[0]).endings[0]))
     taken: dict[str, str] = {}
     for number, name in names:
         given = rows.opened[number].name
