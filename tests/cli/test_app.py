@@ -32,7 +32,7 @@ def test_help_names_every_command_within_80_columns(arguments: tuple[str, ...]) 
         (("selec",), "there is no command selec; did you mean select?"),
         (("nothing-like-it",), "there is no command nothing-like-it; evenly --help lists them"),
         (("select",), "Missing argument 'sources'; see evenly select --help"),
-        (("select", "a.jsonl", "--ot", "b"), "No such option: --ot"),
+        (("select", "a.jsonl", "--ot", "b"), "there is no option --ot; did you mean --out?"),
         (("slice", "kept.evenly", "--out", "b"), "Missing option '--keep'"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 INTERRUPTED = 130
 
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not hasattr(error, "format_message"):
             raise
         path = getattr(getattr(error, "ctx", None), "command_path", "evenly")
-        said = error.format_message().rstrip(".").replace(": Value error, ", ": ")  # who checked it
+        said = _said(error)
         _fail(f"{said}; see {path} --help")
     if status == INTERRUPTED:  # the parser turns Ctrl-C into this
         print(
@@ -38,6 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             file=sys.stderr,
         )
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _said(error: Any) -> str:
+    """What the parser says, with the option that was probably meant."""
+    if names := getattr(error, "possibilities", None):
+        from difflib import get_close_matches
+
+        near = get_close_matches(error.option_name, names, n=1)
+        return f"there is no option {error.option_name}" + (f"; did you mean {near[0]}?" if near else "")
+    said = str(error.format_message()).rstrip(".")
+    return said.replace(": Value error, ", ": ")  # who checked it
 
 
 def _fail(line: str) -> None:

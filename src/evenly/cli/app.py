@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from evenly.cli.help import PlainHelp
 from evenly.errors import InputError
 
 
@@ -66,7 +67,7 @@ class Commands(TyperGroup):
             raise InputError(f"there is no command {cmd_name}; {ask}")
         module, _, function = COMMANDS[cmd_name].place.partition(":")
         alone = typer.Typer(**SETTINGS, add_completion=False)
-        alone.command(cmd_name)(getattr(import_module(f"evenly.cli.{module}"), function))
+        alone.command(cmd_name, cls=PlainHelp)(getattr(import_module(f"evenly.cli.{module}"), function))
         return get_command(alone)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -74,8 +75,9 @@ class Commands(TyperGroup):
         lines = ["Usage: evenly COMMAND …", "", PROMISE]
         for group, commands in GROUPS.items():
             lines += ["", f"{group}:", *(f"  {name:<11} {one.line}" for name, one in commands.items())]
-        last = "evenly COMMAND --help says more of one; evenly --version prints the version."
-        formatter.write("\n".join([*lines, "", last, ""]))
+        lines += ["", "evenly COMMAND --help says more of one; evenly --version prints the version;"]
+        lines += ["evenly --install-completion completes names with the tab key."]
+        formatter.write("\n".join([*lines, ""]))
 
 
 PROMISE = "Keep fewer training rows without losing coverage, and measure whether it pays."

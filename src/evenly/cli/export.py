@@ -21,12 +21,13 @@ def export(
     ),
 ) -> None:
     """Write the kept rows and a configuration for a training tool."""
+    from evenly.cli.screen import print_line
     from evenly.train.export import export as write
 
     done = write(saved.folder, to, out, sources=saved.source, overwrite=writing.overwrite)
     for path in done.files:
-        typer.echo(f"wrote {path}")
+        print_line(f"wrote {path}")
     rows = "1 row" if done.rows == 1 else f"{done.rows:,} rows"
-    typer.echo(f"{rows}, the longest about {done.tokens:,} tokens (UTF-8 bytes / 3, rounded up)")
+    print_line(f"{rows}, the longest about {done.tokens:,} tokens (UTF-8 bytes / 3, rounded up)")
     for note in done.notes:
-        typer.echo(note)
+        print_line(note)

@@ -22,8 +22,8 @@ def extend(
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Go on from a saved selection over its rows and new ones; what is kept stays kept."""
-    from evenly.cli.screen import print_json, shown_progress
-    from evenly.cli.summary import print_summary, print_wrapped
+    from evenly.cli.screen import print_json, print_wrapped, shown_progress
+    from evenly.cli.summary import print_summary
     from evenly.jobs.extend import extend_selection
 
     with shown_progress(json_output=json_output) as progress:

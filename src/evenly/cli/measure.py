@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from evenly.cli.options import takes
+from evenly.cli.options import as_typed, takes
 from evenly.request import PoolRequest
 
 
@@ -22,8 +22,8 @@ def measure(
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Say how even a file is, or a part of it beside random parts of the same size."""
-    from evenly.cli.screen import print_json, shown_progress
-    from evenly.jobs.measure import measure_sources, table_of
+    from evenly.cli.screen import print_json, print_wrapped, shown_progress
+    from evenly.jobs.measure import measure_sources, sentences, table_of
     from evenly.words import decimals
 
     with shown_progress(json_output=json_output) as progress:
@@ -45,5 +45,7 @@ def measure(
         shown = f"{value:,}" if isinstance(value, int) else decimals(value)
         table.add_row(name, shown, *([decimals(random)] if found.random else []), meaning)
     console.print(table)
+    for line in sentences(found):
+        print_wrapped(as_typed(line))
     if found.random:
         console.print(f"random: mean of {found.random.draws} random subsets of the same size")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from evenly.cli.options import as_typed, takes
 from evenly.controls import CONTROLS
 from evenly.controls.choice import Choice
 from evenly.controls.control import Control
+from evenly.errors import InputError
 from evenly.request import KeptRequest, MapRequest, PoolRequest
 
 
@@ -20,7 +22,8 @@ def select(
     out: Annotated[
         str,
         typer.Option(
-            help="Where kept rows go: a file in the sources' own format, or a folder (kept/) for one file per source."
+            help="Where kept rows go: a file in the sources' own format, a folder (kept/) for one file per source, or "
+            "- for standard output, without a record."
         ),
     ],
     writing: KeptRequest,
@@ -28,31 +31,52 @@ def select(
     choice: Choice,
     map: MapRequest,
     details: Annotated[
-        bool, typer.Option("--details", help="Print the table of measures, closest pairs and seconds too.")
+        bool,
+        typer.Option("--details", "-v", help="Print the table of measures, pairs of rows and seconds too."),
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    no_page: Annotated[
+        bool, typer.Option("--no-page", help="Write no page; evenly report writes it later.")
     ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Keep the rows that lie as far apart as possible."""
-    from evenly.cli.screen import print_json, shown_progress
-    from evenly.cli.summary import print_summary
+    from evenly.cli.pipe import STANDARD_OUTPUT, place_of
+    from evenly.cli.screen import print_json, shown_progress, starting
+
+    silent = quiet or json_output
+    starting("" if silent else f"reading {', '.join(str(one) for one in pool.sources)}")
+    from evenly.cli.summary import print_read, print_summary
     from evenly.jobs.select import select_sources
     from evenly.selecting.request import SelectRequest
 
-    asked = replace(choice, controls=controls)
-    request = SelectRequest(pool, asked, out, overwrite=writing.overwrite, order=writing.order, map=map.map)
-    if choice.strategy == "all":
-        _select_all(request, json_output)
-        return
-    with shown_progress(json_output=json_output) as progress:
-        outcome = select_sources(
-            request,
-            announce=None if json_output else lambda line: typer.echo(line, err=True),
-            progress=progress,
+    if out == STANDARD_OUTPUT and (json_output or choice.strategy == "all"):
+        raise InputError("`out` - prints the kept rows alone; name a file or a folder")
+    with place_of(out, pool.sources) as place:
+        request = SelectRequest(
+            pool,
+            replace(choice, controls=controls),
+            place,
+            overwrite=writing.overwrite,
+            order=writing.order,
+            map=map.map,
+            page=not no_page and out != STANDARD_OUTPUT,
         )
-    if json_output:
-        print_json(outcome.to_dict())
-    else:
-        print_summary(outcome, details)
+        if choice.strategy == "all":
+            _select_all(request, json_output)
+            return
+        stream = sys.stderr if out == STANDARD_OUTPUT else sys.stdout
+        with shown_progress(json_output=silent) as progress:
+            outcome = select_sources(
+                request,
+                read=None if silent else lambda rows: print_read(rows, pool, stream),
+                announce=None if silent else lambda line: typer.echo(line, err=True),
+                progress=progress,
+            )
+        if json_output:
+            print_json(outcome.to_dict())
+        elif not quiet:
+            print_summary(outcome, details, stream=stream, read_told=True)
 
 
 def _select_all(request: Any, json_output: bool) -> None:

@@ -25,7 +25,7 @@ def slice_order(
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Cut another size from a saved order, without embedding (where vectors are cached) or picking again."""
-    from evenly.cli.screen import print_json, removed_line, shown_progress
+    from evenly.cli.screen import print_json, print_line, removed_line, shown_progress
     from evenly.folder.place import selection_folder
     from evenly.jobs.slice import slice_selection
     from evenly.words import decimals
@@ -44,9 +44,9 @@ def slice_order(
         print_json(found.to_dict())
         return
     inside = ", in the order of picking" if writing.order == PICKED else ""
-    typer.echo(f"the first {found.kept:,} of {found.saved:,} picks{inside}, h_min {decimals(found.h_min)}")
+    print_line(f"the first {found.kept:,} of {found.saved:,} picks{inside}, h_min {decimals(found.h_min)}")
     for output in found.outputs:
-        typer.echo(f"wrote {output.name} ({output.rows:,} rows)")
+        print_line(f"wrote {output.name} ({output.rows:,} rows)")
     if (gone := removed_line(found.removed)) is not None:
-        typer.echo(gone)
-    typer.echo(f"record and page: {selection_folder(out)}/")
+        print_line(gone)
+    print_line(f"record and page: {selection_folder(out)}/")

@@ -30,7 +30,7 @@ def split(
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Make a test part that covers the pool, without copies and near-copies in the train part, or folds."""
-    from evenly.cli.screen import print_json, removed_line, shown_progress
+    from evenly.cli.screen import print_json, print_line, removed_line, shown_progress
     from evenly.jobs.split import SplitRequest, split_sources
     from evenly.words import decimals
 
@@ -41,15 +41,15 @@ def split(
         print_json(found.to_dict())
         return
     for name, count in found.rows.items():
-        typer.echo(
+        print_line(
             f"{name}: {count:,} rows; no row of the pool is farther than {decimals(found.fill[name])} from it"
         )
     if found.gap is not None:
-        typer.echo(f"train and test rows are at least {decimals(found.gap)} apart")
+        print_line(f"train and test rows are at least {decimals(found.gap)} apart")
     if found.left_out:
         near = f"or lie within {found.gap_asked:g} of one" if found.gap_asked else "in text or vector"
-        typer.echo(f"left out: {found.left_out:,} rows that equal a test row {near}, listed in split.json")
+        print_line(f"left out: {found.left_out:,} rows that equal a test row {near}, listed in split.json")
     for output in found.outputs:
-        typer.echo(f"wrote {output.name} ({output.rows:,} rows)")
+        print_line(f"wrote {output.name} ({output.rows:,} rows)")
     if (gone := removed_line(found.removed)) is not None:
-        typer.echo(gone)
+        print_line(gone)

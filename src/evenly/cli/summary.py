@@ -2,41 +2,65 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import textwrap
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
 
 from evenly.cli.options import as_typed
-from evenly.cli.screen import printable, removed_line
+from evenly.cli.screen import print_wrapped, printable, removed_line
+from evenly.folder.manifest import REPORT_FILE
+from evenly.jobs.measure import NEAR_COPY
+from evenly.vectors.embedding_kind import EmbeddingKind
+from evenly.vectors.registry import encoder_named
 from evenly.words import counted, decimals, percent, percent_proven
 
 if TYPE_CHECKING:
+    from evenly.records import SourceRecord
+    from evenly.request import PoolRequest
+    from evenly.rows.rows import Rows
     from evenly.selecting.run import Recorded
 
-NEAR_COPY = 0.05
-"""Rows so near to a kept one (1 - cos) say the same in other words in nearly every text that was looked at."""
+EXAMPLE = 200
+"""Characters of the example: two or three lines show the order of fields and what stands between them."""
+
+EXAMPLE_DISTANCES = (0.05, 0.1, 0.2)
+"""Where texts tend to be the same in other words, a paraphrase, of one topic: which of them holds, the pairs show."""
 
 
-def print_summary(outcome: Recorded, details: bool = False) -> None:
-    """The summary, as `print_wrapped` shows it."""
-    for line in summary(outcome, details):
-        print_wrapped(line)
+def print_read(rows: Rows, request: PoolRequest, stream: TextIO) -> None:
+    """What was read, before long work: every source with its form, and the first row as the encoder sees it."""
+    for source in rows.sources:
+        print_wrapped(printable(_source_line(source), 400), stream)
+    if isinstance(encoder_named(request.encoder), EmbeddingKind):
+        print_wrapped(f"row 1 as it is embedded: {printable(rows.texts()[0], EXAMPLE)}", stream)
+    stream.flush()
 
 
-def print_wrapped(line: str) -> None:
-    """A line wrapped to the terminal; to 80 columns where there is none."""
-    width = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
-    indent = " " * (2 + len(line) - len(line.lstrip()))
-    wrapped = textwrap.wrap(
-        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
-    print("\n".join(wrapped))
+def print_summary(
+    outcome: Recorded, details: bool = False, *, stream: TextIO | None = None, read_told: bool = False
+) -> None:
+    """The summary, as `print_wrapped` shows it.
+
+    Args:
+        outcome: the selection.
+        details: whether what is rarely looked at is printed too.
+        stream: where to; None is standard output. On another one the kept rows are printed and no files stay.
+        read_told: whether `print_read` has said what was read.
+    """
+    for line in summary(outcome, details, files=stream in (None, sys.stdout), read_told=read_told):
+        print_wrapped(line, stream)
 
 
-def summary(outcome: Recorded, details: bool) -> Iterator[str]:
+def _source_line(source: SourceRecord) -> str:
+    return f"{source.name}: {source.rows:,} rows, {source.form}"
+
+
+def summary(outcome: Recorded, details: bool, files: bool = True, read_told: bool = False) -> Iterator[str]:
     """Its lines."""
+    for source in () if read_told else outcome.manifest.sources:
+        yield printable(_source_line(source), 400)
     for note in outcome.read_notes():
         yield printable(as_typed(note), 400)
     yield ""
@@ -52,14 +76,20 @@ def summary(outcome: Recorded, details: bool) -> Iterator[str]:
         if outcome.manifest.kept > 1:
             yield f"certificate: {outcome.measures['certificate']['text']}"
         yield from _details(outcome)
-    yield ""
+    if files:
+        yield ""
+        yield from _files(outcome)
+
+
+def _files(outcome: Recorded) -> Iterator[str]:
     for output in outcome.manifest.outputs:
         yield f"wrote {counted(output.rows, 'row')} to"
         yield f"  {outcome.folder.parent / output.name}"
     if (gone := removed_line(outcome.removed)) is not None:
         yield gone
-    yield "page with the map and the closest pairs"
-    yield f"  {outcome.folder}/report.html"
+    if (outcome.folder / REPORT_FILE).exists():
+        yield "page with the map and the closest pairs"
+        yield f"  {outcome.folder}/{REPORT_FILE}"
     yield f"check it:      evenly verify {outcome.folder}"
     if (keep := _smaller(outcome)) is not None:
         yield f"another size:  evenly slice {outcome.folder} --keep {keep} --out smaller/"
@@ -74,6 +104,21 @@ def _smaller(outcome: Recorded) -> str | None:
     if least <= manifest.pool_rows // 10 <= most:
         return "10%"
     return str(max(least, manifest.kept // 2))
+
+
+def _examples(outcome: Recorded) -> Iterator[str]:
+    """What distances mean in this pool: rows that were left out, each beside the kept row that stands for it."""
+    selection, rows = outcome.selection, outcome.prepared.pool.rows
+    left = np.flatnonzero(selection.dropped() & (selection.keeper < len(rows)))
+    if selection.metric != "cosine" or not rows.has_texts or not len(left):
+        return
+    for asked in EXAMPLE_DISTANCES:
+        row = int(left[np.argmin(np.abs(selection.keeper_distance[left] - asked))])
+        distance, other = float(selection.keeper_distance[row]), int(selection.keeper[row])
+        if abs(distance - asked) <= asked / 4:
+            yield f"about {asked:g} apart ({decimals(distance)}), {rows.ids[row]} and {rows.ids[other]}:"
+            for one in (row, other):
+                yield f"  {printable(chr(10).join(filter(None, rows.pair(one))))}"
 
 
 def _kept(outcome: Recorded) -> str:
@@ -156,7 +201,7 @@ def _details(outcome: Recorded) -> Iterator[str]:
     rows.append(("pool", pool["rows"], pool["h_min"], None, None, pool["copies"]))
     for name, count, h_min, fill, mesh, copies in rows:
         shown = [decimals(one if isinstance(one, float) else None) for one in (h_min, fill)]
-        ratio = decimals(mesh if isinstance(mesh, float) else None, 3)
+        ratio = decimals(mesh if isinstance(mesh, float) and count > 1 else None, 3)
         yield (
             f"{name:<22}{count:>10,}{shown[0]:>9}{shown[1]:>9}{ratio:>12}"
             f"{'-' if copies is None else format(copies, ','):>8}"
@@ -172,4 +217,5 @@ def _details(outcome: Recorded) -> Iterator[str]:
         yield f"closest pair of the {'kept rows' if name == 'kept' else 'pool'}, {decimals(distance)} apart:"
         yield f"  {printable(first)}"
         yield f"  {printable(second)}"
+    yield from _examples(outcome)
     yield "took " + "  ".join(f"{stage} {spent:.1f} s" for stage, spent in manifest.seconds.items())

@@ -22,7 +22,7 @@ def verify(
 
     Exit status 1: a check failed. 2: none failed, but not all could be made.
     """
-    from evenly.cli.screen import print_json, shown_progress
+    from evenly.cli.screen import print_json, print_line, shown_progress
     from evenly.jobs.verify import verify_folder
 
     with shown_progress(json_output=json_output) as progress:
@@ -31,13 +31,13 @@ def verify(
         print_json(found.to_dict())
     else:
         for check in found.checks:
-            typer.echo(str(check))
+            print_line(str(check))
         for name, reason in found.unchecked.items():
-            typer.echo(f"not checked  {name}: {as_typed(reason)}")
+            print_line(f"not checked  {name}: {as_typed(reason)}")
         failed = sum(not check.passed for check in found.checks)
         if failed:
-            typer.echo(f"{failed} of {len(found.checks)} checks FAILED")
+            print_line(f"{failed} of {len(found.checks)} checks FAILED")
         else:
-            typer.echo("all checks passed" if not found.unchecked else "all that could be checked passed")
+            print_line("all checks passed" if not found.unchecked else "all that could be checked passed")
     if not found.passed or found.unchecked:
         raise typer.Exit(1 if not found.passed else 2)

@@ -39,6 +39,7 @@ class Prepared:
         costs: (N,) int64 of every row, which the budget bounds.
         reach: what the examples of a task took.
         facts: what was found on the way, for measures.json.
+        reused: picks that an earlier run had made.
     """
 
     pool: OpenedPool
@@ -58,6 +59,7 @@ class Prepared:
     costs: Int64Array | None = None
     reach: Reach | None = None
     facts: dict[str, object] = field(default_factory=dict)
+    reused: int = 0
 
     def exclude(self, rows: Int64Array, reason: str, details: list[str]) -> None:
         """Rows that may not be picked, and what was found of each; the first reason that a row is given stays."""

@@ -32,6 +32,7 @@ class SavedOrder:
         self.path = folder / f"{key}.npz"
         self._saved_at = time.monotonic()
         self._saved_picks = 0
+        self.loaded = 0  # picks that were there
 
     def load(self) -> Order | None:
         """The saved picks, or None where there are none that are whole."""
@@ -42,7 +43,7 @@ class SavedOrder:
             return None
         if rows.shape != squared_radii.shape or rows.dtype != np.int64 or squared_radii.dtype != np.float64:
             return None
-        self._saved_picks = len(rows)
+        self._saved_picks = self.loaded = len(rows)
         return Order(rows.tolist(), squared_radii.tolist())
 
     def save_now_and_then(self, order: Order) -> None:

@@ -16,6 +16,7 @@ from evenly.opened import check_request, open_pool, read_pool
 from evenly.request import PoolRequest
 from evenly.rows.rows import Rows
 from evenly.types import Int64Array, Progress, silent
+from evenly.words import percent
 
 
 def measure_sources(
@@ -117,4 +118,22 @@ def table_of(measures: Measures) -> list[tuple[str, str, Any, Any]]:
     return [
         (name, meaning, value, random[name].random_mean if name in random else None)
         for name, meaning, value in named
+    ]
+
+
+NEAR_COPY = 0.05
+"""Rows so near to one another (1 - cos) say the same in other words in nearly every text that was looked at."""
+
+
+def sentences(measures: Measures) -> list[str]:
+    """What the table comes to; nothing for a single row, and for euclidean distances, which have no scale."""
+    nearest = measures.exact.nearest_distance
+    if measures.rows < 2 or measures.metric != "cosine":
+        return []
+    share = float((nearest < NEAR_COPY).mean())
+    if not share:
+        return [f"no row has a near-copy: none is nearer than {NEAR_COPY:g} to another"]
+    return [
+        f"{percent(share)} of the rows have a near-copy, another row nearer than {NEAR_COPY:g}; evenly select with "
+        f"`dedup={NEAR_COPY:g}` keeps one of each"
     ]

@@ -19,6 +19,7 @@ def select_sources(
     request: SelectRequest,
     *,
     stdin: BinaryIO | None = None,
+    read: Callable[[Rows], None] | None = None,
     announce: Callable[[str], None] | None = None,
     progress: Progress = silent,
 ) -> Recorded:
@@ -27,11 +28,14 @@ def select_sources(
     Args:
         request: what is asked for.
         stdin: standard input, for the source "-".
+        read: called with the rows once they are read and everything asked for is checked; None says nothing.
         announce: called with the lines of the plan before long work; None measures no plan.
         progress: called as each stage goes on.
     """
 
     def tell(rows: Rows) -> None:
+        if read is not None:
+            read(rows)
         if announce is not None and len(rows) >= LONG_ROWS:
             picks = request.choice.budget.count(len(rows))
             for line in plan_rows(request.pool, picks, rows).lines():

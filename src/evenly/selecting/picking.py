@@ -42,8 +42,10 @@ def pick(prepared: Prepared, *, use_saved: bool = True, progress: Progress = sil
         choice.allow_copies,
         _twins(prepared),
     )
+    saved = _saved(prepared) if use_saved else None
     with points.open() as pool:
-        found = asked.run(pool, _saved(prepared) if use_saved else None, progress)
+        found = asked.run(pool, saved, progress)
+    prepared.reused = saved.loaded if saved else 0
     if choice.budget.unit != "knee":
         return found
     kept = max(knee(np.minimum.accumulate(found.radii)), _fewest(prepared, found.rows))

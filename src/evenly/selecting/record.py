@@ -108,7 +108,8 @@ def write_record(
             }
         )
         manifest = write_manifest(manifest, folder)
-        write_report(folder)
+        if request.page:
+            write_report(folder)
     return manifest
 
 

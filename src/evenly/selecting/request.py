@@ -24,6 +24,7 @@ class SelectRequest:
     overwrite: bool = False
     order: Order = "source"
     map: MapKind = "neighbours"
+    page: bool = True
 
     def check(self) -> None:
         """Refuses what makes no sense, before anything is read.

@@ -59,6 +59,7 @@ class Recorded:
             "manifest": self.manifest.model_dump(),
             "measures": self.measures,
             "notes": self.notes(),
+            "kept_ids": [self.prepared.pool.rows.ids[row] for row in self.selection.rows.tolist()],
             "removed": [str(path) for path in self.removed],
             "left_out": self.prepared.pool.rows.left_out,
             "closest_pairs": {name: plain(pair) for name, pair in self.closest_pairs().items()},
@@ -74,10 +75,9 @@ class Recorded:
         return found
 
     def read_notes(self) -> list[str]:
-        """Lines on what was read: the forms recognised, rows without text, what was embedded."""
+        """Lines on what was read: rows without text, shared text, what was embedded, what was reused."""
         pool = self.prepared.pool
-        notes = [f"{source.name}: {source.rows:,} rows, {source.form}" for source in self.manifest.sources]
-        notes += left_out_lines(pool.rows.left_out)
+        notes = left_out_lines(pool.rows.left_out)
         notes += pool.rows.shared_lines()
         if beside := pool.rows.passed_over:
             names = ", ".join(Path(name).name for name in beside[:SHOWN_NUMBERS])
@@ -92,6 +92,8 @@ class Recorded:
                 f"warning: the vectors do not see the images, sounds or films of {counted(pool.rows.media, 'row')}; "
                 "vectors that do can be given as `encoder=vectors:FILE.npy`"
             )
+        if reused := min(self.prepared.reused, self.manifest.kept):
+            notes.append(f"{reused:,} of {self.manifest.kept:,} picks from an earlier run")
         if len(untold := np.setdiff1d(pool.hidden, same.rows)):
             notes.append(_untold_line(untold))
         return notes
@@ -127,7 +129,8 @@ class Recorded:
 
     def notes(self) -> list[str]:
         """All lines that a person should read."""
-        return self.read_notes() + self.found_notes()
+        sources = [f"{source.name}: {source.rows:,} rows, {source.form}" for source in self.manifest.sources]
+        return sources + self.read_notes() + self.found_notes()
 
 
 SHOWN_NUMBERS = 10
