@@ -63,7 +63,7 @@ class Excluded:
 
 
 def lead(saved: SelectionFolder) -> str:
-    """The sentence that matters: how many were kept, how even, how good, at what cost. ``**`` encloses its numbers."""
+    """The sentence that matters: how many were kept, how even, how good. ``**`` encloses its numbers."""
     manifest = saved.manifest
     share = percent(manifest.kept / manifest.pool_rows)
     said = [f"Kept **{manifest.kept:,} of {manifest.pool_rows:,} rows** ({share})."]
@@ -72,11 +72,6 @@ def lead(saved: SelectionFolder) -> str:
     if manifest.h_min is not None:
         said.append(_evenness(manifest, saved.measures))
     said.append(_certificate(saved.measures.get("certificate", {}), manifest.metric))
-    if manifest.seconds:
-        spent = duration(sum(manifest.seconds.values())).replace(
-            " ", "\u00a0"
-        )  # a number and its unit on one line
-        said.append(f"It took **{spent}**.")
     return " ".join(filter(None, said))
 
 

@@ -70,7 +70,9 @@ function createMap(rows, regions, box, { onChoose, onShape, onView }) {
   const base = rows.mapped > 20000 ? 1.35 : rows.mapped > 3000 ? 2 : 3;
   const dotRadius = () => Math.min(base * Math.pow(state.transform.k, 0.45), 7);
 
+  // Where the map is zoomed in, its centre stays when its size changes.
   function fit() {
+    const centre = width && state.transform.k !== 1 ? placeOfCentre() : null;
     ratio = Math.min(window.devicePixelRatio || 1, 2);
     ({ width, height } = canvas.getBoundingClientRect());
     canvas.width = Math.round(width * ratio);
@@ -80,6 +82,7 @@ function createMap(rows, regions, box, { onChoose, onShape, onView }) {
     scale = 0.93 * Math.min(width / (x1 - x0 || 1), height / (y1 - y0 || 1));
     offset = [width / 2 - (scale * (x0 + x1)) / 2, height / 2 + (scale * (y0 + y1)) / 2];
     zoom.extent([[0, 0], [width, height]]).translateExtent([[-width, -height], [2 * width, 2 * height]]);
+    if (centre) look(state.transform.k, ...centre);
     draw();
   }
 
@@ -264,6 +267,10 @@ function createMap(rows, regions, box, { onChoose, onShape, onView }) {
     context.restore();
   }
 
+  function look(k, x, y) {
+    selection.call(zoom.transform, d3.zoomIdentity.translate(width / 2, height / 2).scale(k).translate(-(x * scale + offset[0]), -(offset[1] - y * scale)));
+  }
+
   function placeOfCentre() {
     const [x, y] = state.transform.invert([width / 2, height / 2]);
     return [(x - offset[0]) / scale, (offset[1] - y) / scale];
@@ -352,6 +359,7 @@ function createMap(rows, regions, box, { onChoose, onShape, onView }) {
   new ResizeObserver(fit).observe(canvas);
   const recolour = () => { layer(); drawNow(); }; // at once: paper does not wait for the next frame
   for (const change of ["(prefers-color-scheme: dark)", "print"]) matchMedia(change).addEventListener("change", recolour);
+  fit();
   layer();
 
   return {
@@ -361,7 +369,7 @@ function createMap(rows, regions, box, { onChoose, onShape, onView }) {
     show(shape) { state.shape = shape; draw(); },
     contour(on) { state.contours = on; draw(); },
     get view() { return { colour: state.colour, shape: state.shape, at: [state.transform.k, ...placeOfCentre()].map((value) => Number(value.toPrecision(5))) }; },
-    look(k, x, y) { selection.call(zoom.transform, d3.zoomIdentity.translate(width / 2, height / 2).scale(k).translate(-(x * scale + offset[0]), -(offset[1] - y * scale))); },
+    look,
     lightUp(matches) { state.matches = matches; drawLegend(); draw(); },
     choose(i) { state.chosen = i; draw(); },
     zoomBy(factor) { selection.call(zoom.scaleBy, factor); },

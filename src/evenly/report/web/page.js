@@ -7,7 +7,7 @@
   const at = (id) => document.getElementById(id);
   const about = { pool: data.pool, hMin: data.hMin, regions };
   let listed = null; // rows that the filters leave, or null for all
-  let first = 0, chosen = null, linking = 0;
+  let first = 0, chosen = null, linking = 0, growing = 0;
 
   const map = createMap(rows, regions, at("map"), {
     onChoose: choose,
@@ -19,14 +19,13 @@
     bench.set({ region: String(r) });
     at("map-section").scrollIntoView();
   });
-  let triptych = null;
   const sizes = createSizes(data, rows, regions, (size) => {
     map.grow(size >= data.kept ? Infinity : size);
-    shares.draw(size);
-    triptych?.draw();
+    clearTimeout(growing); // the rest may come a moment after the map
+    growing = setTimeout(() => { shares.draw(size); triptych.draw(); }, 60);
     keepLink();
   });
-  triptych = createTriptych(rows, sizes);
+  const triptych = createTriptych(rows, sizes);
   shares.draw(data.kept);
   const bench = createBench(data, rows, regions, (found) => {
     listed = found;

@@ -10,6 +10,17 @@ function createSizes(data, rows, regions, onSize) {
   const whole = picks.length === most; // a page with a sample carries some picks alone
   const letters = d3.cumsum(picks, (i) => rows.characters[i]);
   const allLetters = d3.sum(d3.range(rows.mapped), (i) => rows.characters[i]);
+  // What each frame asks of all picks is counted once: when a region or a source is first touched, the least radius so far.
+  const firstOf = (values, of) => {
+    const first = new Array(values).fill(Infinity);
+    picks.forEach((i, place) => { const value = of(i); if (value !== undefined && first[value] === Infinity) first[value] = place; });
+    return first;
+  };
+  const regionFirst = firstOf(regions.small.length, (i) => (i < rows.mapped ? regions.of[i] : undefined));
+  const sourceFirst = firstOf(data.sources.length, rows.source);
+  const touched = (first) => d3.sum(first, (place) => (place < size ? 1 : 0));
+  const leastRadius = [];
+  for (const radius of data.curve.radii) leastRadius.push(Math.min(radius, leastRadius.at(-1) ?? Infinity));
   const measured = data.sizes;
   const share = at("size-within");
   const STEPS = 1000; // the slider is fine where sizes are small: equal steps are equal factors
@@ -39,9 +50,7 @@ function createSizes(data, rows, regions, onSize) {
   }
 
   function radius() {
-    const { sizes, radii } = data.curve;
-    const place = d3.bisectRight(sizes, size) - 1;
-    return place < 0 ? null : d3.min(radii.slice(0, place + 1));
+    return leastRadius[d3.bisectRight(data.curve.sizes, size) - 1] ?? null;
   }
 
   const percent = (part) => (part == null ? "–" : `${(100 * part).toFixed(part < 0.1 ? 1 : 0)} %`);
@@ -55,17 +64,18 @@ function createSizes(data, rows, regions, onSize) {
     if (measured) {
       const mean = (name) => between((place) => measured[name].mean[place], size);
       const near = (name) => between((place) => within(measured[name].quantiles[place], distance), size);
-      found.push(["from a row to its nearest kept one", quantity(mean("kept")), quantity(mean("random")), "mean over the pool"]);
+      const last = measured.levels.length - 1;
+      const farthest = (name) => between((place) => measured[name].quantiles[place][last], size);
+      found.push(["from a row to its nearest kept one, on average", quantity(mean("kept")), quantity(mean("random")), "mean over the pool"]);
+      found.push(["from a row to its nearest kept one, at most", quantity(farthest("kept")), quantity(farthest("random")), "the farthest of the rows measured"]);
       found.push([`of the pool within ${quantity(distance)} of a kept row`, percent(near("kept")), percent(near("random")), "coverage"]);
     }
     if (regions.small.length) {
       random.regions = d3.sum(regions.small, (region) => 1 - Math.pow(1 - region.pool / rows.mapped, size));
-      const touched = new Set(picks.slice(0, size).filter((i) => i < rows.mapped).map((i) => regions.of[i])).size;
-      if (whole) found.push([`of ${regions.small.length} regions touched`, count.format(touched), random.regions.toFixed(0), "expected of a random set"]);
+      if (whole) found.push([`of ${regions.small.length} regions touched`, count.format(touched(regionFirst)), random.regions.toFixed(0), "expected of a random set"]);
     }
     if (data.sources.length > 1 && whole) {
-      const kept = new Set(picks.slice(0, size).map((i) => rows.source(i))).size;
-      found.push([`of ${data.sources.length} sources kept`, count.format(kept), d3.sum(data.sources, (source) => 1 - Math.pow(1 - source.rows / data.pool, size)).toFixed(0), "expected of a random set"]);
+      found.push([`of ${data.sources.length} sources kept`, count.format(touched(sourceFirst)), d3.sum(data.sources, (source) => 1 - Math.pow(1 - source.rows / data.pool, size)).toFixed(0), "expected of a random set"]);
     }
     return found;
   }
