@@ -54,7 +54,7 @@ def test_options_of_select_decide_which_rows_an_arm_has(source: Path) -> None:
         source,
         "within=--by source --quota equal",
         "half=--by=source --quota=equal --keep 10",
-        "named=--start 3",
+        "named=--start 4",
         seeds=2,
     )
     assert (arms["within", 0] >= 60).sum() == 12
@@ -66,7 +66,7 @@ def test_options_of_select_decide_which_rows_an_arm_has(source: Path) -> None:
 def test_an_arm_may_have_an_encoder_and_a_metric_of_its_own(source: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "w.npy", np.random.default_rng(1).normal(size=(90, 4)).astype(np.float32))
     arms = picked(
-        source, f"other=--encoder vectors:{tmp_path}/w.npy --start 0", "own=--start 0 --metric euclidean"
+        source, f"other=--encoder vectors:{tmp_path}/w.npy --start 1", "own=--start 1 --metric euclidean"
     )
     assert set(arms["other", 0]) != set(arms["own", 0])
     assert len(arms["own", 0]) == 24

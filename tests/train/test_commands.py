@@ -49,7 +49,10 @@ def test_dry_run_names_every_run(app: typer.Typer, source: Path, model_folder: P
     told = CliRunner().invoke(app, ["compare", str(source), *options, "--json", "--out", str(out)])
     assert told.exit_code == 0, told.output
     plan = json.loads(told.stdout)
-    assert [run["variant"] for run in plan["runs"]] == ["batch 4, shuffled"] * 4 + ["batch 8, shuffled"] * 4
+    both = ["batch 4, shuffled"] * 2 + ["batch 8, shuffled"] * 2
+    assert [(run["seed"], run["variant"]) for run in plan["runs"]] == [
+        (s, name) for s in (0, 1) for name in both
+    ]
     assert plan["keep"] == 30
     assert plan["truncated"] + plan["dropped"] > 0
     assert all(run["steps"] == (12 if "4" in run["variant"] else 6) for run in plan["runs"])

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from evenly.errors import InputError
@@ -17,6 +18,7 @@ from evenly.train.plan import ArmRun, PreparedPool, plan_runs
 from evenly.train.recipes import SHIPPED, make_request, read_recipe, shipped_recipes
 from evenly.train.result import ComparisonResult, read_result
 from evenly.train.settings import Request
+from evenly.train.statistics import Judging
 from evenly.train.verdict import MAIN_QUESTIONS, judge_variant
 
 SMALL = {"window": 64, "batch": 12, "micro_batch": 6, "epochs": 3, "rate": 8e-3, "precision": "fp32"}
@@ -37,7 +39,7 @@ def judged(
 
     request = make_request({}, arms=tuple(arms), model=str(model), **{**SMALL, **named})
     folder.mkdir(exist_ok=True)
-    prepared = prepare(folder, rows, str(model), request.training)
+    prepared = prepare(folder, rows, str(model), request)
     made = [Arm(name, seed, numbers) for name, seeds in arms.items() for seed, numbers in enumerate(seeds)]
     tests = {RANDOM_TEST: np.arange(60, 75), EVEN_TEST: np.arange(75, 90)}
     planned = plan_runs(request, prepared, made, tests, float(request.training.rate))
@@ -52,7 +54,7 @@ def test_equal_arms_planted_difference_and_going_on(
     draws = [np.random.default_rng(seed).permutation(60)[:40] for seed in range(3)]
     worse = [np.concatenate([draw[:20], 90 + draw[20:]]) for draw in draws]
     arms = {"random": draws, "same": draws, "scrambled": worse}
-    result, planned, prepared = judged(tmp_path / "c", model_folder, scrambled_rows, arms)
+    result, planned, prepared = judged(tmp_path / "c", model_folder, scrambled_rows, arms, to_loss=4.0)
     pairs = {pair.first: pair for pair in result.variants[0].pairs}
     assert {answer.called for answer in pairs["same"].answers} == {"no difference"}
     for answer in pairs["same"].answers:
@@ -61,13 +63,17 @@ def test_equal_arms_planted_difference_and_going_on(
     assert found["random test at equal steps"] == "higher"
     assert found["random test at equal steps"] == found["even test at equal steps"]
     assert "scrambled against random" in " ".join(result.verdict)
+    named = pairs["scrambled"].answer("steps to the named own loss")
+    curve = read_outcomes(prepared.folder)[0].own_curve
+    assert named is not None
+    assert named.second == pytest.approx(curve.reached(4.0, "steps"), rel=0.5)
     assert all(question in found for question in MAIN_QUESTIONS)
 
     # Asked again, nothing is trained again; a run whose record is lost is, with the same curve.
     before = {each.key: (each.folder / "curve.parquet").stat().st_mtime_ns for each in planned}
     (planned[0].folder / "run.json").unlink()
     curve = [answer.model_dump() for answer in pairs["scrambled"].answers if "seconds" not in answer.question]
-    again, _, _ = judged(tmp_path / "c", model_folder, scrambled_rows, arms)
+    again, _, _ = judged(tmp_path / "c", model_folder, scrambled_rows, arms, to_loss=4.0)
     after = {each.key: (each.folder / "curve.parquet").stat().st_mtime_ns for each in planned}
     assert [key for key in before if before[key] != after[key]] == [planned[0].key]
     repeated = {pair.first: pair for pair in again.variants[0].pairs}["scrambled"].answers
@@ -152,7 +158,7 @@ def test_runs_that_fail_say_why_and_the_others_go_on(
 
     monkeypatch.setattr(trainer, "train_run", train_run)
     request = make_request({}, arms=(*failures, "uniform"), model=str(model_folder), **SMALL)
-    prepared = prepare(tmp_path, rows, str(model_folder), request.training)
+    prepared = prepare(tmp_path, rows, str(model_folder), request)
     tests = {RANDOM_TEST: np.arange(60, 75), EVEN_TEST: np.arange(75, 90)}
     arms = [Arm(name, 0, np.arange(60)) for name in request.arms]
     outcomes = run_all(plan_runs(request, prepared, arms, tests, 1e-3), prepared)
@@ -173,8 +179,12 @@ def test_from_source_to_verdict(model_folder: Path, rows: list, tmp_path: Path) 
     from evenly.train.compare import REQUEST_FILE, open_folder
 
     source = with_vectors(tmp_path, rows * 2)
+    lines = source.read_text().splitlines(keepends=True)
+    sources = (str(tmp_path / "one.jsonl"), str(tmp_path / "two.jsonl"))
+    for place, part in zip(sources, (lines[:100], lines[100:]), strict=True):
+        Path(place).write_text("".join(part))
     arms = ("full", "random", "uniform", "clumped", "matched")
-    named = {"sources": (str(source),), "model": str(model_folder), "arms": arms, "seeds": 1, "test": 12}
+    named = {"sources": sources, "model": str(model_folder), "arms": arms, "seeds": 1, "test": 12}
     named["encoder"] = "column:v"
     request = make_request({}, **named, **SMALL, schedules=("shuffled", "growing"), save_models=True)
     planned = dry_run(request)
@@ -191,6 +201,7 @@ def test_from_source_to_verdict(model_folder: Path, rows: list, tmp_path: Path) 
     }
     uniform = next(arm for arm in result.variants[0].arms if arm.arm == "uniform")
     assert uniform.cost_seconds[0] > 0.0
+    check_looks(tmp_path / "out", result)
     assert len(list((tmp_path / "out").glob("runs/*/model/model.safetensors"))) == 10
     assert pipeline.compare(request, tmp_path / "out").verdict == result.verdict
     with (
@@ -202,6 +213,71 @@ def test_from_source_to_verdict(model_folder: Path, rows: list, tmp_path: Path) 
         pipeline.compare(request.model_copy(update={"seeds": 2}), tmp_path / "out")
     with pytest.raises(InputError, match="holds other files"):
         open_folder(tmp_path, request)
+
+
+@pytest.mark.slow
+def test_seeds_are_added_until_every_pair_has_its_answer(
+    model_folder: Path, rows: list, tmp_path: Path
+) -> None:
+    """Half of the rows have their answers' letters in reverse: a saved arm of these alone is soon told apart."""
+    from evenly.jobs.compare import compare
+    from evenly.train.compare import is_settled
+
+    wrong = [[row[0], {**row[1], "content": row[1]["content"][::-1]}] for row in rows]
+    source = with_vectors(tmp_path, rows + wrong)
+    request = make_request(
+        {},
+        sources=(str(source),),
+        model=str(model_folder),
+        arms=("random",),
+        select=("long=--strategy longest",),
+        seeds="auto",
+        test=12,
+        encoder="column:v",
+        keep="40",
+        **SMALL,
+    )
+    result = compare(request, tmp_path / "out")
+    seeds = len(result.variants[0].arms[0].seeds)
+    assert 3 <= seeds <= 12
+    assert is_settled(result.variants) or seeds == 12
+    assert f"after {seeds}" in result.verdict[-1]
+    trained = {path.name for path in (tmp_path / "out" / "runs").iterdir()}
+    assert len(trained) == 2 * seeds
+
+
+def test_a_share_is_read_as_people_type_it() -> None:
+    assert make_request({}, until="1%", seeds="auto").rule == Judging(0.01, anytime=True)
+    assert make_request({}, seeds="4").most_seeds == 4
+
+
+def check_looks(folder: Path, result: ComparisonResult) -> None:
+    """Zero-shot, sources and equal answer tokens against the tables of the runs, added up by hand."""
+    variant = result.variants[0]
+
+    def table(path: str) -> list[dict]:
+        return pq.read_table(folder / path).to_pylist()
+
+    def loss(found: list[dict]) -> float:
+        return sum(row["loss_sum"] for row in found) / sum(row["tokens"] for row in found)
+
+    random = {row["row"] for row in table("tests.parquet") if row["part"] == RANDOM_TEST}
+    source_of = {row["row"]: row["source"] for row in table("pool.parquet")}
+    before = loss([row for row in table("initial.parquet") if row["row"] in random])
+    assert variant.zero_shot is not None
+    assert variant.zero_shot.random_test == pytest.approx(before)
+    assert set(variant.zero_shot.by_source) == {"one.jsonl", "two.jsonl"}
+    for arm in variant.arms:
+        place = f"runs/{arm.arm}-s0-b12-shuffled"
+        record = json.loads((folder / place / "run.json").read_text())
+        found = [row for row in table(f"{place}/rows.parquet") if row["part"] == RANDOM_TEST]
+        last = [row for row in found if row["step"] == record["steps"]]
+        for source, losses in arm.by_source.items():
+            assert losses[0] == pytest.approx(loss([row for row in last if source_of[row["row"]] == source]))
+        then = [row for row in found if row["step"] == record["answer_step"]]
+        assert arm.random_test_answers[0] == pytest.approx(loss(then))
+        answers = record["answer_step"] * record["batch"] * record["response_tokens_per_row"]
+        assert answers == pytest.approx(min(each.answers[0] for each in variant.arms), rel=0.15)
 
 
 def with_vectors(folder: Path, rows: list) -> Path:
@@ -293,7 +369,7 @@ def test_rate_is_found_where_the_loss_falls_fastest(model_folder: Path, rows: li
     from evenly.train.rate import find_rate
 
     request = make_request({}, **{**SMALL, "rate": "auto"})
-    prepared = prepare(tmp_path, rows, str(model_folder), request.training)
+    prepared = prepare(tmp_path, rows, str(model_folder), request)
     tests = {RANDOM_TEST: np.arange(60, 75), EVEN_TEST: np.arange(75, 90)}
     planned = plan_runs(request, prepared, [Arm("random", 0, np.arange(40))], tests, 1.0)[0]
     unseen = np.arange(40, 60)

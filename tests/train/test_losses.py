@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenly.train.examples import encode
-from evenly.train.losses import IGNORED, TOKEN_LOSSES, predict_responses
+from evenly.train.head import predict
+from evenly.train.losses import IGNORED, TOKEN_LOSSES
 from evenly.train.models import load_model, load_tokenizer
 from evenly.train.row_losses import pad_batch, row_losses
 from evenly.train.settings import Training
@@ -47,11 +49,64 @@ def test_loss_equals_its_formula(name: str, seed: int, tokens: int, vocabulary: 
 def test_head_on_responses_alone_changes_nothing(model_folder: Path, rows: list) -> None:
     tokenizer, model = load_tokenizer(str(model_folder)), load_model(str(model_folder))
     batch = pad_batch(encode(rows, tokenizer, 64), range(7), tokenizer.pad_token_id)
-    logits, labels = predict_responses(model, **batch)
+    found = predict(model, **batch)
     whole = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits[:, :-1]
     chosen = batch["labels"][:, 1:] != IGNORED
-    torch.testing.assert_close(logits, whole[chosen])
-    assert labels.equal(batch["labels"][:, 1:][chosen])
+    torch.testing.assert_close(found.predicted, whole[chosen])
+    assert found.labels.equal(batch["labels"][:, 1:][chosen])
+
+
+@pytest.mark.parametrize("name", TOKEN_LOSSES)
+@pytest.mark.parametrize("changed", [None, "final_logit_softcapping", "logit_scale", "logits_scaling"])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_head_in_parts_gives_the_plain_loss_and_gradient(
+    name: str, changed: str | None, frozen: bool, model_folder: Path, rows: list
+) -> None:
+    """With a few logits at a time as with all of them, for models that change their logits too."""
+    tokenizer = load_tokenizer(str(model_folder))
+    batch = pad_batch(encode(rows, tokenizer, 64), range(7), tokenizer.pad_token_id)
+    found = []
+    for most in (1 << 24, 3000):
+        model = load_model(str(model_folder))
+        if changed:
+            changing(model, changed, 3.0)
+        if frozen:
+            model.get_output_embeddings().weight.requires_grad_(False)
+        predicted = predict(model, **batch, most_logits=most)
+        assert isinstance(predicted.predicted, tuple) == (most == 3000)
+        loss = predicted.loss(name, 50)
+        (2.0 * loss).backward()
+        slopes = {key: value.grad for key, value in model.named_parameters() if value.grad is not None}
+        found.append((loss.detach(), *predicted.losses(name), slopes))
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-6)
+    assert (len(found[0][3]) < len(list(model.parameters()))) == frozen
+
+
+def changing(model: Any, name: str, value: float) -> None:
+    """Lets a model do to its logits what models with this setting do, and say so in its configuration."""
+    what = {
+        "final_logit_softcapping": lambda logits: value * torch.tanh(logits / value),
+        "logit_scale": lambda logits: value * logits,
+        "logits_scaling": lambda logits: logits / value,
+        "unheard_of": lambda logits: logits + value,
+    }[name]
+    setattr(model.config, name, value)
+
+    def after(_: Any, __: Any, output: Any) -> Any:
+        output.logits = what(output.logits)
+        return output
+
+    model.register_forward_hook(after)
+
+
+def test_a_model_that_does_something_unknown_to_its_logits_keeps_its_own_head(
+    model_folder: Path, rows: list
+) -> None:
+    tokenizer, model = load_tokenizer(str(model_folder)), load_model(str(model_folder))
+    batch = pad_batch(encode(rows, tokenizer, 64), range(7), tokenizer.pad_token_id)
+    changing(model, "unheard_of", 2.0)
+    in_parts, whole = (predict(model, **batch, most_logits=most) for most in (3000, 1 << 24))
+    torch.testing.assert_close(in_parts.predicted, whole.predicted)
 
 
 @pytest.mark.parametrize("name", TOKEN_LOSSES)

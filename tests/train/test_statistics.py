@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 from evenly.train.result import Answer
-from evenly.train.statistics import holm, paired_difference, row_error, t_cdf, t_quantile
+from evenly.train.statistics import (
+    EFFECT,
+    FIXED,
+    Judging,
+    critical,
+    evidence,
+    holm,
+    paired_difference,
+    row_error,
+    t_cdf,
+    t_quantile,
+)
 from evenly.train.verdict import MAIN_QUESTIONS, QUESTIONS, ask, decide
 
 stats = pytest.importorskip("scipy.stats")
@@ -54,6 +65,51 @@ def test_holm() -> None:
     assert holm([0.01, 0.04, 0.03]) == [True, False, False]
     assert holm([0.01, 0.02, 0.03]) == [True, True, True]
     assert holm([0.02, 0.5, 0.9]) == [False, False, False]
+
+
+@pytest.mark.parametrize(("value", "seeds"), [(0.0, 2), (1.3, 3), (-4.0, 5), (7.5, 8)])
+def test_evidence_is_the_bayes_factor_of_its_definition(value: float, seeds: int) -> None:
+    """The density of t, averaged over normal effect sizes, over its density where there is no effect."""
+    effects = np.linspace(-8 * EFFECT, 8 * EFFECT, 4001)
+    prior = stats.norm.pdf(effects, scale=EFFECT)
+    likely = stats.nct.pdf(value, seeds - 1, effects * math.sqrt(seeds))
+    expected = np.trapezoid(prior * likely, effects) / stats.t.pdf(value, seeds - 1)
+    assert evidence(value, seeds) == pytest.approx(expected, rel=1e-4)
+
+
+def test_critical_is_where_the_evidence_reaches_the_level() -> None:
+    rule = Judging(anytime=True)
+    for seeds in (4, 6, 12):
+        size = critical(seeds, 0.05, rule)
+        assert evidence(size, seeds) == pytest.approx(20.0)
+    assert critical(2, 0.05, rule) == math.inf
+    assert critical(5, 0.05, FIXED) == pytest.approx(stats.t.ppf(0.975, 4))
+
+
+def looked_at_after_every_seed(random: np.random.Generator, shift: float, anytime: bool) -> int | None:
+    """Three main questions about two arms, looked at after 3, 4 … 12 seeds; the seeds at which one is called."""
+    common = random.normal(size=(12, 1))
+    differences = common + random.normal(size=(12, 3)) + shift
+    rule = Judging(0.05, anytime)
+    for seeds in range(3, 13):
+        found = [paired_difference(column[:seeds], np.zeros(seeds), rule=rule) for column in differences.T]
+        if any(holm([each.p for each in found], rule.level)):
+            return seeds
+    return None
+
+
+def test_seeds_may_be_added_until_something_is_called(random: np.random.Generator) -> None:
+    """Equal arms are called different in at most 5 % of sequences by e-values, and in far more by t tests."""
+    runs = 300
+    called = {
+        anytime: sum(looked_at_after_every_seed(random, 0.0, anytime) is not None for _ in range(runs)) / runs
+        for anytime in (True, False)
+    }
+    assert called[True] <= 0.05
+    assert called[False] > 0.08
+    found = [looked_at_after_every_seed(random, 3.0, True) for _ in range(60)]
+    assert sum(each is not None for each in found) > 54
+    assert np.mean([each for each in found if each is not None]) < 9
 
 
 def simulated(random: np.random.Generator, seeds: int, shift: float) -> list[Answer]:

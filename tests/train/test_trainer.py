@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from evenly.errors import InputError
 from evenly.train.examples import Examples, encode
-from evenly.train.models import load_model, load_tokenizer, memory_remedy
+from evenly.train.models import load_model, load_tokenizer, load_trainable, memory_remedy
+from evenly.train.order import micro_batches
 from evenly.train.plan import Run
 from evenly.train.recipes import make_request
 from evenly.train.settings import Lora, Training
@@ -103,9 +108,54 @@ def test_adapters_train_and_start_at_the_model(
     curve = pq.read_table(tmp_path / "curve.parquet").to_pylist()
     own = [row["loss"] for row in curve if row["part"] == "own"]
     assert own[-1] < own[0]
-    adapted = load_model(str(model_folder), lora=Lora(rank=2))
+    adapted = load_trainable(str(model_folder), Training(lora=Lora(rank=2)))
     trainable = sum(weights.numel() for weights in adapted.parameters() if weights.requires_grad)
     assert 0 < trainable < adapted.num_parameters() / 2
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_last_blocks_alone_change(
+    precision: str, model_folder: Path, examples: Examples, tmp_path: Path
+) -> None:
+    run = replace(make_run(model_folder, tmp_path, last_blocks=1, precision=precision), save_model=True)
+    train_run(run, examples, load_tokenizer(str(model_folder)))
+    before, after = (load_model(str(folder)).state_dict() for folder in (model_folder, tmp_path / "model"))
+    frozen = torch.bfloat16 if precision == "bf16" else torch.float32
+    for name, weights in before.items():
+        same = torch.equal(weights.to(frozen).float(), after[name])
+        assert same == (".layers." not in name), name
+    held = {weights.dtype for weights in load_trainable(str(model_folder), run.training).parameters()}
+    assert held == {torch.float32, frozen}
+    with pytest.raises(InputError, match="`last_blocks` 2 is more than the 1 blocks"):
+        load_trainable(str(model_folder), Training(last_blocks=2))
+
+
+def test_micro_batches_by_tokens_change_no_step(
+    model_folder: Path, examples: Examples, tmp_path: Path
+) -> None:
+    tokenizer, curves = load_tokenizer(str(model_folder)), []
+    for name, named in (("rows", {"micro_batch": 9}), ("tokens", {"micro_tokens": 64})):
+        train_run(make_run(model_folder, tmp_path / name, precision="fp32", **named), examples, tokenizer)
+        table = pq.read_table(tmp_path / name / "curve.parquet").to_pylist()
+        curves.append([(row["step"], row["tokens"], row["loss"]) for row in table if row["part"] == "own"])
+    np.testing.assert_allclose(*curves, rtol=1e-4)
+
+
+@settings(max_examples=60)
+@given(
+    lengths=st.lists(st.lists(st.integers(1, 50), min_size=6, max_size=6), min_size=1, max_size=5),
+    most=st.integers(1, 200),
+    world=st.integers(1, 3),
+)
+def test_micro_batches_hold_all_rows_and_few_tokens(lengths: list, most: int, world: int) -> None:
+    steps = -np.sort(-np.array(lengths), axis=1)
+    parts = micro_batches(steps, most, world)
+    assert len({len(step) for step in parts}) == 1
+    assert len(parts[0]) % world == 0 or len(parts[0]) == 6
+    for step, cuts in zip(steps, parts, strict=True):
+        assert np.concatenate([step[cut] for cut in cuts]).tolist() == step.tolist()
+        assert all(len(step[cut]) for cut in cuts)
+        assert all(len(step[cut]) * step[cut][0] <= most for cut in cuts if len(step[cut]) > 1)
 
 
 def test_checkpoint_without_its_last_file_is_passed_over(tmp_path: Path) -> None:

@@ -42,6 +42,12 @@ def compare(
         int | None,
         typer.Option(help="Processes that train at once. Default: one per core, or per machine with a GPU."),
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Begin no further run after so long, and judge what is there; the same command goes on."
+        ),
+    ] = None,
     out: Annotated[
         str, typer.Option(help="Folder of the comparison; the same command goes on there.")
     ] = "compare",
@@ -79,7 +85,13 @@ def compare(
         else:
             from evenly.jobs.compare import compare as run
 
-            result = run(request, Path(out), workers=worker_count(workers), progress=progress)
+            result = run(
+                request,
+                Path(out),
+                workers=worker_count(workers),
+                minutes=float("inf") if minutes is None else minutes,
+                progress=progress,
+            )
     if dry_run:
         print_json(planned.model_dump(mode="json")) if json_output else print_plan(planned)
         return
@@ -146,17 +158,31 @@ def print_result(result: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from evenly.report.comparison_tables import answer_rows, arm_rows
+    from evenly.report.comparison_tables import (
+        answer_rows,
+        arm_rows,
+        curve_rows,
+        look_rows,
+        source_rows,
+    )
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 1000  # nothing is wrapped or cut in a file
-    for variant in result.model_dump(mode="json")["variants"]:
-        console.print(variant["variant"], style="bold")
-        for rows in (arm_rows(variant), answer_rows(variant, main=True)):
+    variants = result.model_dump(mode="json")["variants"]
+
+    def show(rows: list[list[str]]) -> None:
+        if rows:
             table = Table(*rows[0], box=None, pad_edge=False)
             for row in rows[1:]:
                 table.add_row(*row)
             console.print(table)
+
+    show(curve_rows(variants))
+    for variant in variants:
+        console.print(variant["variant"], style="bold")
+        for rows in (arm_rows, source_rows, look_rows):
+            show(rows(variant))
+        show(answer_rows(variant, main=True))
     for paragraph in result.verdict:
         console.print(as_typed(paragraph) + "\n")

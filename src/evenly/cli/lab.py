@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from evenly.lab.result import Result
+    from evenly.lab.setup import Setup
 
 
 def lab(
@@ -43,34 +44,67 @@ def lab(
     encoder: Annotated[
         str | None, typer.Option(help="With forecast: what turns texts into vectors; default: minilm.")
     ] = None,
+    evidence: Annotated[
+        list[str] | None,
+        typer.Option(help="With forecast: folders of comparisons to fit it on; may be repeated."),
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Measure the theory: every claim as an experiment with its figure, its numbers and a verdict."""
     from evenly.cli.screen import shown_progress
+    from evenly.errors import InputError
     from evenly.lab.setup import Setup, check_extra
 
     _refuse_mixed(name, source, model, data, last_blocks, rows, encoder, generic=seeds is not None or quick)
+    if evidence and (name != "forecast" or source):
+        raise InputError(
+            "--evidence is for forecast without training files: evenly lab forecast --evidence FOLDER"
+        )
     check_extra()
-    from evenly.lab import language_model, userdata
-    from evenly.lab.running import run_all, run_one, write
-
     with shown_progress(json_output=json_output) as progress:
         setup = Setup(seeds, quick, device, progress)
-        if source:
-            found = userdata.forecast_source(source, encoder or "minilm", rows or 1000, setup)
-            results = [write(found, userdata.draw, out)]
-        elif model and data:
-            found = language_model.spectrum_of_model(model, data, rows or 32, last_blocks, setup)
-            results = [write(found, language_model.draw, out)]
-        elif name:
-            results = [run_one(name, out, setup)]
-        else:
-            results = run_all(out, setup)
+        results = _on_own(
+            source, model, data, last_blocks, rows, encoder, evidence, out=out, setup=setup
+        ) or _experiments(name, out, setup)
     if json_output:
         joined = ",\n".join(result.as_json() for result in results)
         typer.echo(joined if name else f"[\n{joined}\n]")
     else:
         _print(results, out, whole=name is None)
+
+
+def _on_own(
+    source: list[str] | None,
+    model: str | None,
+    data: list[str] | None,
+    last_blocks: int | None,
+    rows: int | None,
+    encoder: str | None,
+    evidence: list[str] | None,
+    *,
+    out: Path,
+    setup: Setup,
+) -> list[Result]:
+    """What is measured on the user's own data, model or comparisons; empty where none are named."""
+    from evenly.lab import evidence as comparisons
+    from evenly.lab import language_model, userdata
+    from evenly.lab.running import write
+
+    if evidence:
+        return [write(comparisons.forecast_evidence(evidence), comparisons.draw, out)]
+    if source:
+        found = userdata.forecast_source(source, encoder or "minilm", rows or 1000, setup)
+        return [write(found, userdata.draw, out)]
+    if model and data:
+        found = language_model.spectrum_of_model(model, data, rows or 32, last_blocks, setup)
+        return [write(found, language_model.draw, out)]
+    return []
+
+
+def _experiments(name: str | None, out: Path, setup: Setup) -> list[Result]:
+    from evenly.lab.running import run_all, run_one
+
+    return [run_one(name, out, setup)] if name else run_all(out, setup)
 
 
 def _refuse_mixed(

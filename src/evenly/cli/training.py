@@ -16,7 +16,7 @@ from evenly.records import Frozen
 from evenly.request import PoolRequest, option
 from evenly.train.settings import Request, Training
 
-SEVERAL = ("batch", "schedule")
+SEVERAL = ("batch", "schedule", "epochs")
 """Options of a comparison that take several values with commas between them: an axis of it."""
 
 
@@ -46,8 +46,10 @@ def _kind(record: type[Frozen], name: str) -> type:
         return str
     if name == "lora":
         return int  # the rank
+    if name == "until":
+        return str  # 5%
     given: Any = record.model_fields[name].annotation
-    return {bool: bool, int: int, float: float, int | None: int}.get(given, str)
+    return {bool: bool, int: int, float: float, int | None: int, float | None: float}.get(given, str)
 
 
 def _help(name: str, field: Any) -> str:
@@ -92,7 +94,7 @@ def named(options: Any) -> dict[str, Any]:
     for name in ("arms", "report_to"):
         if name in values:
             values[name] = names(values[name])
-    for name, axis in (("batch", "batches"), ("schedule", "schedules")):
+    for name, axis in (("batch", "batches"), ("schedule", "schedules"), ("epochs", "passes")):
         several = names(values.get(name)) or ()
         if len(several) > 1:
             values[name], values[axis] = None, several

@@ -49,7 +49,8 @@ class ChosenArm:
         follow where distinct rows run out."""
         copies = "dedup" not in self.options
         choice = Choice.of(**{"keep": keep, "seed": seed, "allow_copies": copies, **self.options})
-        if choice.picks_farthest and choice.start is None:
+        in_turns = "toward" in self.options and "toward_share" not in self.options
+        if choice.picks_farthest and choice.start is None and not in_turns:
             choice = replace(choice, start="random")
         choice.check()
         return choice
@@ -113,7 +114,7 @@ def chosen_arms(request: Request) -> list[ChosenArm]:
         found.append(ChosenArm(name, replace(pool, **reading), options))
     for arm in found:
         check_request(arm.request)
-        arm.choice(request.keep, 0)
+        arm.choice(request.sizes[0], 0)
     return found
 
 

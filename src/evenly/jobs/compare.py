@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,7 @@ import pyarrow.parquet as pq
 
 from evenly.checks import check_keep
 from evenly.errors import InputError
-from evenly.files import sole_process, write_table
+from evenly.files import sole_process, write_atomically, write_table
 from evenly.jobs.arms import KINDS, ArmMaker, TestParts, set_tests_aside
 from evenly.jobs.chosen_arms import (
     ChosenArm,
@@ -22,17 +25,24 @@ from evenly.jobs.chosen_arms import (
     spelt_out,
 )
 from evenly.jobs.drawn import DrawnPool, draw_pool, part_of_pool
+from evenly.jobs.evidence import evidence_of
 from evenly.opened import OpenedPool
 from evenly.rows.turns import turn_text
 from evenly.train.arms import Arm, load_arms, save_arms
 from evenly.train.plan import PreparedPool, plan_runs
 from evenly.train.result import ComparisonResult
-from evenly.train.settings import Request
+from evenly.train.settings import FEWEST_SEEDS, Request
+from evenly.train.variants import WHOLE
 from evenly.types import Int64Array, Progress, silent
 
 
 def compare(
-    request: Request, folder: Path, *, workers: int = 1, progress: Progress = silent
+    request: Request,
+    folder: Path,
+    *,
+    workers: int = 1,
+    minutes: float = math.inf,
+    progress: Progress = silent,
 ) -> ComparisonResult:
     """Makes the arms, trains them, and judges them; goes on where an earlier call with the same request
     stopped.
@@ -41,6 +51,7 @@ def compare(
         request: what to compare.
         folder: where everything is kept.
         workers: processes that train at the same time.
+        minutes: after so many no further run begins, and what is there is judged; the same call goes on later.
         progress: called with the stages read, embed, tokenise, measure rows, train and runs.
 
     Returns:
@@ -50,6 +61,7 @@ def compare(
         InputError: see `draw_pool`, `evenly.train.compare.open_folder`, `set_tests_aside`, `saved_selections`;
             another run is at work in the folder.
     """
+    until = time.time() + 60.0 * minutes
     request = spelt_out(request)
     chosen, saved = chosen_arms(request), saved_selections(request)
     pool = draw_pool(request, progress)
@@ -58,7 +70,15 @@ def compare(
         selection.check_sources(hashes)
     request = request.model_copy(update={"sources_sha256": tuple(hashes)})
 
-    from evenly.train.compare import REQUEST_FILE, check_folder, conclude, open_folder, prepare, run_all
+    from evenly.train.compare import (
+        REQUEST_FILE,
+        check_folder,
+        conclude,
+        is_settled,
+        open_folder,
+        prepare,
+        run_all,
+    )
     from evenly.train.models import processes
     from evenly.train.rate import find_rate
 
@@ -76,20 +96,30 @@ def compare(
             if launched.is_main_process:
                 held.enter_context(sole_process(folder / REQUEST_FILE))
             model = request.model or str(_proxy(pool, folder, request, progress))
-            prepared = prepare(folder, pool.messages(), model, request.training, progress)
+            prepared = prepare(folder, pool.messages(), model, request, progress)
             if opened is not None:
                 _make_arms(request, pool, prepared, opened, (chosen, saved), progress)
             arms, tests = load_arms(_arms_path(folder)), _load_tests(folder, len(pool.members))
         rate = request.training.rate
         if rate == "auto":
             first = plan_runs(request, prepared, arms, tests.parts, 1.0)
-            names = [arm.name for arm in arms]
-            reference = first[names.index(request.reference)]
+            reference = max(
+                (run for run in first if run.record.arm == request.reference and run.seed == 0),
+                key=lambda run: len(run.rows),
+            )
             unseen = np.setdiff1d(tests.candidates, reference.rows)
             rate = find_rate(reference, prepared, unseen, workers=workers, progress=progress)
         runs = plan_runs(request, prepared, arms, tests.parts, rate)
-        run_all(runs, prepared, workers=workers, progress=progress)
-        return conclude(request, prepared, runs, rate=rate, tests=tests.parts, left_out=len(tests.left_out))
+        for seeds in range(min(FEWEST_SEEDS, request.most_seeds), request.most_seeds + 1):
+            some = runs if request.seeds != "auto" else [run for run in runs if run.seed < seeds]
+            run_all(some, prepared, workers=workers, until=until, progress=progress)
+            parts, left_out = tests.parts, len(tests.left_out)
+            found = conclude(
+                request, prepared, some, rate=rate, tests=parts, left_out=left_out, sources=pool.sources()
+            )
+            if request.seeds != "auto" or is_settled(found.variants) or time.time() > until:
+                break
+        return found
 
 
 def _proxy(pool: DrawnPool, folder: Path, request: Request, progress: Progress) -> Path:
@@ -127,18 +157,29 @@ def _make_arms(
         points=some.points,
         row_loss=initial.loss_sum[place] / initial.tokens[place],
         response_tokens=initial.tokens[place],
-        keep=check_keep(request.keep, len(candidates)),
+        keep=0,
         embed_seconds=embed_seconds,
         near_copy=request.near_copy,
         match_length=request.match_length,
     )
-    arms = maker.make(tuple(kind for kind in request.arms if kind in KINDS), request.seeds)
+    seeds, several = request.most_seeds, len(request.sizes) > 1
     chosen, saved = named
-    for arm in chosen:
-        arms += arm.make(pool, (some, embed_seconds), candidates, request.keep, request.seeds, progress)
+    arms: list[Arm] = []
+    for size in request.sizes:
+        whole = several and size == WHOLE
+        kinds = [
+            kind for kind in request.arms if kind in KINDS and (not several or (kind == "full") == whole)
+        ]
+        of_size = replace(maker, keep=check_keep(size, len(candidates))).make(tuple(kinds), seeds)
+        for arm in () if whole else chosen:
+            of_size += arm.make(pool, (some, embed_seconds), candidates, size, seeds, progress)
+        arms += [replace(arm, keep=size if several else "") for arm in of_size]
     for selection in saved:
         rows = selection.rows_among(pool.members, candidates)
-        arms += [Arm(selection.name, seed, rows, selection.seconds) for seed in range(request.seeds)]
+        arms += [Arm(selection.name, seed, rows, selection.seconds) for seed in range(seeds)]
+    arms.sort(key=lambda arm: arm.seed)  # runs come in this order: all arms have as many seeds at any time
+    if found := evidence_of(pool, candidates, request.near_copy, progress):
+        write_atomically(prepared.folder / "evidence.json", found.model_dump_json(indent=2) + "\n")
     columns = {"row": np.arange(len(pool.members)), "source_row": pool.members, "source": pool.sources()}
     write_table(prepared.folder / "pool.parquet", pa.table(columns))
     _save_tests(parts, tests.left_out, prepared.folder)

@@ -108,16 +108,16 @@ def _stand_ins(request: Request, rows: int) -> tuple[list[Arm], dict[str, Int64A
     order = np.random.default_rng(0).permutation(rows)
     tests = {RANDOM_TEST: order[: request.test], EVEN_TEST: order[request.test : 2 * request.test]}
     candidates = order[2 * request.test :]
-    keep = check_keep(request.keep, len(candidates))
-    arms = [
-        Arm(
-            name,
-            seed,
-            candidates if name == "full" else np.random.default_rng(seed).permutation(candidates)[:keep],
-        )
-        for seed in range(request.seeds)
-        for name in request.names
-    ]
+    several = len(request.sizes) > 1
+    arms, keep = [], 0
+    for size in request.sizes:
+        keep = check_keep(size, len(candidates))
+        for seed in range(request.most_seeds):
+            some = np.random.default_rng(seed).permutation(candidates)[:keep]
+            arms += [
+                Arm(name, seed, candidates if name == "full" else some, keep=size if several else "")
+                for name in request.names
+            ]
     return arms, tests, keep
 
 
@@ -125,20 +125,20 @@ def _tokens_per_second(prepared: PreparedPool, request: Request, pad_id: int) ->
     """Times one micro-batch forward and backward, the second of two."""
     import torch
 
-    from evenly.train.losses import predict_responses, training_loss
-    from evenly.train.models import choose_precision, load_model
+    from evenly.train.head import predict
+    from evenly.train.models import choose_precision, load_trainable
     from evenly.train.row_losses import autocast
 
     examples = prepared.examples
     rows = np.flatnonzero(~examples.dropped)[:TIMED_ROWS]
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = load_model(prepared.model, lora=request.training.lora).to(device)
+    model = load_trainable(prepared.model, request.training).to(device)
     batch = {name: tensor.to(device) for name, tensor in pad_batch(examples, rows, pad_id).items()}
     seconds = 0.0
     for _ in range(2):
         started = time.perf_counter()
         with autocast(device, choose_precision(request.training.precision)):
-            logits, labels = predict_responses(model, **batch)
-        training_loss(request.training.loss, logits, labels, len(labels)).backward()
+            predicted = predict(model, **batch)
+        predicted.loss(request.training.loss, len(predicted.labels)).backward()
         seconds = time.perf_counter() - started
     return float(examples.lengths()[rows].sum()) / seconds

@@ -11,6 +11,7 @@ import numpy as np
 from evenly.errors import InputError
 from evenly.lab.designs import Generator
 from evenly.lab.geometry import nearest_other
+from evenly.measures.roughness import roughness_over
 from evenly.types import Float64Array
 
 LabelModel = Literal["smooth", "mixed", "independent"]
@@ -78,7 +79,4 @@ def roughness(points: Float64Array, labels: Float64Array) -> float:
         points: (N, d).
         labels: (N,) numbers, or (N, e) vectors such as embedded responses; var y is then their total variance.
     """
-    rows = labels.reshape(len(labels), -1)
-    neighbour = nearest_other(points)[1]
-    gap = np.sum((rows - rows[neighbour]) ** 2, axis=1)
-    return float(np.mean(gap) / (2.0 * np.var(rows, axis=0).sum()))
+    return roughness_over(nearest_other(points)[1], labels)

@@ -17,7 +17,14 @@ from markupsafe import Markup
 
 from evenly.errors import InputError
 from evenly.files import write_atomically
-from evenly.report.comparison_tables import answer_rows, arm_rows, threshold_rows
+from evenly.report.comparison_tables import (
+    answer_rows,
+    arm_rows,
+    curve_rows,
+    look_rows,
+    source_rows,
+    threshold_rows,
+)
 from evenly.report.rendering import WITHOUT_SCRIPTS, rendered
 from evenly.types import Float64Array
 
@@ -77,7 +84,17 @@ def write_comparison_page(folder: Path) -> Path:
                 {"title": title, "charts": [_chart(_of(points, variant, part), part, axis) for axis in AXES]}
                 for part, title in PARTS.items()
             ],
-            "tables": [("Arms", arm_rows(variant)), ("Main questions", answer_rows(variant, main=True))],
+            "tables": [
+                (title, rows)
+                for title, rows in (
+                    ("Arms", arm_rows(variant)),
+                    ("Random test by source, at equal steps", source_rows(variant)),
+                    ("Random test: three looks at what is equal", look_rows(variant)),
+                    ("Even test: three looks at what is equal", look_rows(variant, "even_test")),
+                    ("Main questions", answer_rows(variant, main=True)),
+                )
+                if rows
+            ],
             "folded": [
                 ("Every question", answer_rows(variant)),
                 ("When each arm got where", threshold_rows(variant)),
@@ -88,7 +105,12 @@ def write_comparison_page(folder: Path) -> Path:
     ]
     styles = ["page.css", "comparison.css"]
     page = rendered(
-        "comparison.html", policy=WITHOUT_SCRIPTS, styles=styles, result=result, variants=variants
+        "comparison.html",
+        policy=WITHOUT_SCRIPTS,
+        styles=styles,
+        result=result,
+        variants=variants,
+        curve=curve_rows(result["variants"]),
     )
     write_atomically(folder / PAGE_FILE, page)
     return folder / PAGE_FILE

@@ -28,7 +28,73 @@ def arm_rows(variant: Variant) -> list[list[str]]:
         "seconds",
         "cost",
     ]
-    return [head, *(_arm_cells(arm) for arm in variant["arms"])]
+    return [head, *_zero_shot_cells(variant), *(_arm_cells(arm) for arm in variant["arms"])]
+
+
+def _zero_shot_cells(variant: Variant) -> list[list[str]]:
+    """The model before any training, without which the losses of arms say little; nothing in older results."""
+    before = variant.get("zero_shot")
+    if before is None:
+        return []
+    losses = (in_figures(before[name], 4) for name in ("random_test", "even_test"))
+    return [["zero-shot", "-", "-", "-", "-", "-", *losses, "-", "-"]]
+
+
+def look_rows(variant: Variant, part: str = "random_test") -> list[list[str]]:
+    """One row per arm, a head first: a test loss at equal steps, at equal epochs and at equal answer tokens.
+
+    Args:
+        variant: the point of the axes.
+        part: ``random_test`` or ``even_test``.
+    """
+    looks = ("", "_epochs", "_answers")
+    head = ["arm", "answer tokens", "equal steps", "equal epochs", "equal answer tokens"]
+    rows = [
+        [
+            arm["arm"],
+            f"{np.mean(arm['answers']):,.0f}",
+            *(_spread(arm[part + look]) if arm[part + look] else "-" for look in looks),
+        ]
+        for arm in variant["arms"]
+        if arm.get("answers")
+    ]
+    before = variant.get("zero_shot")
+    first = [["zero-shot", "0", *[in_figures(before[part], 4)] * len(looks)]] if before else []
+    return [head, *first, *rows] if rows else []
+
+
+def curve_rows(variants: list[Variant]) -> list[list[str]]:
+    """One row per size and arm, a head first: the learning curve, at each arm's own epochs; none with one size."""
+    rows = [
+        [
+            arm["arm"],
+            f"{np.mean(arm['rows']):,.0f}",
+            f"{np.mean(arm['answers']):,.0f}",
+            f"{np.mean(arm['tokens']):,.0f}",
+            f"{np.mean(arm['seconds']):,.1f}",
+            _spread(arm["random_test_epochs"]),
+            _spread(arm["even_test_epochs"]),
+        ]
+        for variant in variants
+        if ", keep " in variant["variant"] or " epochs" in variant["variant"]
+        for arm in variant["arms"]
+    ]
+    head = ["arm", "rows", "answer tokens", "tokens", "seconds", "random test", "even test"]
+    return [head, *sorted(rows, key=lambda row: (row[0] == "full", row[0]))] if rows else []
+
+
+def source_rows(variant: Variant) -> list[list[str]]:
+    """One row per arm, a head first: the loss on the random test's rows of each source; none with one source."""
+    before = variant.get("zero_shot")
+    if not before or not before["by_source"]:
+        return []
+    names = list(before["by_source"])
+    rows = [[arm["arm"], *(_spread(arm["by_source"][name]) for name in names)] for arm in variant["arms"]]
+    return [
+        ["arm", *names],
+        ["zero-shot", *(in_figures(before["by_source"][name], 4) for name in names)],
+        *rows,
+    ]
 
 
 def _arm_cells(arm: dict[str, Any]) -> list[str]:

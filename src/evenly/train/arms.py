@@ -22,6 +22,7 @@ ARM_SCHEMA = pa.schema(
         ("seed", pa.int64()),
         ("position", pa.int64()),  # place in the arm's own order; for a selection the order of picks
         ("row", pa.int64()),  # pool row number
+        ("keep", pa.string()),  # the size that was asked for, where there are several; else empty
     ]
 )
 
@@ -35,12 +36,14 @@ class Arm:
         seed: which of the paired seeds it belongs to; also the seed of the run's shuffles.
         rows: (n,) int64 pool row numbers, distinct, in the arm's own order.
         cost_seconds: what making it cost beyond reading the rows: embedding and selecting.
+        keep: the size that was asked for, where a comparison has several; else empty.
     """
 
     name: str
     seed: int
     rows: Int64Array
     cost_seconds: float = 0.0
+    keep: str = ""
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -52,7 +55,7 @@ class Arm:
 
     @property
     def key(self) -> str:
-        """``NAME-s SEED`` without the blank: the name of the arm's files."""
+        """``NAME-s SEED`` without the blank: the beginning of the names of its files."""
         return f"{self.name}-s{self.seed}"
 
 
@@ -63,8 +66,9 @@ def save_arms(arms: Sequence[Arm], path: Path) -> None:
         "seed": np.concatenate([np.full(len(arm.rows), arm.seed) for arm in arms]),
         "position": np.concatenate([np.arange(len(arm.rows)) for arm in arms]),
         "row": np.concatenate([arm.rows for arm in arms]),
+        "keep": np.concatenate([np.full(len(arm.rows), arm.keep, dtype=object) for arm in arms]),
     }
-    costs = {f"cost_seconds:{arm.key}": repr(arm.cost_seconds) for arm in arms}
+    costs = {f"cost_seconds:{arm.key}{arm.keep}": repr(arm.cost_seconds) for arm in arms}
     table = pa.table(columns, schema=ARM_SCHEMA).replace_schema_metadata(costs)
     write_table(path, table)
 
@@ -80,6 +84,7 @@ def load_arms(path: Path) -> list[Arm]:
         names = table["arm"].to_pylist()
         seeds = table["seed"].to_numpy()
         rows = table["row"].to_numpy()
+        sizes = table["keep"].to_pylist() if "keep" in table.column_names else [""] * len(rows)
     except (OSError, KeyError, pa.ArrowInvalid) as error:
         raise InputError(f"{path} holds no arms ({error}); make them with evenly compare") from None
     costs = {
@@ -87,11 +92,11 @@ def load_arms(path: Path) -> list[Arm]:
         for key, value in (table.schema.metadata or {}).items()
         if key.startswith(b"cost")
     }
-    keys = [(name, int(seed)) for name, seed in zip(names, seeds, strict=True)]
-    places: dict[tuple[str, int], list[int]] = {}
+    keys = [(name, int(seed), keep) for name, seed, keep in zip(names, seeds, sizes, strict=True)]
+    places: dict[tuple[str, int, str], list[int]] = {}
     for place, key in enumerate(keys):
         places.setdefault(key, []).append(place)
     return [
-        Arm(name, seed, rows[at].astype(np.int64), costs.get(f"cost_seconds:{name}-s{seed}", 0.0))
-        for (name, seed), at in places.items()
+        Arm(name, seed, rows[at].astype(np.int64), costs.get(f"cost_seconds:{name}-s{seed}{keep}", 0.0), keep)
+        for (name, seed, keep), at in places.items()
     ]

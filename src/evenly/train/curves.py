@@ -120,11 +120,19 @@ class RunRecord(Frozen):
     batch: int  # rows per step
     steps: int
     epoch_step: int  # the step at which the run had made as many epochs as asked for
+    answer_step: int | None = (
+        None  # the step at which it had as many answer tokens as every arm has by its end
+    )
     cost_seconds: float  # embedding and selecting
 
     @property
     def done(self) -> bool:
         return self.status == "done"
+
+    @property
+    def answers_a_step(self) -> float:
+        """Response tokens of a step, on average."""
+        return self.batch * self.response_tokens_per_row
 
 
 @dataclass(frozen=True, eq=False)

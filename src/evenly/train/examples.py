@@ -16,6 +16,7 @@ from evenly.errors import InputError
 from evenly.files import write_table
 from evenly.rows.chat import Messages, RewrittenError, tokenised, training_template
 from evenly.train.losses import IGNORED
+from evenly.train.states import LowerStates
 from evenly.types import Int64Array, Progress, silent
 
 
@@ -30,6 +31,7 @@ class Examples:
         truncated: (N,) bool, the row was longer than the window.
         dropped: (N,) bool, no response token is left within the window: the row cannot be trained on.
         window: tokens that fit.
+        states: what the lower blocks of a model that was cut give for them; None where it was not.
     """
 
     tokens: list[Int64Array]
@@ -38,6 +40,7 @@ class Examples:
     truncated: npt.NDArray[np.bool_]
     dropped: npt.NDArray[np.bool_]
     window: int
+    states: LowerStates | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 
 from evenly.errors import InputError
-from evenly.train.settings import Lora, Precision, Training
+from evenly.train.settings import Precision, Training
 
 _NO_WINDOW = 10**9
 """Tokenizers that know of no window name a number far beyond it."""
@@ -48,11 +48,8 @@ def load_tokenizer(model: str, *, plain_template: bool = False) -> Any:
     return tokenizer
 
 
-def load_model(model: str, *, lora: Lora | None = None, seed: int = 0) -> Any:
-    """Loads a causal language model in float32, with fresh adapters where asked.
-
-    Weights stay float32 and arithmetic runs in the precision of the training (autocast), so that small
-    updates are not rounded away. Adapters start from ``seed``.
+def load_model(model: str) -> Any:
+    """Loads a causal language model in float32.
 
     Raises:
         InputError: no model there, or not a causal language model.
@@ -66,7 +63,34 @@ def load_model(model: str, *, lora: Lora | None = None, seed: int = 0) -> Any:
             f"no causal language model could be loaded from {model}: {first_line(error)}"
         ) from None
     loaded.config.use_cache = False
+    return loaded
+
+
+def load_trainable(model: str, training: Training, seed: int = 0) -> Any:
+    """Loads a model with the part of it to be trained: all, fresh adapters, or its last blocks.
+
+    Weights that are trained are held in float32 and arithmetic runs in the precision of the training (autocast), so
+    that small updates are not rounded away. Weights that stay as they are need no more than that precision.
+
+    Args:
+        model: folder or hub id.
+        training: says which part, and the precision.
+        seed: adapters start from it.
+
+    Raises:
+        InputError: as `load_model`, or fewer blocks than are to be trained.
+    """
+    loaded = load_model(model)
+    lora, last = training.lora, training.last_blocks
+    if lora is None and last is None:
+        return loaded
+    for weights in loaded.parameters():
+        weights.requires_grad_(False)
+    if choose_precision(training.precision) == "bf16":
+        loaded.to(torch.bfloat16)
     if lora is None:
+        for block in blocks_of(loaded, model, last or 0)[1][-(last or 0) :]:
+            block.float().requires_grad_(True)
         return loaded
     from peft import LoraConfig, get_peft_model
 
@@ -79,6 +103,23 @@ def load_model(model: str, *, lora: Lora | None = None, seed: int = 0) -> Any:
         task_type="CAUSAL_LM",
     )
     return get_peft_model(loaded, adapters)
+
+
+def blocks_of(loaded: Any, model: str, last: int) -> tuple[str, list[Any]]:
+    """Name and members of the list of blocks of a model: the one that is as long as its configuration says.
+
+    Raises:
+        InputError: there is none, or it has fewer than ``last`` blocks.
+    """
+    count = loaded.config.get_text_config().num_hidden_layers
+    for name, part in loaded.named_modules():
+        if isinstance(part, torch.nn.ModuleList) and len(part) == count:
+            if last > count:
+                raise InputError(
+                    f"`last_blocks` {last} is more than the {count} blocks of {model}; name fewer"
+                )
+            return name, list(part)
+    raise InputError(f"`last_blocks`: no list of {count} blocks was found in {model}; use `lora`")
 
 
 def base_model(model: str) -> str | None:

@@ -60,3 +60,48 @@ def sorted_within_steps(positions: Int64Array, lengths: Int64Array) -> Int64Arra
     """
     order = np.argsort(-lengths[positions], axis=1, kind="stable")
     return np.take_along_axis(positions, order, axis=1)
+
+
+def micro_batches(lengths: Int64Array, most_tokens: int, world: int = 1) -> list[list[slice]]:
+    """Cuts the rows of every step into parts of at most so many padded tokens, as many for every step.
+
+    The trainer wants as many passes of every step. So steps that would need fewer have smaller ones.
+
+    Args:
+        lengths: (steps, batch) tokens of each row, longest first within a step.
+        most_tokens: of a part: its rows times its longest row; a single longer row is a part of its own.
+        world: processes that share the parts of a step: there are a multiple of so many.
+
+    Returns:
+        For every step the places of its parts.
+    """
+    needed = max(len(_cut(step, most_tokens)) for step in lengths.tolist())
+    count = min(-(-needed // world) * world, lengths.shape[1])
+    return [_cut_into(step, count) for step in lengths.tolist()]
+
+
+def _cut(lengths: list[int], most_tokens: int) -> list[slice]:
+    parts, start = [], 0
+    while start < len(lengths):
+        end = min(start + max(1, most_tokens // max(1, lengths[start])), len(lengths))
+        parts.append(slice(start, end))
+        start = end
+    return parts
+
+
+def _cut_into(lengths: list[int], count: int) -> list[slice]:
+    """Parts of which the largest is as small as can be, by halving; further ones halve the largest."""
+    low, high = 0, max(lengths) * len(lengths)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if len(_cut(lengths, middle)) <= count else (middle, high)
+    parts = _cut(lengths, high)
+    while len(parts) < count:
+        at = max(
+            (at for at, part in enumerate(parts) if part.stop - part.start > 1),
+            key=lambda at: lengths[parts[at].start] * (parts[at].stop - parts[at].start),
+        )
+        part = parts[at]
+        middle = (part.start + part.stop) // 2
+        parts[at : at + 1] = [slice(part.start, middle), slice(middle, part.stop)]
+    return parts

@@ -14,13 +14,13 @@ from evenly.train.curves import RunRecord
 from evenly.train.examples import Examples
 from evenly.train.row_losses import RowLosses
 from evenly.train.settings import Request, Training
+from evenly.train.variants import Variant, variants
 from evenly.types import Int64Array
 
 OWN_SAMPLE = 128
 """Own rows that an arm is measured on along the run; all its rows are measured at the end of every epoch."""
-MEASURES = 8
 EARLY = 1.5
-"""Measures lie at (k / MEASURES) ** EARLY of the run: closer together where the loss falls fastest."""
+"""Of n measures the k-th lies at (k / n) ** EARLY of the run: closer together where the loss falls fastest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +62,7 @@ class Run:
         arm_at: steps at which all rows of the arm are measured.
         samples: what to measure, by part: the arm's own sample and the test parts, as row numbers.
         save_model: keep the trained model in ``folder/model``.
+        initial: losses before training of all rows that are measured, where they are known: step 0 takes them.
     """
 
     key: str
@@ -76,6 +77,7 @@ class Run:
     arm_at: tuple[int, ...] = ()
     samples: dict[str, Int64Array] = field(default_factory=dict)
     save_model: bool = False
+    initial: RowLosses | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -88,31 +90,46 @@ class ArmRun(Run):
 def plan_runs(
     request: Request, prepared: PreparedPool, arms: Sequence[Arm], tests: dict[str, Int64Array], rate: float
 ) -> list[ArmRun]:
-    """Lists the runs of a comparison: every arm and seed at every point of the axes.
+    """Lists the runs of a comparison, seed by seed: every arm at every point of the axes.
 
     All arms run equally many steps, as many as the largest needs for the epochs asked for; the curve of each
-    then holds equal steps (its end), equal epochs (`RunRecord.epoch_step`) and equal tokens.
+    then holds equal steps (its end), equal epochs (`RunRecord.epoch_step`), equal tokens and, measured at a step of
+    its own, as many answer tokens as every arm has by then (`RunRecord.answer_step`).
     """
     examples = prepared.examples
-    largest = max((arm.rows[~examples.dropped[arm.rows]] for arm in arms), key=len)
-    mean_tokens = float(examples.lengths()[largest].mean())
     planned = []
-    for training in request.variants():
-        training = training.model_copy(update={"rate": rate})
+    for variant in variants(request):
+        training = variant.training.model_copy(update={"rate": rate})
+        of_size = [
+            replace(arm, rows=arm.rows[: max(1, round(variant.share * len(arm.rows)))])
+            for arm in arms
+            if variant.has(arm.name) and arm.keep in ("", variant.keep)
+        ]
+        largest = max((arm.rows[~examples.dropped[arm.rows]] for arm in of_size), key=len)
+        mean_tokens = float(examples.lengths()[largest].mean())
         steps = math.ceil(training.epochs * len(largest) / training.batch)
-        for arm in arms:
-            run = _plan_run(prepared, arm, training, steps, mean_tokens)
+        at = replace(variant, training=training)
+        runs = [_plan_run(prepared, arm, at, steps, mean_tokens) for arm in of_size]
+        answers = min(run.record.answers_a_step for run in runs if len(run.rows)) * steps
+        for run in runs:
+            run = _measured_at_answers(run, answers)
+            measured = {round(steps * (k / request.measures) ** EARLY) for k in range(request.measures + 1)}
+            run = replace(run, measure_at=tuple(sorted({*measured, *run.measure_at})))
             planned.append(replace(run, samples=run.samples | tests, save_model=request.save_models))
-    return planned
+    return sorted(planned, key=lambda run: run.seed)
 
 
-def variant_name(training: Training) -> str:
-    """What a point of the axes is called."""
-    return f"batch {training.batch}, {training.schedule}"
+def _measured_at_answers(run: ArmRun, answers: float) -> ArmRun:
+    """The run, measured where it has trained on so many answer tokens too."""
+    if not len(run.rows):
+        return run
+    step = min(run.steps, max(1, round(answers / run.record.answers_a_step)))
+    record = run.record.model_copy(update={"answer_step": step})
+    return replace(run, record=record, measure_at=(*run.measure_at, step))
 
 
-def _plan_run(prepared: PreparedPool, arm: Arm, training: Training, steps: int, mean_tokens: float) -> ArmRun:
-    examples = prepared.examples
+def _plan_run(prepared: PreparedPool, arm: Arm, variant: Variant, steps: int, mean_tokens: float) -> ArmRun:
+    examples, training = prepared.examples, variant.training
     rows = arm.rows[~examples.dropped[arm.rows]]
     tokens_per_row = float(examples.lengths()[rows].mean()) if len(rows) else 0.0
     batch = training.batch
@@ -121,13 +138,12 @@ def _plan_run(prepared: PreparedPool, arm: Arm, training: Training, steps: int, 
     epochs = range(1, math.floor(steps * batch / max(1, len(rows))) + 1)
     epoch_steps = {math.ceil(epoch * len(rows) / batch) for epoch in epochs}
     epoch_step = min(steps, math.ceil(training.epochs * len(rows) / batch))
-    measured = {round(steps * (k / MEASURES) ** EARLY) for k in range(MEASURES + 1)} | {epoch_step}
-    key = f"{arm.key}-b{training.batch}-{training.schedule}"
+    key = f"{arm.key}-{variant.key}"
     empty = "empty: none of its rows has a response inside the window; widen the window"
     record = RunRecord(
         arm=arm.name,
         seed=arm.seed,
-        variant=variant_name(training),
+        variant=variant.name,
         status="planned" if len(rows) else empty,
         rows=len(rows),
         dropped=len(arm.rows) - len(rows),
@@ -149,9 +165,10 @@ def _plan_run(prepared: PreparedPool, arm: Arm, training: Training, steps: int, 
         steps=steps,
         training=training,
         folder=prepared.folder / "runs" / key,
-        measure_at=tuple(sorted(measured)),
+        measure_at=(epoch_step,),
         arm_at=tuple(sorted({step for step in epoch_steps if step <= steps} | {epoch_step, steps})),
         samples={"own": np.random.default_rng([arm.seed, 1]).permutation(rows)[:OWN_SAMPLE]},
+        initial=prepared.initial,
         record=record,
     )
 

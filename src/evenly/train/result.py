@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from evenly.errors import InputError
 from evenly.files import write_atomically
@@ -93,6 +93,27 @@ class ArmSummary(Frozen):
     tokens: list[int]
     seconds: list[float]  # of training
     cost_seconds: list[float]  # of embedding and selecting
+    random_test_epochs: list[float] = Field(
+        default=[]
+    )  # at equal epochs: arms of one size have passed equal rows then
+    even_test_epochs: list[float] = Field(default=[])
+    random_test_answers: list[float] = Field(
+        default=[]
+    )  # at equal answer tokens: those that every arm has by its end
+    even_test_answers: list[float] = Field(default=[])
+    answers: list[int] = Field(default=[])  # answer tokens trained on by the end
+    by_source: dict[str, list[float]] = Field(
+        default={}
+    )  # of the random test's rows of each source, at equal steps
+
+
+class ZeroShot(Frozen):
+    """The model before any training, on the same test rows."""
+
+    random_test: float
+    even_test: float
+    random_test_accuracy: float
+    by_source: dict[str, float] = Field(default={})
 
 
 class VariantResult(Frozen):
@@ -103,10 +124,37 @@ class VariantResult(Frozen):
     thresholds: list[Threshold]
     pairs: list[ArmPair]
     failed: list[str]  # runs that did not finish, one line each
+    zero_shot: ZeroShot | None = None
 
     def pair(self, first: str, second: str) -> ArmPair | None:
         """The two arms compared, where they were."""
         return next((each for each in self.pairs if (each.first, each.second) == (first, second)), None)
+
+
+class FewestRows(Frozen):
+    """The rows with which an arm has the full set's loss on the random test.
+
+    The loss is read along the sizes of the arm, on straight lines over the logarithm of rows, seed by seed. Within
+    noise means: not above the full set's loss by more than one standard deviation of it over seeds.
+    """
+
+    arm: str
+    rows: float  # geometric mean over seeds
+    low: float | None  # 95 % interval; None with one seed
+    high: float | None
+    full_rows: float
+    noise: float  # the standard deviation above
+    seeds: int
+    at_most: bool  # the smallest size was enough for some seed, so fewer rows may do
+
+
+class Evidence(Frozen):
+    """What the forecast looks at, of the rows that arms may take; see `evenly.jobs.evidence`."""
+
+    rows: int  # measured on
+    roughness: float  # of answers over prompts: 0 smooth, 1 independent
+    trapped: float  # share of the variance of answers between near-copies of prompts
+    redundancy: float  # share of prompts within near_copy of another
 
 
 class ComparisonResult(Frozen):
@@ -128,6 +176,8 @@ class ComparisonResult(Frozen):
         0  # pool rows in no arm and no test because their response lies wholly beyond the window
     )
     variants: list[VariantResult]
+    reaches: list[FewestRows] = Field(default=[])  # with several sizes: how few rows do
+    evidence: Evidence | None = None
     verdict: list[str]  # paragraphs
     versions: dict[str, str]
 

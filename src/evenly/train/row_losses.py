@@ -15,7 +15,8 @@ import torch
 
 from evenly.files import write_table
 from evenly.train.examples import Examples
-from evenly.train.losses import IGNORED, TOKEN_LOSSES, predict_responses
+from evenly.train.head import predict
+from evenly.train.losses import IGNORED
 from evenly.train.settings import LossName, Precision
 from evenly.types import Float64Array, Int64Array, Progress, silent
 
@@ -55,6 +56,11 @@ class RowLosses:
         table = pq.read_table(path)
         return cls(*(table[name].to_numpy() for name in ("row", "loss_sum", "correct", "tokens")))
 
+    def of(self, rows: Int64Array) -> RowLosses:
+        """Those of some of the rows, which stand in ascending order here."""
+        place = np.searchsorted(self.rows, rows)
+        return RowLosses(rows, self.loss_sum[place], self.correct[place], self.tokens[place])
+
     def mean(self) -> float:
         """The loss per response token over all rows: what training minimises."""
         return float(self.loss_sum.sum() / self.tokens.sum())
@@ -68,7 +74,8 @@ def pad_batch(examples: Examples, rows: Sequence[int] | Int64Array, pad_id: int)
     """Stacks rows into one batch, padded on the right.
 
     Returns:
-        input_ids, attention_mask and labels, each (B, T) int64 with T a multiple of `WIDTH_MULTIPLE`.
+        input_ids, attention_mask and labels, each (B, T) int64 with T a multiple of `WIDTH_MULTIPLE`; inputs_embeds,
+        (B, T, d), too where the model was cut.
     """
     longest = max(len(examples.tokens[row]) for row in rows)
     width = -(-longest // WIDTH_MULTIPLE) * WIDTH_MULTIPLE
@@ -80,11 +87,12 @@ def pad_batch(examples: Examples, rows: Sequence[int] | Int64Array, pad_id: int)
         ids[place, :length] = examples.tokens[row]
         labels[place, :length] = examples.labels[row]
         mask[place, :length] = 1
-    return {
+    batch = {
         "input_ids": torch.from_numpy(ids),
         "attention_mask": torch.from_numpy(mask),
         "labels": torch.from_numpy(labels),
     }
+    return batch | ({"inputs_embeds": examples.states.batch(rows, width)} if examples.states else {})
 
 
 def autocast(device: torch.device | str, precision: Precision) -> contextlib.AbstractContextManager[Any]:
@@ -168,12 +176,11 @@ def _one_pass(
 ) -> dict[int, tuple[float, int]]:
     batch = {name: tensor.to(device) for name, tensor in pad_batch(examples, rows, pad_id).items()}
     with torch.no_grad(), autocast(device, precision):
-        logits, targets = predict_responses(model, **batch)
-    losses = TOKEN_LOSSES[loss](logits, targets).double()
-    right = (logits.argmax(-1) == targets).double()
+        predicted = predict(model, **batch)
+    losses, right = predicted.losses(loss)
     place = (batch["labels"][:, 1:] != IGNORED).nonzero()[:, 0]
     sums = torch.zeros(len(rows), 2, dtype=torch.float64, device=device)
-    sums.index_add_(0, place, torch.stack([losses, right], dim=1))
+    sums.index_add_(0, place, torch.stack([losses, right.double()], dim=1))
     return {
         int(row): (float(total), round(float(hits)))
         for row, (total, hits) in zip(rows, sums.tolist(), strict=True)

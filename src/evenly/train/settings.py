@@ -6,13 +6,18 @@ A field with a description is an option of the commands that take the record; th
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Field, create_model, field_validator, model_validator
 
 from evenly.errors import MissingExtraError
 from evenly.records import Frozen
 from evenly.request import PoolRequest
+from evenly.train.statistics import Judging
+
+FEWEST_SEEDS, MOST_SEEDS = 3, 12
+"""What ``seeds=auto`` begins and ends with. Two seeds say next to nothing of noise; if twelve do not settle it, the
+difference is below a seed's own spread, and more rows are the better use of the time."""
 
 LossName = Literal["cross-entropy", "l2", "l2-probabilities"]
 Precision = Literal["bf16", "fp16", "fp32"]
@@ -55,6 +60,9 @@ class Training(Frozen):
         default="tokens", description="tokens: arms with longer rows take fewer rows a step; or rows."
     )
     micro_batch: int = Field(default=8, ge=1, description="Rows per forward pass and device.")
+    micro_tokens: int | None = Field(
+        default=None, ge=1, description="Padded tokens per forward pass and device, in place of rows."
+    )
     window: int = Field(default=512, ge=2, description="Most tokens of a row.")
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         default="auto", description="auto, bf16, fp16, fp32."
@@ -63,6 +71,9 @@ class Training(Frozen):
     schedule: Schedule = Field(default="shuffled", description="shuffled, order, growing.")
     plain_template: bool = Field(default=False, description="Ignore the model's chat template.")
     lora: Lora | None = Field(default=None, description="Train adapters of this rank.")
+    last_blocks: int | None = Field(
+        default=None, ge=1, description="Train this many of the last blocks alone."
+    )
     report_to: tuple[str, ...] = Field(
         default=(), description="wandb, tensorboard … as the trainer knows them."
     )
@@ -71,6 +82,8 @@ class Training(Frozen):
     def _fits(self) -> Training:
         if self.optimizer == "adamw" and self.momentum:
             raise ValueError("momentum is for sgd; adamw has betas")
+        if self.lora and self.last_blocks:
+            raise ValueError("adapters (lora) and last_blocks are two ways to train a part; name one")
         if self.rate != "auto" and not self.rate > 0:
             raise ValueError(f"rate must be above 0, got {self.rate}")
         return self
@@ -104,20 +117,49 @@ class Request(Reading):
         description="Causal language model, a folder or hub id. Default: a small one made from the pool.",
     )
     training: Training = Training()
-    keep: str = Field(default="50%", description="Size of the arms: a share or a count.")
+    keep: str = Field(
+        default="50%",
+        description="Size of the arms: a share or a count. Several (5%,10%,25%,100%) are a learning curve.",
+    )
     arms: tuple[str, ...] = Field(
         default=("full", "random", "uniform"),
         description="Of full, random, uniform, clumped, matched, dedup, and strategies by name; or all of these.",
     )
-    seeds: int = Field(default=3, ge=1, description="Seeds per arm, paired between arms.")
+    seeds: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default=3,
+        description="Seeds per arm, paired between arms; auto adds them until the verdict is called.",
+    )
+    until: float = Field(
+        default=0.05,
+        gt=0.0,
+        lt=1.0,
+        description="How often two equal arms may be called different, as a share (5%).",
+    )
     pool: int | None = Field(default=None, description="Draw this many rows first. Default: all.")
     test: int = Field(default=200, ge=2, description="Rows of the random and of the even test.")
     near_copy: float = Field(
         default=0.05, ge=0.0, description="Leave out of all arms rows this near (1 - cos) to a test row."
     )
+    to_loss: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="Count the steps to this loss on an arm's own rows too, as the paper does.",
+    )
+    measures: int = Field(default=8, ge=1, description="How often a run is measured along its way.")
+    trim_vocabulary: bool = Field(
+        default=False,
+        description="Train without the tokens that no row of the pool holds: less memory and time.",
+    )
+    cache_frozen: bool = Field(
+        default=False,
+        description="With last blocks: run the blocks below once for each row, and keep what they give on disk.",
+    )
     match_length: bool = Field(default=False, description="Give every arm the response lengths of the pool.")
     batches: tuple[int, ...] = ()  # the batch axis; empty takes the training's own
     schedules: tuple[Schedule, ...] = ()  # the schedule axis; empty takes the training's own
+    passes: tuple[
+        Annotated[float, Field(ge=1.0)], ...
+    ] = ()  # the axis of epochs at equal steps, on fewer rows each
     select: tuple[str, ...] = ()  # NAME=OPTIONS of `evenly select`: selections made as further arms
     saved: tuple[str, ...] = ()  # NAME=FOLDER: saved selections as further arms
     save_models: bool = False
@@ -125,6 +167,41 @@ class Request(Reading):
     def pool_request(self) -> PoolRequest:
         """Its rows and how they are embedded."""
         return PoolRequest(**{own: getattr(self, name) for own, name in _READING.items()})
+
+    @model_validator(mode="after")
+    def _axes_fit(self) -> Request:
+        if not self.sizes:
+            raise ValueError("keep names no size; give a share or a count")
+        if len(self.sizes) > 1 and self.passes:
+            raise ValueError("several sizes and several epochs are two axes of rows; name one of them")
+        if len(self.sizes) > 1 and "100%" in self.sizes and "full" not in self.arms:
+            raise ValueError("keep 100% among several sizes is the full set; add full to the arms")
+        if len(self.sizes) > 1 and self.saved:
+            raise ValueError("saved selections have one size; compare them with one keep")
+        return self
+
+    @field_validator("until", mode="before")
+    @classmethod
+    def _share(cls, value: Any) -> Any:
+        return float(value[:-1]) / 100.0 if isinstance(value, str) and value.endswith("%") else value
+
+    @property
+    def sizes(self) -> tuple[str, ...]:
+        """The sizes of the arms; the full set, where it is an arm, is the last of several."""
+        named = tuple(part.strip() for part in self.keep.split(",") if part.strip())
+        if len(named) < 2 or "full" not in self.arms:
+            return named
+        return (*(size for size in named if size != "100%"), "100%")
+
+    @property
+    def most_seeds(self) -> int:
+        """How many seeds every arm has at most."""
+        return MOST_SEEDS if self.seeds == "auto" else self.seeds
+
+    @property
+    def rule(self) -> Judging:
+        """How differences are judged."""
+        return Judging(self.until, anytime=self.seeds == "auto", to_loss=self.to_loss)
 
     @property
     def reference(self) -> str:
@@ -135,11 +212,3 @@ class Request(Reading):
     def names(self) -> tuple[str, ...]:
         """The names of all arms, the saved ones last."""
         return (*self.arms, *(named.partition("=")[0] for named in (*self.select, *self.saved)))
-
-    def variants(self) -> list[Training]:
-        """The training of each point of the batch and schedule axes."""
-        return [
-            self.training.model_copy(update={"batch": batch, "schedule": schedule})
-            for batch in self.batches or (self.training.batch,)
-            for schedule in self.schedules or (self.training.schedule,)
-        ]

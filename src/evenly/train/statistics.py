@@ -19,6 +19,32 @@ LEVEL = 0.05
 """How often two equal arms may be called different, over all main questions about the pair together."""
 
 
+EFFECT = 2.0
+"""The spread of effects, in standard deviations of a paired difference, that the evidence of `Judging.anytime` is
+weighed for. The 5 % hold whatever it is; it only decides where power lies. With 1, no four seeds could call a main
+question, however large its difference; with 2 they can."""
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How differences are judged.
+
+    Attributes:
+        level: how often two equal arms may be called different.
+        to_loss: a loss on own rows to which steps are counted too, where one was named.
+        anytime: seeds are added until something is called. A t test looked at again and again would call every pair
+            in the end; the p of `anytime_p` may be looked at after every seed, and one may stop whenever one likes.
+    """
+
+    level: float = LEVEL
+    anytime: bool = False
+    to_loss: float | None = None
+
+
+FIXED = Judging()
+"""A number of seeds that was named beforehand."""
+
+
 @dataclass(frozen=True)
 class Paired:
     """A difference between two arms over paired seeds.
@@ -26,7 +52,7 @@ class Paired:
     Attributes:
         mean: mean of the differences, first arm minus second.
         standard_error: of the mean: the spread over seeds and, where given, over test rows.
-        low, high: the interval at 1 - `LEVEL` for this difference alone.
+        low, high: the interval at 1 - level for this difference alone.
         p: two-sided probability of a difference at least this large between equal arms.
         seeds: pairs that went into it.
     """
@@ -39,13 +65,16 @@ class Paired:
     seeds: int
 
 
-def paired_difference(first: Float64Array, second: Float64Array, row_error: float = 0.0) -> Paired:
+def paired_difference(
+    first: Float64Array, second: Float64Array, row_error: float = 0.0, rule: Judging = FIXED
+) -> Paired:
     """Compares two arms measured on the same seeds.
 
     Args:
         first, second: (S,) float64, one value per seed; NaN pairs are left out.
         row_error: standard error that comes from the test rows being a sample. It is added to the spread over
             seeds (in squares), which can only make a difference harder to call.
+        rule: how it is judged.
 
     Returns:
         The difference. With fewer than two pairs nothing can be told: infinite error, p = 1. Curves that are
@@ -57,13 +86,59 @@ def paired_difference(first: Float64Array, second: Float64Array, row_error: floa
     if seeds < 2:
         mean = float(differences[0]) if seeds else math.nan
         return Paired(mean, math.inf, -math.inf, math.inf, 1.0, seeds)
-    mean = float(differences.mean())
-    error = math.hypot(float(differences.std(ddof=1)) / math.sqrt(seeds), row_error)
+    mean, error = _mean_and_error(differences, row_error)
     if error == 0.0:
         return Paired(mean, 0.0, mean, mean, 1.0 if mean == 0.0 else 0.0, seeds)
-    half = t_quantile(1.0 - LEVEL / 2.0, seeds - 1) * error
-    p = 2.0 * (1.0 - t_cdf(abs(mean) / error, seeds - 1))
+    half = critical(seeds, rule.level, rule) * error
+    p = anytime_p(differences, row_error) if rule.anytime else t_p(mean / error, seeds - 1)
     return Paired(mean, error, mean - half, mean + half, p, seeds)
+
+
+def _mean_and_error(differences: Float64Array, row_error: float) -> tuple[float, float]:
+    spread = float(differences.std(ddof=1)) / math.sqrt(len(differences))
+    return float(differences.mean()), math.hypot(spread, row_error)
+
+
+def critical(seeds: int, level: float, rule: Judging) -> float:
+    """How many standard errors a difference must be away from 0 to be called at a level; infinite where none can be."""
+    degrees = seeds - 1
+    if not rule.anytime:
+        return t_quantile(1.0 - level / 2.0, degrees)
+    prior = 1.0 + seeds * EFFECT**2
+    ratio = (math.sqrt(prior) / level) ** (2.0 / seeds)
+    return math.sqrt(degrees * (ratio - 1.0) / (1.0 - ratio / prior)) if ratio < prior else math.inf
+
+
+def t_p(value: float, degrees: int) -> float:
+    """Two-sided probability of a t at least so far from 0."""
+    return 2.0 * (1.0 - t_cdf(abs(value), degrees))
+
+
+def evidence(value: float, seeds: int) -> float:
+    """How much likelier a t is where arms differ than where they do not: an e-value.
+
+    The Bayes factor of a normal effect size with spread `EFFECT` against none, whatever the spread of the seeds (Gönen,
+    Johnson, Lu and Westfall 2005). Over growing numbers of seeds it is a test martingale under equal arms (Pérez-Ortiz,
+    Lardy, de Heide and Grünwald 2024, "E-statistics, group invariance and anytime-valid testing"), so by Ville's
+    inequality it ever reaches 1 / a with probability at most a.
+    """
+    degrees, prior = seeds - 1, 1.0 + seeds * EFFECT**2
+    squared = value**2 / degrees
+    log_odds = 0.5 * seeds * (math.log1p(squared) - math.log1p(squared / prior)) - 0.5 * math.log(prior)
+    return math.exp(min(log_odds, 700.0))
+
+
+def anytime_p(differences: Float64Array, row_error: float = 0.0) -> float:
+    """A p that holds however often one looked before: one over the most evidence after any number of seeds so far.
+
+    Errors from the test rows make every t smaller, and so the evidence.
+    """
+    most = 0.0
+    for seeds in range(2, len(differences) + 1):
+        mean, error = _mean_and_error(differences[:seeds], row_error)
+        if error > 0.0:
+            most = max(most, evidence(mean / error, seeds))
+    return min(1.0, 1.0 / most) if most > 0.0 else 1.0
 
 
 def row_error(first: Float64Array, second: Float64Array, tokens: Int64Array) -> float:

@@ -23,12 +23,13 @@ from evenly.errors import InputError
 from evenly.files import one_line_errors
 from evenly.train.curves import CurveWriter
 from evenly.train.examples import Examples
-from evenly.train.losses import predict_responses, training_loss
-from evenly.train.models import choose_precision, load_model, processes
-from evenly.train.order import sorted_within_steps, step_rows
+from evenly.train.head import predict
+from evenly.train.models import choose_precision, load_trainable, processes
+from evenly.train.order import micro_batches, sorted_within_steps, step_rows
 from evenly.train.plan import Run
 from evenly.train.row_losses import RowLosses, pad_batch, row_losses
 from evenly.train.settings import Training
+from evenly.train.smaller import padding_of, write_as_named
 from evenly.types import Int64Array, Progress, silent
 
 CHECKPOINTS = 6
@@ -62,9 +63,10 @@ def train_run(run: Run, examples: Examples, tokenizer: Any, *, progress: Progres
         run.folder.mkdir(parents=True, exist_ok=True)
     checkpoint = last_checkpoint(run.folder)
     # The arguments come first: under ZeRO-3 they tell the loading to shard the weights as they are read.
-    arguments = _arguments(run)
-    model = load_model(run.model, lora=run.training.lora, seed=run.seed)
-    trainer = ArmTrainer(run, arguments, examples, tokenizer, model, progress)
+    parts = _parts_of_steps(run, examples)
+    arguments = _arguments(run, len(parts[0]) // processes().num_processes)
+    model = load_trainable(run.model, run.training, run.seed)
+    trainer = ArmTrainer(run, arguments, (examples, parts), tokenizer, model, progress)
     with _one_line_errors(run.folder):
         try:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -77,6 +79,7 @@ def train_run(run: Run, examples: Examples, tokenizer: Any, *, progress: Progres
             trainer.save_model(str(run.folder / "model"))
             if trainer.is_world_process_zero():
                 tokenizer.save_pretrained(run.folder / "model")
+                write_as_named(run.folder / "model", run.model)
 
 
 @contextmanager
@@ -116,23 +119,21 @@ class ArmTrainer(SFTTrainer):  # type: ignore[misc]
         self,
         run: Run,
         arguments: SFTConfig,
-        examples: Examples,
+        rows: tuple[Examples, list[list[Int64Array]]],
         tokenizer: Any,
         model: Any,
         progress: Progress,
     ) -> None:
         self.run = run
-        self.examples = examples
-        self.pad_id = int(tokenizer.pad_token_id)
+        self.examples, self.parts = rows
+        self.pad_id = padding_of(tokenizer, run.model)
         self.precision = choose_precision(run.training.precision)
         self.writer = CurveWriter(run.folder)
         self.step_loss = 0.0
-        positions = step_rows(len(run.rows), run.batch, run.steps, run.seed, run.training.schedule)
-        self.row_of_step = run.rows[sorted_within_steps(positions, examples.lengths()[run.rows])]
         super().__init__(
             model=model,
             args=arguments,
-            train_dataset=Dataset.from_dict({"input_ids": np.arange(len(examples))}),
+            train_dataset=Dataset.from_dict({"input_ids": np.arange(len(self.examples))}),
             data_collator=self._collate,
             processing_class=tokenizer,
             callbacks=[_Clockwork(self, progress)],
@@ -145,11 +146,8 @@ class ArmTrainer(SFTTrainer):  # type: ignore[misc]
         return pad_batch(self.examples, [item["input_ids"] for item in items], self.pad_id)
 
     def get_train_dataloader(self) -> torch.utils.data.DataLoader[Any]:
-        """Hands out this process's micro-batches: each step's rows in near-equal parts, longest rows first.
-
-        Accelerate's own sharding wants batches of one size; the parts here may differ by a row.
-        """
-        parts = [part for rows in self.row_of_step for part in np.array_split(rows, _micro_batches(self.run))]
+        """Hands out this process's micro-batches; Accelerate's own sharding wants batches of one size."""
+        parts = [part for step in self.parts for part in step]
         mine = parts[self.accelerator.process_index :: self.accelerator.num_processes]
         return torch.utils.data.DataLoader(
             self.train_dataset, batch_sampler=_MicroBatches(mine), collate_fn=self._collate
@@ -165,14 +163,12 @@ class ArmTrainer(SFTTrainer):  # type: ignore[misc]
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        logits, labels = predict_responses(
-            model, inputs["input_ids"], inputs["attention_mask"], inputs["labels"]
-        )
-        tokens = len(labels) if num_items_in_batch is None else num_items_in_batch
-        loss = training_loss(self.run.training.loss, logits, labels, tokens)
+        predicted = predict(model, **inputs)
+        tokens = len(predicted.labels) if num_items_in_batch is None else num_items_in_batch
+        loss = predicted.loss(self.run.training.loss, tokens)
         # Devices average their gradients while the loss is a sum over all of them.
         loss = loss * self.accelerator.num_processes
-        return (loss, {"logits": logits}) if return_outputs else loss
+        return (loss, {}) if return_outputs else loss
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Writes none: a checkpoint of a comparison is no model to publish."""
@@ -199,13 +195,26 @@ class ArmTrainer(SFTTrainer):  # type: ignore[misc]
         }
 
 
-def _arguments(run: Run) -> SFTConfig:
+def _parts_of_steps(run: Run, examples: Examples) -> list[list[Int64Array]]:
+    """The rows of every step, longest first, in micro-batches: as many for each."""
+    lengths, training = examples.lengths(), run.training
+    positions = step_rows(len(run.rows), run.batch, run.steps, run.seed, training.schedule)
+    steps = run.rows[sorted_within_steps(positions, lengths[run.rows])]
+    world = int(processes().num_processes)
+    if training.micro_tokens is None:
+        count = world * -(-run.batch // (world * training.micro_batch))
+        return [np.array_split(rows, count) for rows in steps]
+    cuts = micro_batches(lengths[steps], training.micro_tokens, world)
+    return [[rows[cut] for cut in parts] for rows, parts in zip(steps, cuts, strict=True)]
+
+
+def _arguments(run: Run, micro_batches_each: int) -> SFTConfig:
     training = run.training
     precision = choose_precision(training.precision)
     return SFTConfig(
         output_dir=str(run.folder),
         per_device_train_batch_size=training.micro_batch,
-        gradient_accumulation_steps=_micro_batches(run) // processes().num_processes,
+        gradient_accumulation_steps=micro_batches_each,
         max_steps=run.steps,
         learning_rate=float(training.rate),
         lr_scheduler_type="constant_with_warmup",
@@ -242,7 +251,7 @@ class _Clockwork(TrainerCallback):  # type: ignore[misc]
         self.progress = progress
         self.tokens, self.seconds, self.started = 0, 0.0, 0.0
         lengths = trainer.examples.lengths()
-        self.step_tokens = lengths[trainer.row_of_step].sum(axis=1)
+        self.step_tokens = [int(sum(lengths[part].sum() for part in step)) for step in trainer.parts]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step > 0:
@@ -275,7 +284,12 @@ class _Clockwork(TrainerCallback):  # type: ignore[misc]
         if step in run.arm_at:
             parts["arm"] = run.rows
         if parts:
-            measured = self.trainer.measure(parts)
+            known = run.initial if step == 0 else None
+            measured = (
+                {name: known.of(rows) for name, rows in parts.items()}
+                if known
+                else self.trainer.measure(parts)
+            )
             if self.trainer.is_world_process_zero():
                 self.trainer.writer.measured(measured, **self._moment(step))
 
@@ -308,12 +322,6 @@ class _MicroBatches(torch.utils.data.Sampler[list[int]]):  # type: ignore[misc]
 
     def __iter__(self) -> Iterator[list[int]]:
         return (batch.tolist() for batch in self.batches)
-
-
-def _micro_batches(run: Run) -> int:
-    """Micro-batches per step over all devices, equally many for each."""
-    world = int(processes().num_processes)
-    return world * -(-run.batch // (world * run.training.micro_batch))
 
 
 def _checkpointing_option() -> str:

@@ -26,8 +26,18 @@ from evenly.train.result import (
     Called,
     Threshold,
     VariantResult,
+    ZeroShot,
 )
-from evenly.train.statistics import LEVEL, Paired, holm, paired_difference, row_error, t_quantile
+from evenly.train.statistics import (
+    FIXED,
+    LEVEL,
+    Judging,
+    Paired,
+    critical,
+    holm,
+    paired_difference,
+    row_error,
+)
 from evenly.types import Float64Array
 
 SHARES = (0.5, 0.75, 0.95)
@@ -45,15 +55,17 @@ class Shared:
         own, test: loss on own rows and on the random test that every run comes down to, `MAIN_SHARE` of the way.
         drop: that share of the largest drop from its start that every run makes on its own rows.
         tokens: trained on by every run.
+        named: a loss on own rows that was named beforehand; None for none.
     """
 
     own: float
     test: float
     drop: float
     tokens: int
+    named: float | None = None
 
     @classmethod
-    def of(cls, runs: Sequence[Outcome]) -> Shared:
+    def of(cls, runs: Sequence[Outcome], named: float | None = None) -> Shared:
         """Reads it from the runs of both arms."""
         own, test = [run.own_curve for run in runs], [run.curve(RANDOM_TEST) for run in runs]
         return cls(
@@ -61,6 +73,7 @@ class Shared:
             test=levels(test, (MAIN_SHARE,))[0],
             drop=MAIN_SHARE * common_level(own, as_drop=True),
             tokens=min(int(curve.tokens[-1]) for curve in test),
+            named=named,
         )
 
 
@@ -90,6 +103,7 @@ def _held_out(part: str, name: str) -> list[Question]:
         "at equal steps": lambda run, _: float(run.curve(part).loss[-1]),
         "at equal epochs": lambda run, _: run.curve(part).loss_at("steps", run.record.epoch_step),
         "at equal tokens": lambda run, shared: run.curve(part).loss_at("tokens", shared.tokens),
+        "at equal answer tokens": lambda run, _: at_answers(run, part),
         "at its best": lambda run, _: float(run.curve(part).loss.min()),
     }
     return [Question(f"{name} {when}", read, part=part) for when, read in readings.items()]
@@ -97,6 +111,7 @@ def _held_out(part: str, name: str) -> list[Question]:
 
 _RANDOM, _EVEN = _held_out(RANDOM_TEST, "random test"), _held_out(EVEN_TEST, "even test")
 SHARED_ROWS = "shared rows at equal steps"
+NAMED_LOSS = "steps to the named own loss"
 QUESTIONS: tuple[Question, ...] = (
     _speed(SPEED, "steps"),
     _RANDOM[0],
@@ -107,6 +122,13 @@ QUESTIONS: tuple[Question, ...] = (
     Question(
         "steps to equal own drop",
         lambda run, shared: run.own_curve.reached(run.own_curve.loss[0] - shared.drop, "steps"),
+        ratio=True,
+    ),
+    Question(
+        NAMED_LOSS,
+        lambda run, shared: (
+            math.nan if shared.named is None else run.own_curve.reached(shared.named, "steps")
+        ),
         ratio=True,
     ),
     Question(
@@ -123,7 +145,11 @@ QUESTIONS: tuple[Question, ...] = (
 
 
 def judge_variant(
-    variant: str, outcomes: Sequence[Outcome], pairs: Sequence[tuple[str, str]]
+    variant: str,
+    outcomes: Sequence[Outcome],
+    pairs: Sequence[tuple[str, str]],
+    sources: Sequence[str] = (),
+    rule: Judging = FIXED,
 ) -> VariantResult:
     """Answers every question about the runs of one point of the axes.
 
@@ -131,6 +157,8 @@ def judge_variant(
         variant: its name.
         outcomes: its runs, finished or not.
         pairs: which arms to hold against which.
+        sources: the source of every row of the pool, where there are several.
+        rule: how differences are judged.
     """
     done = {(each.record.arm, each.record.seed): each for each in outcomes if each.record.done}
     arms = list(dict.fromkeys(arm for arm, _ in done))
@@ -142,30 +170,40 @@ def judge_variant(
     runs = {arm: [each for (name, _), each in sorted(done.items()) if name == arm] for arm in arms}
     return VariantResult(
         variant=variant,
-        arms=[_summary(arm, runs[arm]) for arm in arms],
+        arms=[_summary(arm, runs[arm], sources) for arm in arms],
         thresholds=_thresholds(runs),
         pairs=[
-            _judge_pair(first, second, done) for first, second in pairs if first in arms and second in arms
+            _judge_pair(first, second, done, rule)
+            for first, second in pairs
+            if first in arms and second in arms
         ],
         failed=failed,
+        zero_shot=_zero_shot(next(iter(done.values())), sources) if done else None,
     )
 
 
-def decide(answers: Sequence[Answer]) -> list[Answer]:
-    """Says which differences stand: the main ones by Holm, the others at 5 % each if a main one stands."""
+def decide(answers: Sequence[Answer], level: float = LEVEL) -> list[Answer]:
+    """Says which differences stand: the main ones by Holm, the others at the level each if a main one stands."""
     main = [answer for answer in answers if answer.main]
-    stands = dict(zip((answer.question for answer in main), holm([answer.p for answer in main]), strict=True))
+    held = holm([answer.p for answer in main], level)
+    stands = dict(zip((answer.question for answer in main), held, strict=True))
     any_main = any(stands.values())
     return [
         answer.model_copy(
-            update={"called": _call(answer, stands.get(answer.question, any_main and answer.p <= LEVEL))}
+            update={"called": _call(answer, stands.get(answer.question, any_main and answer.p <= level))}
         )
         for answer in answers
     ]
 
 
 def ask(
-    question: str, first: Float64Array, second: Float64Array, *, ratio: bool, rows: float = 0.0
+    question: str,
+    first: Float64Array,
+    second: Float64Array,
+    *,
+    ratio: bool,
+    rows: float = 0.0,
+    rule: Judging = FIXED,
 ) -> Answer:
     """Makes the answer to one question, not yet called.
 
@@ -174,10 +212,11 @@ def ask(
         first, second: (S,) float64, the arms' values by paired seed; NaN where a seed has none.
         ratio: compare logarithms and report first / second.
         rows: standard error that comes from the test rows.
+        rule: how the difference is judged.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         a, b = (np.log(first), np.log(second)) if ratio else (first, second)
-        pair = paired_difference(a, b, rows)
+        pair = paired_difference(a, b, rows, rule)
     back: Callable[[float], float] = math.exp if ratio else float
     both = np.isfinite(a) & np.isfinite(b)
     main = question in MAIN_QUESTIONS
@@ -194,15 +233,15 @@ def ask(
         p=pair.p,
         seeds=pair.seeds,
         called="no difference",
-        detectable=_detectable(pair, main, back),
+        detectable=_detectable(pair, main, back, rule),
     )
 
 
-def _detectable(pair: Paired, main: bool, back: Callable[[float], float]) -> float | None:
+def _detectable(pair: Paired, main: bool, back: Callable[[float], float], rule: Judging) -> float | None:
     if pair.seeds < 2:
         return None
-    level = LEVEL / len(MAIN_QUESTIONS) if main else LEVEL
-    size = t_quantile(1.0 - level / 2.0, pair.seeds - 1) * pair.standard_error
+    level = rule.level / len(MAIN_QUESTIONS) if main else rule.level
+    size = critical(pair.seeds, level, rule) * pair.standard_error
     return back(size) if size < 700.0 else None  # beyond that exp overflows: nothing is detectable
 
 
@@ -214,21 +253,24 @@ def _call(answer: Answer, stands: bool) -> Called:
     return "lower" if answer.value < (1.0 if answer.scale == "ratio" else 0.0) else "higher"
 
 
-def _judge_pair(first: str, second: str, done: dict[tuple[str, int], Outcome]) -> ArmPair:
+def _judge_pair(first: str, second: str, done: dict[tuple[str, int], Outcome], rule: Judging) -> ArmPair:
     seeds = [seed for arm, seed in sorted(done) if arm == first and (second, seed) in done]
     if not seeds:
         return ArmPair(first=first, second=second, answers=[])
     sides = ([done[first, seed] for seed in seeds], [done[second, seed] for seed in seeds])
-    shared = Shared.of([*sides[0], *sides[1]])
+    shared = Shared.of([*sides[0], *sides[1]], rule.to_loss)
     errors = {part: _test_error(sides[0], sides[1], part) for part in (RANDOM_TEST, EVEN_TEST)}
     answers = []
     for question in QUESTIONS:
+        if question.name == NAMED_LOSS and rule.to_loss is None:
+            continue
         a, b = (np.array([question.read(run, shared) for run in side], dtype=np.float64) for side in sides)
         if question.name == SHARED_ROWS:
             a = np.array([_shared_difference(x, y) for x, y in zip(*sides, strict=True)])
             b = np.zeros(len(seeds))
-        answers.append(ask(question.name, a, b, ratio=question.ratio, rows=errors.get(question.part, 0.0)))
-    return ArmPair(first=first, second=second, answers=decide(answers))
+        error = errors.get(question.part, 0.0)
+        answers.append(ask(question.name, a, b, ratio=question.ratio, rows=error, rule=rule))
+    return ArmPair(first=first, second=second, answers=decide(answers, rule.level))
 
 
 def _test_error(a: Sequence[Outcome], b: Sequence[Outcome], part: str) -> float:
@@ -296,12 +338,46 @@ def _or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _summary(arm: str, outcomes: Sequence[Outcome]) -> ArmSummary:
+def at_answers(run: Outcome, part: str) -> float:
+    """The loss on a part where a run has as many answer tokens as every arm has by its end; NaN where not measured."""
+    step = run.record.answer_step
+    return math.nan if step is None else run.curve(part).loss_at("steps", step)
+
+
+def by_source(run: Outcome, step: int, sources: Sequence[str]) -> dict[str, float]:
+    """The loss on the random test's rows of each source at a measured step; empty where there is one source."""
+    rows, sums, tokens = run.row_losses(RANDOM_TEST, step)
+    own = np.array(sources)[rows] if len(set(sources)) > 1 else np.array([])
+    return {
+        name: float(sums[own == name].sum() / tokens[own == name].sum()) for name in np.unique(own).tolist()
+    }
+
+
+def _zero_shot(run: Outcome, sources: Sequence[str]) -> ZeroShot:
+    random, even = run.curve(RANDOM_TEST), run.curve(EVEN_TEST)
+    return ZeroShot(
+        random_test=float(random.loss[0]),
+        even_test=float(even.loss[0]),
+        random_test_accuracy=float(random.accuracy[0]),
+        by_source=by_source(run, 0, sources),
+    )
+
+
+def _summary(arm: str, outcomes: Sequence[Outcome], sources: Sequence[str]) -> ArmSummary:
     records = [each.record for each in outcomes]
     own, random, even = ([each.curve(part) for each in outcomes] for part in ("arm", RANDOM_TEST, EVEN_TEST))
 
+    found = [by_source(each, each.record.steps, sources) for each in outcomes]
+
     def mean(name: str) -> float:
         return float(np.mean([getattr(record, name) for record in records]))
+
+    def at_epochs(part: str) -> list[float]:
+        return [each.curve(part).loss_at("steps", each.record.epoch_step) for each in outcomes]
+
+    def answered(part: str) -> list[float]:
+        measured = [each for each in outcomes if each.record.answer_step is not None]
+        return [at_answers(each, part) for each in measured]
 
     return ArmSummary(
         arm=arm,
@@ -323,4 +399,10 @@ def _summary(arm: str, outcomes: Sequence[Outcome]) -> ArmSummary:
         tokens=[int(curve.tokens[-1]) for curve in random],
         seconds=[float(curve.seconds[-1]) for curve in random],
         cost_seconds=[record.cost_seconds for record in records],
+        random_test_epochs=at_epochs(RANDOM_TEST),
+        even_test_epochs=at_epochs(EVEN_TEST),
+        random_test_answers=answered(RANDOM_TEST),
+        even_test_answers=answered(EVEN_TEST),
+        answers=[round(record.steps * record.answers_a_step) for record in records],
+        by_source={name: [each[name] for each in found] for name in found[0]},
     )

@@ -42,6 +42,25 @@ def left_out_paragraph(pool_rows: int, near_test: int, beyond_window: int, windo
     return f"Of the {pool_rows:,} rows of the pool, {' and '.join(parts)}." if parts else ""
 
 
+def seeds_paragraph(seeds: int, level: float, settled: bool) -> str:
+    """How many seeds a comparison took that adds them until its verdict is called."""
+    ended = "each pair had its answer" if settled else "some pairs had no answer yet"
+    return (
+        f"Seeds were added one by one: after {seeds}, {ended}. Differences are judged by e-values, which may be looked "
+        f"at after every seed: two equal arms are called different in at most {100 * level:g} % of comparisons, "
+        "however often one looks and whenever one stops."
+    )
+
+
+def trimmed_paragraph(kept: int, of: int, mass: float) -> str:
+    """What a trimmed vocabulary left out."""
+    return (
+        f"The vocabulary was trimmed to the {kept:,} of {of:,} tokens that the pool holds. Where an answer token is "
+        f"predicted, the whole model gives the others {100 * mass:.1f} % of the probability together, so losses lie "
+        "lower than its own; all arms share this."
+    )
+
+
 def _pair_paragraph(pair: ArmPair, variant: VariantResult) -> str:
     sentences = [f"{pair.first} against {pair.second}: {_speed_words(pair)}"]
     sentences += [_test_words(pair, question) for question in (COMMON, RARE)]
@@ -53,6 +72,8 @@ def _pair_paragraph(pair: ArmPair, variant: VariantResult) -> str:
 
 def _not_learnt(variant: VariantResult) -> str:
     """The loss may fall without anything being learnt: under l2 by shrinking logits alone."""
+    if not variant.arms:
+        return ""
     ends = {arm.arm: sum(arm.random_test_accuracy) / len(arm.random_test_accuracy) for arm in variant.arms}
     start = max((arm.start_accuracy for arm in variant.arms), default=0.0)
     if any(end > start for end in ends.values()):
