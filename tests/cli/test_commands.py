@@ -220,6 +220,16 @@ def test_atlas(kept: Path, run: Run) -> None:
     assert {"text", "x", "y", "neighbors"} <= set(table.column_names)
 
 
+def test_again(kept: Path, run: Run) -> None:
+    before = Path("kept.jsonl").read_bytes()
+    succeed(run("again", str(kept)))
+    assert Path("kept.jsonl").read_bytes() == before
+    succeed(run("again", "kept.jsonl", "--on", "new.jsonl", "--out", "half.jsonl"))
+    assert len(lines("half.jsonl")) == 5
+    config = Path("half.evenly/config.yaml").read_text().splitlines()[1:]
+    assert config == ["sources:", "- new.jsonl", "encoder: column:v", "keep: 50%", "out: half.jsonl"]
+
+
 def test_push(kept: Path, run: Run) -> None:
     said = succeed(run("push", str(kept), "--to", "someone/kept", "--dry-run", "hub"))
     assert "would push" in said
@@ -295,6 +305,7 @@ REFUSED = {
     "report": ("missing.evenly",),
     "atlas": ("missing.evenly", "--out", "out.parquet"),
     "export": ("missing.evenly", "--to", "trl", "--out", "out"),
+    "again": ("missing.evenly",),
     "push": ("missing.evenly", "--to", "someone/kept", "--dry-run", "out"),
     "compare": ("missing.jsonl", "--model", "missing", "--out", "out"),
     "train": ("missing.jsonl", "--model", "missing", "--out", "out"),

@@ -26,6 +26,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "demo": Command("demo:demo", "Keep the even half of text that is already on this machine."),
         "plan": Command("plan:plan", "Say what select would need: memory, disk and time."),
         "select": Command("select:select", "Keep the rows that lie as far apart as possible."),
+        "again": Command("again:again", "Repeat a selection, on the same sources or on others."),
         "slice": Command("slice:slice_order", "Cut another size from a saved order, without picking again."),
         "extend": Command("extend:extend", "Go on from a saved selection with new rows."),
         "split": Command("split:split", "Make a test part that covers the pool, or folds."),

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from evenly.cli.config import Config
 from evenly.cli.options import as_typed, takes
 from evenly.controls import CONTROLS
 from evenly.controls.choice import Choice
@@ -22,14 +23,14 @@ def select(
     out: Annotated[
         str,
         typer.Option(
-            help="Where kept rows go: a file in the sources' own format, a folder (kept/) for one file per source, or "
-            "- for standard output, without a record."
+            help="Where kept rows go: a file in the sources' own format, a folder (kept/), or - for standard output."
         ),
     ],
     writing: KeptRequest,
     controls: tuple[Control, ...],
     choice: Choice,
     map: MapRequest,
+    config: Config = None,
     details: Annotated[
         bool,
         typer.Option("--details", "-v", help="Print the table of measures, pairs of rows and seconds too."),
@@ -45,7 +46,7 @@ def select(
     from evenly.cli.screen import print_json, shown_progress, starting
 
     silent = quiet or json_output
-    starting("" if silent else f"reading {', '.join(str(one) for one in pool.sources)}")
+    starting("" if silent else f"reading {', '.join(map(str, pool.sources))}")
     from evenly.cli.summary import print_read, print_summary
     from evenly.jobs.select import select_sources
     from evenly.selecting.request import SelectRequest

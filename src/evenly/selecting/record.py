@@ -28,6 +28,7 @@ from evenly.report.page import write_report
 from evenly.request import PICKED
 from evenly.rows.rows import Rows
 from evenly.rows.writing import check_output, write_rows
+from evenly.selecting.config import CONFIG_FILE, write_config
 from evenly.selecting.file_order import rows_to_write
 from evenly.selecting.request import SelectRequest, Stopwatch
 from evenly.types import Float32Array, Int64Array, Selection
@@ -90,6 +91,10 @@ def write_record(
             VIEW_FILE: write_view(rows, found.places, folder / VIEW_FILE),
             MEASURES_FILE: write_measures(found.measures, folder),
         }
+        if (
+            not len(prepared.given) or "must" in prepared.choice.options
+        ):  # else it goes on from another selection
+            files[CONFIG_FILE] = write_config(request, folder)
         if (excluded := excluded_table(prepared, selection)) is not None:
             files[EXCLUDED_FILE] = write_excluded(excluded, folder)
         left = np.empty(0, dtype=np.int64) if excluded is None else excluded["row"].to_numpy()
