@@ -46,7 +46,7 @@ def select(
     from evenly.cli.screen import print_json, shown_progress, starting
 
     silent = quiet or json_output
-    starting("" if silent else f"reading {', '.join(map(str, pool.sources))}")
+    starting("" if silent else f"reading {', '.join(str(one) for one in pool.sources)}")
     from evenly.cli.summary import print_read, print_summary
     from evenly.jobs.select import select_sources
     from evenly.selecting.request import SelectRequest
