@@ -31,6 +31,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "train": ("evenly train kept.jsonl --model MODEL --out run", "docs/comparison.md"),
     "evaluate": ("evenly evaluate MODEL --tasks arc_easy", "docs/comparison.md"),
     "export": ("evenly export kept.jsonl --to trl --out training", "docs/trainers.md"),
+    "push": ("evenly push kept.jsonl --to NAME --private", "docs/order.md"),
     "lab": ("evenly lab forecast train.jsonl", "docs/theory.md"),
     "cache": ("evenly cache", "docs/scaling.md"),
 }
