@@ -72,7 +72,6 @@ def test_the_page_comes_after_the_order_of_what_matters(html: str) -> None:
     titles = re.findall(r"<h2[^>]*>(.*?)</h2>", html)
     assert titles == [
         "The pool, and what was kept of it",
-        "What was thinned out, and what was not",
         "Before, at random, after",
         "Look closer",
         "How far apart, at every size",

@@ -45,7 +45,7 @@ def regions(
     if found is None:
         return None
     levels = {
-        name: [{**asdict(one), "name": " · ".join(one.name) or "mixed"} for one in level]
+        name: [{**asdict(one), "name": " · ".join(one.name)} for one in level]
         for name, level in (("small", found.small), ("large", found.large))
     }
     return {**levels, "of": found.of.tolist()}

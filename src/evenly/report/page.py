@@ -85,12 +85,12 @@ def render(
         sources=", ".join(visible(source.name) for source in saved.manifest.sources),
         sample=data["sample"],
         map_lines=content.map_lines(saved, map_name),
-        regions=len(data["regions"]["small"]) if data["regions"] else 0,
+        regions=sum(bool(one["name"]) for one in data["regions"]["small"]) if data["regions"] else 0,
         excerpt=data["rows"]["excerpt"],
         unmapped_fields=[visible(name) for name in list(saved.fields)[COLOUR_FIELDS:]],
         lead=content.lead(saved).split(". ", 1) if ". " in content.lead(saved) else [content.lead(saved), ""],
         curve=data["curve"],
-        sizes_sampled=(data["sizes"] or {}).get("sampled_rows"),
+        sizes_sampled=_sampled(data["sizes"], len(saved)),
         nearest=data["nearest"],
         sampled=saved.measures.get("sampled_rows"),
         fields=data["fields"],
@@ -141,6 +141,11 @@ def page_data(
         "lengths": figures.length_comparison(saved),
         "fields": figures.field_comparisons(saved),
     }
+
+
+def _sampled(sizes: dict[str, Any] | None, pool_rows: int) -> int | None:
+    """Of how many rows the sizes are measured, where that is not the whole pool."""
+    return sizes["sampled_rows"] if sizes and sizes["sampled_rows"] < pool_rows else None
 
 
 def nested(saved: SelectionFolder) -> bool:

@@ -19,7 +19,7 @@ from evenly.types import Float64Array, Int64Array
 SMALL, LARGE = 40, 12
 """Regions on the two levels: as many names as can be read on a map as wide as a page, and on a phone."""
 
-ROWS_PER_REGION = 8
+ROWS_PER_REGION = 25
 """Rows below which a region says nothing of what it is about."""
 
 LIFT = 1.5

@@ -18,9 +18,9 @@ function createBench(data, rows, regions, onChange) {
   const option = (value, label) => element("option", { value }, label);
   if (data.sources.length > 1) at("filter-source").append(...data.sources.map((source, s) => option(String(s), source.name)));
   else at("filter-source").parentElement.hidden = true;
-  regions.small.map((region, r) => ({ region, r })).sort((a, b) => d3.ascending(a.region.name, b.region.name))
+  regions.small.map((region, r) => ({ region, r })).filter(({ region }) => region.name).sort((a, b) => d3.ascending(a.region.name, b.region.name))
     .forEach(({ region, r }) => at("filter-region").append(option(String(r), region.name)));
-  at("filter-region").parentElement.hidden = !regions.small.length;
+  at("filter-region").parentElement.hidden = !regions.small.some((region) => region.name);
   const categories = rows.fields.map((field, f) => ({ field, f })).filter(({ field }) => field.kind === "category");
   at("filter-field").parentElement.hidden = !categories.length;
   for (const { field, f } of categories) {

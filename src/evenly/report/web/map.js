@@ -217,7 +217,7 @@ function createMap(rows, regions, box, { onChoose, onShape, onView }) {
     context.textBaseline = "middle";
     context.lineJoin = "round";
     const taken = [];
-    for (const region of d3.sort(level, (one) => -one.pool)) {
+    for (const region of d3.sort(level.filter((one) => one.name), (one) => -one.pool)) {
       const words = width < 500 ? region.name.split(" · ").slice(0, 2).join(" · ") : region.name;
       const half = context.measureText(words).width / 2 + 6;
       let x = state.transform.applyX(region.x * scale + offset[0]);

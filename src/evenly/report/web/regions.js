@@ -16,7 +16,9 @@ function createRegions(data, rows, regions, onRegion) {
     for (let i = 0; i < rows.mapped; i++) if (rows.rank[i] >= 0 && rows.rank[i] < size) counted[regions.of[i]]++;
     const all = d3.sum(counted);
     const told = regions.small.map((region, r) => ({ r, region, pool: region.pool / rows.mapped, kept: all ? counted[r] / all : 0 }));
-    const order = d3.sort(told, ({ pool, kept }) => pool - kept); // what gained most comes first
+    const order = d3.sort(told.filter(({ region }) => region.name), ({ pool, kept }) => pool - kept); // what gained most comes first
+    const unnamed = told.length - order.length;
+    document.getElementById("regions-unnamed").textContent = unnamed ? `${count.format(unnamed)} of ${count.format(told.length)} regions have no words of their own and are not listed.` : "";
     const longest = d3.max(told, ({ pool, kept }) => Math.max(pool, kept));
     list("regions-more", order.filter(({ pool, kept }) => kept > pool).slice(0, LISTED), longest);
     list("regions-less", order.filter(({ pool, kept }) => kept < pool).reverse().slice(0, LISTED), longest);

@@ -83,7 +83,7 @@ function whyDropped(rows, i, closest, regions) {
   const region = regions.small[regions.of[i]];
   const nearness = rows.farther(distance);
   const beside = `${Math.round(100 * nearness)} % of the dropped rows are farther from theirs`;
-  const crowd = region ? ` Its region, ${region.name}, holds ${count.format(region.pool)} rows, of which ${count.format(region.kept)} were kept.` : "";
+  const crowd = region ? ` Its region${region.name && `, ${region.name},`} holds ${count.format(region.pool)} rows, of which ${count.format(region.kept)} were kept.` : "";
   if (closest != null && distance < closest / 4) return `It is nearly a copy: its nearest kept row is at ${quantity(distance)}, less than a quarter of the least distance between kept rows (${quantity(closest)}); ${beside}.${crowd}`;
   return `A kept row lies near it, at ${quantity(distance)}${closest == null ? "" : `; kept rows keep at least ${quantity(closest)} from one another`}. ${beside[0].toUpperCase()}${beside.slice(1)}.${crowd}`;
 }
