@@ -38,6 +38,8 @@ from evenly.vectors.registry import encoder_of
 from evenly.words import rough_duration, size
 
 MEASURED_SECONDS = 1.0
+SLOW_SECONDS = 20.0
+"""Where the first texts take so long, waking up is little of it, and nobody waits for as many again."""
 FIRST_TEXTS = 64
 FIRST_ROWS = 4096
 MOST_ROWS = 16 * FIRST_ROWS
@@ -177,7 +179,7 @@ def _measure_embedding(
         started = time.perf_counter()
         embed_texts(part, encoder, cache=cache)
         spent, at = time.perf_counter() - started, at + len(part)
-        if spent >= MEASURED_SECONDS and at > FIRST_TEXTS:
+        if spent >= MEASURED_SECONDS and (at > FIRST_TEXTS or spent >= SLOW_SECONDS):
             break
         size = max(FIRST_TEXTS, int(size * min(4.0, 1.25 * MEASURED_SECONDS / max(spent, 1e-3))))
     left = len(missing) - at

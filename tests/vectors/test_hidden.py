@@ -115,9 +115,15 @@ def test_the_chat_template_is_used_where_there_is_one(
 def test_whitened_vectors_have_no_mean_and_equal_spread(causal_folder: Path, tmp_path: Path) -> None:
     many = [{"instruction": f"{n} {n * n}", "input": "", "output": f"{n * 31 % 17}"} for n in range(400)]
     source = save_rows(tmp_path / "many.jsonl", many)
-    raw, _ = opened(source, f"hidden:{causal_folder}")
-    found, note = opened(source, f"hidden:{causal_folder}", whiten=True)
+    encoder = f"hidden:{causal_folder}@50%"
+    raw, _ = opened(source, encoder)
+    found, note = opened(source, encoder, whiten=True)
     assert "whitened on the pool's 400 rows" in note
+    assert "few" not in note
+    assert (
+        "that is few for 24 numbers"
+        in opened(save_rows(tmp_path / "few.jsonl", many[:60]), encoder, whiten=True)[1]
+    )
     np.testing.assert_allclose(found.mean(0), 0, atol=1e-3)
     centred = raw.astype(np.float64) - raw.astype(np.float64).mean(0)
     values, directions = np.linalg.eigh(centred.T @ centred / len(raw))

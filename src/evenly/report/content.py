@@ -243,6 +243,7 @@ def provenance(manifest: Manifest) -> list[tuple[str, str]]:
         *[("Source", f"{source.name}: {source.rows:,} rows, {source.form}") for source in manifest.sources],
         *[("Written", f"{output.name}: {output.rows:,} rows") for output in manifest.outputs],
         ("Encoder", f"{encoder.name}, {encoder.dimension} dimensions"),
+        *([("Of the encoder", encoder.notes)] if encoder.notes else []),
         (
             "Rows longer than the encoder's window",
             f"{encoder.long_rows:,} ({encoder.long})" if encoder.long_rows else "none",

@@ -22,6 +22,10 @@ SEED = 0
 MOST_ROWS = 20_000
 """Rows that the spread is estimated on: beyond, directions of a few thousand dimensions hardly move."""
 
+ROWS_FOR_A_NUMBER = 10
+"""With so many rows for each number of a vector a variance of 1 is estimated between 0.5 and 1.7 in every direction
+(Marchenko and Pastur); with about as many as numbers, between nothing and 4, and distances become noise."""
+
 ROWS_AT_ONCE = 4096
 
 SHRINKAGE = 1e-3
@@ -85,7 +89,12 @@ def whitening_of(vectors: Float32Array) -> Whitening:
         if count > MOST_ROWS
         else f"on the pool's {count:,} rows"
     )
-    return Whitening(mean, root, f"whitened {on}; their mean, {share:.0%} of a vector's length, is removed")
+    note = f"whitened {on}; their mean, {share:.0%} of a vector's length, is removed"
+    if len(rows) < ROWS_FOR_A_NUMBER * dim:
+        note += (
+            f"; that is few for {dim} numbers, and evens distances out: whiten more rows, or project first"
+        )
+    return Whitening(mean, root, note)
 
 
 def _product(left: Float64Array, right: Float64Array) -> Float64Array:
