@@ -22,7 +22,7 @@ SMALL, LARGE = 40, 12
 ROWS_PER_REGION = 25
 """Rows below which a region says nothing of what it is about."""
 
-LIFT = 1.5
+LIFT = 2.0
 """A word that a region's rows have less than so many times as often as all rows belongs to the template or to the
 language, not to a topic."""
 
