@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +80,11 @@ def test_a_configuration_stands_behind_a_dataset(tmp_path: Path) -> None:
     for name in (str(folder), f"{folder}:fr"):
         with pytest.raises(InputError, match=r"has the configurations en, de; name one behind it: .*set:en"):
             read_rows([name], split="train")
+
+
+def test_chats_that_datasets_takes_for_logs_of_agents_are_read(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    row = {"id": "i", "source": "s", "model": "m", "system_prompt": "p", "messages": turns}
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "train.json").write_text(json.dumps([row]))
+    assert read_rows([str(tmp_path / "set")], split="train").texts()[0] == "p\nq\na"

@@ -210,3 +210,19 @@ def test_a_table_may_mix_forms_and_its_other_columns_are_fields(tmp_path: Path) 
 def test_broken_rows_are_named(record: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         pool(record)
+
+
+PAIRS = [
+    {"prompt": "q", "chosen": "c", "rejected": "r"},
+    {"prompt": [ASK], "chosen": [answer("c")], "rejected": [answer("r")]},
+    {"prompt": "q", "chosen": [ASK, answer("c")], "rejected": [ASK, answer("r")]},
+    {"chosen": [ASK, answer("c")], "rejected": [ASK, answer("r")]},
+    {"instruction": "q", "input": "", "chosen": "c", "rejected": "r"},
+    {"input": {"messages": [ASK]}, "preferred_output": [answer("c")], "non_preferred_output": [answer("r")]},
+]
+
+
+@pytest.mark.parametrize("row", PAIRS)
+def test_each_part_of_a_pair_can_be_embedded(row: dict[str, Any]) -> None:
+    parts = {"all": "q\nc\nr", "prompt": "q", "chosen": "c", "rejected": "r", "pair": "c\nr"}
+    assert {part: pool(row, part=part).texts()[0] for part in parts} == parts

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 from evenly.errors import InputError
 from evenly.rows.formats import kind_of
@@ -45,7 +46,7 @@ def files_of(folder: Path, split: str | None) -> list[str] | None:
         if path.is_file() and _is_data(path.relative_to(folder)) and not is_beside(path)
     ]
     kinds = {kind.format.name for path in found if (kind := kind_of(path.name))}
-    if kinds != {"jsonl"}:
+    if kinds != {"jsonl"} and not (len(kinds) == 1 and all(partition(path) for path in found)):
         return None
     found = [path for path in found if kind_of(path.name)]
     if split is None and _is_session(found[0]):
@@ -62,6 +63,18 @@ def files_of(folder: Path, split: str | None) -> list[str] | None:
     if split is not None and split not in splits:
         raise InputError(f"{folder} has no split {split}; it has {', '.join(splits)}")
     return splits[split or next(iter(splits))]
+
+
+def partition(path: Path) -> dict[str, str]:
+    """The fields that the folders above a file name, as Hive and Spark write them: lang=en/year=2024."""
+    pairs = (part.partition("=") for part in path.parts[:-1])
+    return {key: unquote(value) for key, mark, value in pairs if key and mark}
+
+
+def partition_path(path: Path) -> Path:
+    """A file's place from the first such folder on; its name alone where there is none."""
+    first = next((number for number, part in enumerate(path.parts[:-1]) if part.find("=") > 0), -1)
+    return Path(*path.parts[first:])
 
 
 def is_beside(path: Path) -> bool:

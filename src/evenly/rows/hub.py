@@ -49,11 +49,7 @@ def open_dataset(name: str, split: str | None, known: str) -> tuple[Table, str]:
 
     try:
         with _quiet():
-            loaded = (
-                datasets.load_from_disk(name)
-                if saved
-                else datasets.load_dataset(place, configuration, split=split)
-            )
+            loaded = datasets.load_from_disk(name) if saved else _load(place, configuration, split)
     # The loaders raise whatever their many readers and network layers raise.
     except Exception as error:
         raise InputError(_not_loaded(place, str(error) or type(error).__name__, known)) from None
@@ -121,6 +117,20 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         log.setLevel(level)
+
+
+def _load(place: str, configuration: str | None, split: str | None) -> Any:
+    """What load_dataset gives; chats that it takes for logs of agents all the same
+    (findings/chats-taken-for-traces.sh)."""
+    import datasets
+    from datasets.exceptions import DatasetGenerationError
+
+    try:
+        return datasets.load_dataset(place, configuration, split=split)
+    except DatasetGenerationError as error:
+        if not isinstance(error.__cause__, ImportError):
+            raise
+        return datasets.load_dataset(place, configuration, split=split, parse_agent_traces=False)
 
 
 def _configured(name: str) -> tuple[str, str | None]:

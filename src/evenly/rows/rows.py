@@ -184,6 +184,7 @@ class Rows:
         taken = own if phrases is None else phrases
         made = Rows(self._sources, self._index, self._part, self.left_out, taken, media=self.media)
         made.passed_over = self.passed_over
+        made.beside(self._beside)
         return made
 
     def shared_lines(self) -> list[str]:

@@ -19,7 +19,7 @@ from evenly.rows.archives import is_archive, read_archive
 from evenly.rows.contents import read_contents
 from evenly.rows.dictionaries import Dictionaries
 from evenly.rows.fileformat import Records
-from evenly.rows.folders import files_of, is_beside
+from evenly.rows.folders import files_of, is_beside, partition
 from evenly.rows.formats import check_kind, kind_of, known_endings
 from evenly.rows.forms import READ_FIELDS, Form, RowByRow, recognise
 from evenly.rows.hub import DATASET, open_dataset
@@ -81,7 +81,27 @@ def read_rows(
         raise InputError(f"a split ({split}) was named, but no source is a dataset; leave it out for files")
     rows = _pool(opened, _Reading(named, part, skip_empty, progress), fields, scratch)
     rows.passed_over = beside
+    rows.beside(_partitioned(rows))
     return rows
+
+
+def _partitioned(rows: Rows) -> dict[str, list[str | None]]:
+    """The fields that folders name (lang=en/), for every row; not those that rows have themselves."""
+    parts = [partition(source.path) if source.path else {} for source in rows.opened]
+    own = {
+        name
+        for source, part in zip(rows.opened, parts, strict=True)
+        if part
+        for name in source.records.record(0)
+    }
+    return {
+        name: [
+            part.get(name)
+            for part, source in zip(parts, rows.opened, strict=True)
+            for _ in range(len(source))
+        ]
+        for name in dict.fromkeys(name for part in parts for name in part if name not in own)
+    }
 
 
 def rows_of(records: Any, *, text: str | None = None, part: Part = "all") -> Rows:

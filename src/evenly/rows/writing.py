@@ -33,6 +33,7 @@ from evenly.outputs import refuse_inputs
 from evenly.records import OutputRecord
 from evenly.rows.compression import compressed
 from evenly.rows.fileformat import RowsToWrite
+from evenly.rows.folders import partition_path
 from evenly.rows.formats import Kind, check_kind, format_named, kind_of
 from evenly.rows.json_files import SESSION
 from evenly.rows.rows import Rows, Source
@@ -95,7 +96,9 @@ def write_rows(
                 with compressed(stream, target.kind.compression) as plain:
                     count = _write_sources(rows, target, numbers, plain)
                 sha256 = sha256_of(stream)
-            name = target.path.name if target.path == Path(out) else f"{folder}/{target.path.name}"
+            name = (
+                target.path.name if target.path == Path(out) else f"{folder}/{target.path.relative_to(out)}"
+            )
             records.append(OutputRecord(name=name, sha256=sha256, rows=count))
     return records
 
@@ -163,7 +166,11 @@ def _own_names(rows: Rows) -> list[tuple[int, str]]:
     """The file name of every source within an output folder."""
     names = []
     for number, source in enumerate(rows.opened):
-        name = "stdin.jsonl" if source.records.name == "standard input" else Path(source.name).name
+        name = (
+            "stdin.jsonl"
+            if source.records.name == "standard input"
+            else str(partition_path(Path(source.name)))
+        )
         own = format_named(source.records.format)
         known = own.endings and kind_of(name) is not None
         names.append((number, name if known else name + format_named(own.written_as[0]).endings[0]))
