@@ -20,6 +20,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "plan": ("evenly plan train.jsonl --keep 50%", "docs/scaling.md"),
     "select": ("evenly select train.jsonl --keep 50% --out kept.jsonl", "docs/choosing.md"),
     "slice": ("evenly slice kept.jsonl --keep 10% --out small.jsonl", "docs/choosing.md"),
+    "again": ("evenly again kept.jsonl --on march.jsonl --out march-kept.jsonl", "docs/choosing.md"),
     "extend": ("evenly extend kept.jsonl new.jsonl --keep 6000 --out both.jsonl", "docs/choosing.md"),
     "split": ("evenly split train.jsonl --test 10% --out parts/", "docs/choosing.md"),
     "strategies": ("evenly strategies", "docs/strategies.md"),
