@@ -213,6 +213,18 @@ def test_report(kept: Path, run: Run) -> None:
     assert (kept / "report.html").stat().st_size > 100_000
 
 
+def test_score(place: Path, model: str, run: Run) -> None:
+    said = succeed(
+        run("score", "pool.jsonl", "--model", model, "--with", "loss,ifd", "--out", "scores.parquet")
+    )
+    assert "scored 50 rows (100 texts) by a plain template" in said
+    assert "use it:  evenly select … --quality scores.parquet:ifd" in said
+    said = succeed(run("score", "pool.jsonl", "--model", model, "--out", "scores.parquet", "--json"))
+    assert json.loads(said)["rows"] == 50
+    asked = ("--quality", "scores.parquet:loss", "--within", "0.1", "--keep", "20%", "--out", "good.jsonl")
+    assert "quality: mean scores.parquet:loss" in succeed(run("select", "pool.jsonl", *asked, *GIVEN))
+
+
 def test_atlas(kept: Path, run: Run) -> None:
     succeed(run("atlas", str(kept), "--out", "atlas.parquet"))
     table = pq.read_table("atlas.parquet")
@@ -303,6 +315,7 @@ REFUSED = {
     "verify": ("missing.evenly",),
     "measure": ("missing.jsonl", *GIVEN),
     "report": ("missing.evenly",),
+    "score": ("missing.jsonl", "--model", "missing", "--out", "scores.parquet"),
     "atlas": ("missing.evenly", "--out", "out.parquet"),
     "export": ("missing.evenly", "--to", "trl", "--out", "out"),
     "again": ("missing.evenly",),

@@ -20,6 +20,7 @@ OPTIONS: dict[str, Any] = {
     "floor": 0.0,
     "within": 0.1,
     "weight": 1.0,
+    "band": ["pass_rate", "0.2:0.8"],
     "avoid": ["test.jsonl", "more=other.jsonl"],
     "distance": 0.0,
     "dedup": 0.1,

@@ -106,6 +106,17 @@ def test_the_certificate_claims_no_more_than_holds_under_a_control(
         assert squared.min() / 2 <= proof["upper_bound"]
 
 
+@pytest.mark.parametrize("options", [{}, {"strategy": "kmeans"}, {"must": ("gold=True",)}], ids=str)
+def test_a_band_keeps_scores_within_its_bounds(files: Path, tmp_path: Path, options: dict[str, Any]) -> None:
+    outcome = run(files, tmp_path, "9", band=("score", "2:4"), **options)
+    rows = read_lines(files / "pool.jsonl")
+    picked = [rows[row] for row in outcome.selection.rows]
+    assert all(2 <= row["score"] <= 4 or (options.get("must") and row["gold"]) for row in picked)
+    outside = [place for place, row in enumerate(rows) if not 2 <= row["score"] <= 4]
+    if "must" not in options:
+        assert pq.read_table(outcome.folder / "excluded.parquet")["row"].to_pylist() == outside
+
+
 def test_a_tampered_share_is_named(files: Path, tmp_path: Path) -> None:
     outcome = run(files, tmp_path, "9")
     path = outcome.folder / "measures.json"
@@ -378,6 +389,15 @@ GIST: dict[str, Any] = {"quality": "score", "objective": "gist", "lambda_": 0.5}
         ("10", {"toward": "missing.jsonl"}, "missing.jsonl does not exist"),
         ("10", {"toward": "silent.jsonl"}, "row 1 of .*silent.jsonl has no text"),
         ("10", {"toward": "none.jsonl"}, "none.jsonl is empty"),
+        (
+            "10",
+            {"band": ("score", "4")},
+            "must read FIELD LOW:HIGH, for example pass_rate 0.2:0.8; got score 4",
+        ),
+        ("10", {"band": ("score", "4:2")}, "got score 4:2"),
+        ("10", {"band": "score"}, "takes two values"),
+        ("10", {"band": ("lang", "1:2")}, "`band` lang: row pool.jsonl:1 has"),
+        ("10", {"band": ("score", "8:9")}, "every row was excluded"),
         ("10", {"lambda_": 0.1}, "`lambda_` needs `objective=gist`"),
         ("10", {"objective": "best"}, "`objective` knows gist alone; got 'best'"),
         ("10", {"objective": "gist"}, "needs `quality`"),

@@ -30,6 +30,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "slice": Command("slice:slice_order", "Cut another size from a saved order, without picking again."),
         "extend": Command("extend:extend", "Go on from a saved selection with new rows."),
         "split": Command("split:split", "Make a test part that covers the pool, or folds."),
+        "score": Command("score:score", "Score rows by a language model: loss, difficulty, margin, length."),
         "strategies": Command(
             "strategies:strategies", "List the strategies that max-min can be compared with."
         ),

@@ -11,6 +11,7 @@ from typing import Any
 
 from evenly.controls.anchors import Anchors
 from evenly.controls.avoid import Avoid
+from evenly.controls.band import ScoreBand
 from evenly.controls.control import Control
 from evenly.controls.dedup import Dedup
 from evenly.controls.density import Density
@@ -30,6 +31,7 @@ CONTROLS: tuple[type[Control], ...] = (
     Anchors,
     Must,
     Quality,
+    ScoreBand,
     Avoid,
     Dedup,
     Density,
@@ -66,7 +68,7 @@ def _as_declared(value: Any, option: Field[Any]) -> Any:
     """A list as a tuple, and a single text as one where several are taken."""
     if isinstance(option.default, tuple):
         return (value,) if isinstance(value, str) else tuple(value or ())
-    return value
+    return tuple(value) if isinstance(value, list) else value
 
 
 def options_of(controls: Iterable[Control]) -> dict[str, Any]:

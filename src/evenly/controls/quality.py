@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from evenly.controls.control import SCORES, Control, Told, check_above_0, refuse
+from evenly.controls.scored import is_file_of_scores, read_scores
 from evenly.errors import InputError
 from evenly.request import option
-from evenly.types import Float64Array
 
 if TYPE_CHECKING:
     from evenly.controls.choice import Choice
     from evenly.controls.prepared import Prepared
-    from evenly.rows.rows import Rows
     from evenly.types import Selection
 
 
@@ -29,7 +28,9 @@ class Quality(Control):
     reordering = ("within", "weight")
     reasons: ClassVar = {"floor": "score too low"}
 
-    quality: str | None = option(None, "Field that holds a score for each row.", label="Scores")
+    quality: str | None = option(
+        None, "Score of each row: a field, or FILE:FIELD, as `evenly score` writes it.", label="Scores"
+    )
     floor: float | None = option(None, "Rows below this score are excluded.", label="Lowest score")
     within: float | None = option(
         None,
@@ -64,10 +65,10 @@ class Quality(Control):
         )
 
     def fields(self) -> tuple[str, ...]:
-        return (str(self.quality),)
+        return () if is_file_of_scores(str(self.quality)) else (str(self.quality),)
 
     def exclude(self, prepared: Prepared) -> None:
-        scores = prepared.quality = _scores(prepared.pool.rows, str(self.quality))
+        scores = prepared.quality = read_scores("quality", prepared.pool.rows, str(self.quality))
         if self.floor is not None:
             low = np.flatnonzero(scores < self.floor)
             prepared.exclude(
@@ -109,21 +110,3 @@ class Quality(Control):
         if scores.get("h_min") is not None and scores.get("h_min_without") is not None:  # of version 0.1.0
             line += f"; h_min {scores['h_min']:.4g}, without the scores {scores['h_min_without']:.4g}"
         return [("quality", line)]
-
-
-def _scores(rows: Rows, name: str) -> Float64Array:
-    """(N,) float64 scores of all rows."""
-    scores = np.empty(len(rows))
-    for row, value in enumerate(rows.field(name)):
-        try:
-            if value is None or isinstance(value, bool):
-                raise ValueError
-            scores[row] = float(value)
-        except ValueError:
-            scores[row] = np.nan
-        if not np.isfinite(scores[row]):
-            raise InputError(
-                f"`quality` {name}: row {rows.ids[row]} has {value!r}, not a finite number; "
-                "give every row a score or name another field"
-            )
-    return scores

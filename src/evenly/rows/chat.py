@@ -62,11 +62,11 @@ def training_template(tokenizer: Any) -> str | None:
 
     It keeps the reasoning of earlier answers, which the template itself drops.
     """
-    from trl.chat_template_utils import get_training_chat_template
-
     try:
+        from trl.chat_template_utils import get_training_chat_template
+
         found = get_training_chat_template(tokenizer)
-    except ValueError:  # none is known
+    except (ImportError, ValueError):  # none is known
         return None
     return str(found) if found else None
 

@@ -104,6 +104,16 @@ def _partitioned(rows: Rows) -> dict[str, list[str | None]]:
     }
 
 
+def read_records(name: str) -> list[dict[str, Any]]:
+    """The records of a file as they are, whatever they say: for a file of scores.
+
+    Raises:
+        InputError: not there, or unreadable.
+    """
+    *_, records = _open(name, None, None, None)
+    return list(records.first_pass()[1](None))
+
+
 def rows_of(records: Any, *, text: str | None = None, part: Part = "all") -> Rows:
     """Makes a pool of records that are in memory already.
 
