@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evenly.api.measure import measure as measure
     from evenly.api.plan import plan as plan
+    from evenly.api.sampler import EvenSampler as EvenSampler
     from evenly.api.select import extend as extend
     from evenly.api.select import select as select
     from evenly.api.select import select_rows as select_rows
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0.dev0"
 
 _HOMES = {
+    "EvenSampler": "evenly.api.sampler",
     "EvenlyError": "evenly.errors",
     "Measures": "evenly.measures",
     "Plan": "evenly.planning",
@@ -53,6 +55,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "EvenSampler",
     "EvenlyError",
     "Measures",
     "Plan",
