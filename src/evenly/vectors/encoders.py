@@ -23,7 +23,7 @@ from evenly.types import Float32Array, Int64Array
 from evenly.vectors.cache import Cache
 from evenly.vectors.folders import MINILM, find_folder
 from evenly.vectors.kind import Encoded, Encoder
-from evenly.vectors.recipe import Recipe, fingerprint, read_recipe
+from evenly.vectors.recipe import Recipe, fingerprint, has_rotary_positions, read_recipe
 
 if TYPE_CHECKING:
     from evenly.vectors.loading import Model
@@ -183,6 +183,8 @@ def load_model_encoder(name: str, request: PoolRequest) -> ModelEncoder:
 
     config, load = _config_of(settings, load, Cache.of(request))
     settings |= {"window": config.window, "precision": precision}
+    if precision == "bfloat16" and has_rotary_positions(recipe.folder):
+        settings["positions"] = "float32"  # they were rounded too in version 0.1.0: other vectors
     places = PLACES_PER_BATCH[f"{'cpu' if device.type == 'cpu' else 'cuda'} {precision}"]
     return ModelEncoder(
         name=name,

@@ -46,6 +46,8 @@ def load_model(recipe: Recipe, trust_remote_code: bool, precision: Precision, de
 def _load_network(recipe: Recipe, trust_remote_code: bool, precision: Precision, device: torch.device) -> Any:
     """The transformers model, ready to run.
 
+    It is read in its precision rather than turned into it: tables of rotary positions stay float32 then.
+
     Raises:
         InputError: it cannot be loaded, is no encoder or decoder, or lacks weights.
     """
@@ -55,7 +57,12 @@ def _load_network(recipe: Recipe, trust_remote_code: bool, precision: Precision,
         if getattr(config, "is_encoder_decoder", False):
             raise InputError(f"{recipe.folder} is an encoder-decoder; give an encoder or a decoder alone")
         model, report = AutoModel.from_pretrained(
-            recipe.folder, config=config, use_safetensors=True, output_loading_info=True, **options
+            recipe.folder,
+            config=config,
+            dtype=getattr(torch, precision),
+            use_safetensors=True,
+            output_loading_info=True,
+            **options,
         )
     missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
     if missing:
@@ -64,7 +71,7 @@ def _load_network(recipe: Recipe, trust_remote_code: bool, precision: Precision,
             "random; copy the whole model"
         )
     model.config.use_cache = False
-    return model.eval().requires_grad_(False).to(device=device, dtype=getattr(torch, precision))
+    return model.eval().requires_grad_(False).to(device)
 
 
 def _positions(network: Any) -> int:

@@ -118,6 +118,11 @@ def weight_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.safetensors"))
 
 
+def has_rotary_positions(folder: Path) -> bool:
+    """Whether a transformers folder says so in its configuration."""
+    return any("rope" in key or "rotary" in key for key in _read_json(folder / "config.json"))
+
+
 def fingerprint(folder: Path, *, with_code: bool) -> dict[str, str]:
     """SHA-256 by name of every file that decides a vector: weights, settings, tokenizer, code if it runs."""
     chosen = [*weight_files(folder), folder / "config.json"]
