@@ -23,6 +23,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "again": ("evenly again kept.jsonl --on march.jsonl --out march-kept.jsonl", "docs/choosing.md"),
     "extend": ("evenly extend kept.jsonl new.jsonl --keep 6000 --out both.jsonl", "docs/choosing.md"),
     "split": ("evenly split train.jsonl --test 10% --out parts/", "docs/choosing.md"),
+    "score": ("evenly score train.jsonl --model MODEL --out scores.parquet", "docs/quality.md"),
     "strategies": ("evenly strategies", "docs/strategies.md"),
     "verify": ("evenly verify kept.jsonl", "docs/measures.md"),
     "measure": ("evenly measure train.jsonl --subset kept.jsonl", "docs/measures.md"),

@@ -67,16 +67,19 @@ def select(
             _select_all(request, json_output)
             return
         stream = sys.stderr if out == STANDARD_OUTPUT else sys.stdout
+        early = not silent and stream.isatty()  # a pipe or a file gets nothing of a run that is refused later
         with shown_progress(json_output=silent) as progress:
             outcome = select_sources(
                 request,
-                read=None if silent else lambda rows: print_read(rows, pool, stream),
+                read=(lambda rows: print_read(rows, pool, stream)) if early else None,
                 announce=None if silent else lambda line: typer.echo(line, err=True),
                 progress=progress,
             )
         if json_output:
             print_json(outcome.to_dict())
         elif not quiet:
+            if not early:
+                print_read(outcome.prepared.pool.rows, pool, stream)
             print_summary(outcome, details, stream=stream, read_told=True)
 
 
