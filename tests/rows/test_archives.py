@@ -100,6 +100,11 @@ def test_archives_that_cannot_be_read(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_an_archive_is_read_before_there_is_a_scratch_folder(tmp_path: Path) -> None:
+    source = archive(tmp_path, "a.zip", {"p.jsonl": LINES})
+    assert list(read_rows([source], scratch=tmp_path / "cache" / "scratch").texts()) == ["a", "b"]
+
+
 def test_an_archive_of_more_than_there_is_room_for(tmp_path: Path) -> None:
     entry = tarfile.TarInfo("a.jsonl")
     entry.size = 1 << 60

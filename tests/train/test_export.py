@@ -336,13 +336,108 @@ def test_what_the_trainer_will_make_of_a_row_is_said(tmp_path: Path) -> None:
     assert any(note.endswith("of no one plain type: seen") for note in notes)
 
 
+def test_an_export_to_another_trainer_leaves_nothing_of_the_first(kept: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export(kept, "llama-factory", out)
+    (out / "mine.txt").write_text("stays")
+    done = export(kept, "trl", out, overwrite=True)
+    assert {path.name for path in out.iterdir()} == {"kept.jsonl", "trl.yaml", "export.json", "mine.txt"}
+    assert {path.name for path in done.removed} == {"dataset_info.json", "llama_factory.yaml"}
+    record = json.loads((out / "export.json").read_text())
+    assert [each["name"] for each in record["outputs"]] == ["kept.jsonl", "trl.yaml"]
+    assert all(file_sha256(out / each["name"]) == each["sha256"] for each in record["outputs"])
+    assert (record["to"], record["rows"]) == ("trl", 2)
+
+
+def test_an_export_over_inputs_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    kept = write_selection(tmp_path, RECORDS)
+    (tmp_path / "trl.yaml").symlink_to(tmp_path / "rows.jsonl")
+    before = {path.name for path in tmp_path.iterdir()}
+    with pytest.raises(InputError, match=r"trl\.yaml is the input"):
+        export(kept, "trl", tmp_path, overwrite=True)
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def test_what_llama_factory_does_not_read_of_turns_is_named(tmp_path: Path) -> None:
+    lines, notes, _ = lines_for(tmp_path, [*CHATS, AGENT], "llama-factory")
+    assert "c0" not in json.dumps(lines)
+    assert notes == [
+        "fields of turns that llama-factory does not read, in 1 row (7): id of tool_calls, tool_call_id"
+    ]
+
+
+@pytest.mark.parametrize("target", TRAINERS)
+def test_fields_that_share_a_name_with_a_column_are_named(target: str, tmp_path: Path) -> None:
+    own = {"prompt": "p", "completion": "q", "text": "r", "labels": [1], "system": "s", "weight": 2, "id": 7}
+    turns = [{"role": "system", "content": "t"}, *CHATS[0]["messages"]]
+    (line,), notes, out = lines_for(tmp_path, [{**own, "messages": turns}], target)
+    said = line.get("messages") or [*line["prompt"], *line["completion"]]
+    assert said == turns
+    assert {name: line[name] for name in ("weight", "id")} == {"weight": 2, "id": 7}
+    assert [note.rpartition(": ")[2] for note in notes] == ["completion, labels, prompt, system, text"]
+    assert "message_field_training" not in "".join(path.read_text() for path in out.iterdir())
+
+
+@pytest.mark.parametrize("name", ["label", "kto_tag"])
+def test_labels_go_under_the_name_that_the_trainer_has_for_them(name: str, tmp_path: Path) -> None:
+    rows = [{**chat, name: number % 2 == 0} for number, chat in enumerate(CHATS)]
+    for target, column in (("trl", "label"), ("llama-factory", "kto_tag")):
+        (tmp_path / target).mkdir()
+        lines, notes, out = lines_for(tmp_path / target, rows, target)
+        assert [line[column] for line in lines] == [True, False] * 3
+        assert not notes
+        if target == "llama-factory":
+            entry = json.loads((out / "dataset_info.json").read_text())["kept"]
+            assert entry["columns"]["kto_tag"] == "kto_tag"
+        else:
+            assert "trl kto" in (out / "trl.yaml").read_text()
+
+
+def test_labels_that_are_numbers_are_answers_and_said_to_be(tmp_path: Path) -> None:
+    rows = [{**chat, "label": number % 2} for number, chat in enumerate(CHATS[:2])]
+    _, notes, _ = lines_for(tmp_path, rows, "trl")
+    assert notes[0].startswith("a label of 0 or 1 in 2 rows (1, 2): trl trains on the answer all the same")
+
+
+def test_answers_that_are_dates(tmp_path: Path) -> None:
+    """What `load_dataset` makes of them is said; the script for unsloth does not read by it."""
+    rows = [{"prompt": "when", "completion": f"2024-01-0{n}"} for n in range(1, 4)]
+    for target in ("trl", "unsloth"):
+        (tmp_path / target).mkdir()
+        _, notes, out = lines_for(tmp_path / target, rows, target)
+        assert [note.partition(",")[0] for note in notes] == (
+            ["every text of completion is a date"] if target == "trl" else []
+        )
+    assert "from datasets import Dataset\n" in (out / "unsloth_sft.py").read_text()
+
+
+def test_values_that_have_no_place_in_json_or_utf8(tmp_path: Path) -> None:
+    odd = {"score": float("nan"), "far": 2**70, "half": "\ud800"}
+    lines, notes, _ = lines_for(tmp_path, [{**RECORDS[0], **odd}, RECORDS[1]], "trl")
+    assert lines[0]["half"] == "\ud800"
+    assert notes[0].endswith("no one plain type: score, far")
+
+
+def test_the_longest_row_is_measured(tmp_path: Path) -> None:
+    rows = [*RECORDS, {"instruction": "é" * 500, "input": "", "output": "y"}]
+    length = export(write_selection(tmp_path, rows, list(range(7))), "trl", tmp_path / "out").longest
+    turns = pool(rows[6]).whole(0).turns
+    assert (length.row, length.turns, length.size) == (
+        7,
+        2,
+        len(json.dumps(turns, ensure_ascii=False).encode()),
+    )
+    assert length.tokens == -(-length.size // 3) + 32
+    assert length.window == -(-length.tokens // 256) * 256
+
+
 def test_the_longest_row_fits_the_window_that_is_set(tmp_path: Path) -> None:
     rows = [*RECORDS, {"instruction": "x" * 9000, "input": "", "output": "y"}]
     _, _, out = lines_for(tmp_path, rows, "llama-factory")
     window = yaml.safe_load((out / "llama_factory.yaml").read_text())["cutoff_len"]
     assert window >= 9000 / 3
     assert window % 256 == 0
-    assert longest([pool({"text": "a"}).whole(0)]) == 256
+    assert longest({1: pool({"text": "a"}).whole(0)}).window == 256
 
 
 def test_plain_text_goes_as_text(tmp_path: Path) -> None:

@@ -131,7 +131,11 @@ def _check(members: Sequence[_Member], name: str, scratch: Path | None) -> None:
 
 
 def _room(scratch: Path | None) -> int:
-    return shutil.disk_usage(scratch or tempfile.gettempdir()).free
+    place = (scratch or Path(tempfile.gettempdir())).absolute()
+    there = next(
+        folder for folder in (place, *place.parents) if folder.exists()
+    )  # it is made when it is needed
+    return shutil.disk_usage(there).free
 
 
 def _holds_session(member: _Member, name: str) -> bool:

@@ -42,12 +42,6 @@ _LABELS = ("label", "kto_tag")
 BESIDE = (*_SYSTEM, "history", "tools", *_LABELS)
 """Fields that belong to what a row says in any form."""
 
-_READ = {
-    *("system", "tools", "history", "chosen", "rejected", "label", "completions", "labels", "instruction"),
-    *("input", "output", "prompt", "completion", "text", *TURNS),
-}
-"""Names that lines of exports have for themselves: other fields of such a name do not travel beside them."""
-
 
 class Form(Protocol):
     """How the text of a record is found."""
@@ -209,6 +203,7 @@ class PairForm:
     def whole(self, record: Record) -> WholeRow:
         chosen, rejected = (_side(record[name], name, "assistant") for name in (self.chosen, self.rejected))
         name = next((name for name in self.asked if not missing(record.get(name))), None)
+        taken = [*self.required, name or "", *(["input"] if name == "instruction" else [])]
         beside: Record = record
         if name is None:
             shared = 0
@@ -231,7 +226,7 @@ class PairForm:
             chosen,
             rejected,
             _tools(beside),
-            other_fields(record, (name or "", *self.required)),
+            other_fields(record, taken, asked),
         )
 
 
@@ -356,7 +351,7 @@ def _assembled(
     record: Record, taken: Sequence[str], turns: list[Turn], kind: Kind, *, alone: bool = False
 ) -> WholeRow:
     """A row of turns, with what stands beside them in columns of its own."""
-    more = other_fields(record, taken)
+    more = other_fields(record, taken, turns)
     if alone:
         return _of_kind(kind, turns, None, more)
     turns = [*_system(record, turns), *_history(record.get("history")), *turns]
@@ -376,8 +371,11 @@ def _of_kind(kind: Kind, turns: list[Turn], tools: Any, more: dict[str, Any]) ->
     return WholeRow("answers" if answered else kind, turns, tools=tools, more=more)
 
 
-def other_fields(record: Record, taken: Iterable[str] = ()) -> dict[str, Any]:
-    gone = {*_READ, *_SYSTEM, *_LABELS, *taken}
+def other_fields(record: Record, taken: Iterable[str] = (), turns: Sequence[Turn] = ()) -> dict[str, Any]:
+    """The fields that are no part of what the row says: a system text, too, where the turns begin with another."""
+    gone = {*BESIDE, *taken}
+    if turns and turns[0]["role"] == "system":
+        gone -= {name for name in _SYSTEM if record.get(name) not in ("", turns[0]["content"])}
     return {name: value for name, value in record.items() if value is not None and name not in gone}
 
 

@@ -6,10 +6,14 @@ said beforehand.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +23,31 @@ from evenly.checks import not_known
 from evenly.errors import InputError
 from evenly.files import new_files
 from evenly.folder.selection import SelectionFolder
-from evenly.outputs import refuse_inputs
+from evenly.outputs import refuse_inputs, superseded
 from evenly.request import PICKED
 from evenly.rows.rows import Rows
 from evenly.rows.sources import read_rows
+from evenly.rows.turns import as_json
 from evenly.rows.whole import Kind, WholeRow
 from evenly.train.handed import DATA_FILE, TRAINERS, Line, Refused, Trainer, has_media
 from evenly.train.whole_rows import MEDIA, bytes_of_text
 
 LEFT_OUT_FILE = "left_out.jsonl"
+RECORD_FILE = "export.json"
 BYTES_PER_TOKEN = 3
 """UTF-8 bytes of a token, at the least: English takes four to five, code and most scripts three or more."""
 TOKENS_PER_TURN = 16
 """What a chat template adds to a turn: role, marks, line breaks."""
 ROUNDED_TO = 256
 SHOWN_ROWS = 10
-_KEPT_ALWAYS = {*MEDIA, "label", "completions", "labels"}
 _TRAINERS_OWN = {
-    "input_ids",
-    "attention_mask",
-    "position_ids",
-    "seq_lengths",
-    "completion_mask",
-    "assistant_masks",
+    *("messages", "conversations", "prompt", "completion", "chosen", "rejected", "text", "tools", "system"),
+    *("instruction", "input", "output", "history", "completions", "labels", *MEDIA),
+    *("input_ids", "attention_mask", "position_ids", "seq_lengths", "completion_mask", "assistant_masks"),
 }
+"""Columns that some trainer reads where it finds them: a field of such a name does not merely come along."""
+_INT64 = range(-(2**63), 2**63)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([ T].*)?")
 _NOT_TRAINED: dict[Kind, str] = {
     "prompts": "no answer",
     "pairs": "a chosen and a rejected answer",
@@ -54,21 +59,48 @@ _NOT_TRAINED: dict[Kind, str] = {
 
 
 @dataclass(frozen=True)
+class Length:
+    """The longest row: measured in bytes, estimated in tokens.
+
+    Attributes:
+        row: its number among the kept rows, from 1.
+        size: UTF-8 bytes of all that a template may write of it.
+        turns: how many it has.
+    """
+
+    row: int
+    size: int
+    turns: int
+
+    @property
+    def tokens(self) -> int:
+        """By estimate: `BYTES_PER_TOKEN`, and the marks of every turn."""
+        return -(-self.size // BYTES_PER_TOKEN) + TOKENS_PER_TURN * self.turns
+
+    @property
+    def window(self) -> int:
+        """The most tokens of a row that the configuration allows: the estimate, rounded up."""
+        return -(-self.tokens // ROUNDED_TO) * ROUNDED_TO
+
+
+@dataclass(frozen=True)
 class Exported:
     """What was written, and what the trainer will make of it.
 
     Attributes:
         files: paths, the rows first.
+        removed: files of an older export that lay in the folder and have no place in this one.
         rows: kept rows that went into them.
         lines: lines of the data file; more than rows where every answer is one.
-        tokens: the longest row, by estimate, rounded up.
+        longest: the longest of these rows.
         notes: one sentence each on what was left out or is read otherwise than one would think.
     """
 
     files: list[Path]
+    removed: list[Path]
     rows: int
     lines: int
-    tokens: int
+    longest: Length
     notes: list[str]
 
 
@@ -77,12 +109,15 @@ def export(
 ) -> Exported:
     """Writes the rows of a selection and the few lines of configuration that a training tool wants.
 
+    Rows stand in the order of the file of kept rows, which is that of picking after ``--order picked``.
+
     Args:
         kept: the folder that select wrote, or the file of kept rows beside it.
         target: one of `TRAINERS`.
         out: a new or empty folder.
         sources: where the sources are now, should the kept rows be gone; none looks for them.
-        overwrite: whether the folder may hold files, of which those of the same names are replaced.
+        overwrite: whether the folder may hold files. Those of the same names are replaced, those of an older
+            export removed.
 
     Raises:
         InputError: no selection there, its rows are nowhere to be found, a target that is not known, no row that
@@ -91,29 +126,56 @@ def export(
     trainer = TRAINERS.get(target)
     if trainer is None:
         raise not_known("`to`", target, TRAINERS)
-    _check_out(kept, out, overwrite)
+    _check_out(out, overwrite)
     rows, numbers = kept_rows(kept, sources)
     whole = {number: rows.whole(row) for number, row in enumerate(numbers, start=1)}
     kind = _kind_taken(target, whole)
-    lines, left_out = _lines(trainer, kind, whole)
-    if not lines:
+    made, left_out = _lines(trainer, kind, whole)
+    if not made:
         raise InputError(f"{target} can take none of the kept rows: {'; '.join(left_out)}")
-    gone = sorted(number for numbers in left_out.values() for number in numbers)
-    taken = {number: whole[number] for number in sorted(whole.keys() - set(gone))}
-    lines, dropped = _plain_fields(lines)
-    tokens = longest(taken.values())
-    columns = {name for line in lines for name in line} | {
-        name for row in taken.values() for turn in row.every_turn() for name in turn
+    taken = {number: whole[number] for number in made}
+    own = {name for lines in made.values() for line in lines for name in line}
+    columns = own | {name for row in taken.values() for turn in row.every_turn() for name in turn}
+    length = longest(taken)
+    beside, fields = _beside(taken, own)
+    texts = {
+        DATA_FILE: _json_lines({**line, **beside[number]} for number in made for line in made[number]),
+        **trainer.files(kind, length.window, columns),
     }
-    texts = {DATA_FILE: _json_lines(lines), **trainer.files(kind, tokens, columns)}
-    if gone:
+    if gone := sorted(whole.keys() - made.keys()):
         texts[LEFT_OUT_FILE] = _json_lines(rows.record(numbers[number - 1]) for number in gone)
+    lines = sum(map(len, made.values()))
+    notes = [
+        *_left_out_notes(left_out),
+        *_notes(target, kind, taken, lines),
+        *_unread_notes(target, taken),
+        *fields,
+        *_date_notes(target, made),
+    ]
+    about = {"kept": str(kept), "to": target, "rows": len(taken), "lines": lines, "notes": notes}
+    removed = _write(texts, about, kept, out)
+    return Exported([out / name for name in texts], removed, len(taken), lines, length, notes)
+
+
+def _write(texts: Mapping[str, str], about: dict[str, Any], kept: Path, out: Path) -> list[Path]:
+    """Writes the files and, before them, the record that names them; gives what went of an older export."""
+    place = out / RECORD_FILE
+    inputs = SelectionFolder.open(kept).inputs()
+    for name in (*texts, LEFT_OUT_FILE, RECORD_FILE):
+        refuse_inputs(out / name, inputs)
+    # Asked for with `overwrite`, or else the folder was empty.
+    older = superseded(place, [out / name for name in texts], out, overwrite=True)
+    for path in older:
+        refuse_inputs(path, inputs)
+    data = {name: text.encode() for name, text in texts.items()}
+    outputs = [{"name": name, "sha256": hashlib.sha256(each).hexdigest()} for name, each in data.items()]
+    record = {"evenly": version("evenly"), **about, "outputs": outputs}
     with new_files(make_folders=True) as files:
-        for name, text in texts.items():
+        files.instead_of(older)
+        for name, each in {RECORD_FILE: f"{json.dumps(record, indent=1)}\n".encode(), **data}.items():
             with files.open(out / name) as stream:
-                stream.write(text.encode())
-    notes = [*_left_out_notes(left_out), *_notes(target, kind, taken, len(lines), dropped)]
-    return Exported([out / name for name in texts], len(taken), len(lines), tokens, notes)
+                stream.write(each)
+    return older
 
 
 def _kind_taken(target: str, whole: Mapping[int, WholeRow]) -> Kind:
@@ -131,28 +193,27 @@ def _kind_taken(target: str, whole: Mapping[int, WholeRow]) -> Kind:
 
 def _lines(
     trainer: Trainer, kind: Kind, whole: Mapping[int, WholeRow]
-) -> tuple[list[Line], dict[str, list[int]]]:
-    """What a trainer is handed, and by reason the numbers of the rows that it cannot take."""
-    lines: list[Line] = []
+) -> tuple[dict[int, list[Line]], dict[str, list[int]]]:
+    """What a trainer is handed of each row, and by reason the numbers of the rows that it cannot take."""
+    made: dict[int, list[Line]] = {}
     left_out: dict[str, list[int]] = {}
     for number, row in whole.items():
         reason = _NOT_TRAINED[row.kind] if row.kind != kind else None
-        made: list[Line] = []
+        lines: list[Line] = []
         try:
-            made = [] if reason else list(trainer.lines(row))
+            lines = [] if reason else list(trainer.lines(row))
         except Refused as error:
             reason = str(error)
-        if not made:
+        if lines:
+            made[number] = lines
+        else:
             left_out.setdefault(reason or "no answer to train on", []).append(number)
-        lines += made
-    return lines, left_out
+    return made, left_out
 
 
-def _check_out(kept: Path, out: Path, overwrite: bool) -> None:
+def _check_out(out: Path, overwrite: bool) -> None:
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not overwrite)):
         raise InputError(f"{out} holds files; name a new folder with `out`, or add `overwrite`")
-    for name in (DATA_FILE, LEFT_OUT_FILE):
-        refuse_inputs(out / name, SelectionFolder.open(kept).inputs())
 
 
 def kept_rows(kept: Path, sources: Sequence[str] = ()) -> tuple[Rows, list[int]]:
@@ -183,31 +244,56 @@ def kept_rows(kept: Path, sources: Sequence[str] = ()) -> tuple[Rows, list[int]]
         raise InputError(f"neither kept rows nor sources can be read: {missing}; {error}") from None
 
 
-def longest(rows: Iterable[WholeRow]) -> int:
-    """Tokens of the longest row, by estimate: its bytes by `BYTES_PER_TOKEN`, and the marks of every turn."""
-    most = max(
-        bytes_of_text(row) // BYTES_PER_TOKEN + TOKENS_PER_TURN * len(row.every_turn()) for row in rows
-    )
-    return -(-(most + 1) // ROUNDED_TO) * ROUNDED_TO
+def longest(rows: Mapping[int, WholeRow]) -> Length:
+    """The longest of some rows by number, by the estimate of its tokens."""
+    lengths = (Length(number, bytes_of_text(row), len(row.every_turn())) for number, row in rows.items())
+    return max(lengths, key=lambda length: length.tokens)
 
 
-def _plain_fields(lines: list[Line]) -> tuple[list[Line], list[str]]:
-    """The lines without fields that a loader might stumble over, and the names of these.
+def _beside(rows: Mapping[int, WholeRow], own: set[str]) -> tuple[dict[int, Line], list[str]]:
+    """By row the fields that merely come along, and a note on those that do not.
 
-    A field beside those that are trained on comes along where it holds one type of plain value throughout.
+    One comes along where it holds one type of plain value throughout, for loaders stumble over others, and where
+    neither a line nor the trainer has its name for something else.
     """
-    own = {"messages", "prompt", "completion", "chosen", "rejected", "text", "tools", *_KEPT_ALWAYS}
     types: dict[str, set[type]] = {}
-    for line in lines:
-        for name, value in line.items():
+    named: set[str] = set()
+    for row in rows.values():
+        for name, value in row.more.items():
             if name not in own:
-                types.setdefault(name, set()).add(type(value))
-    dropped = [
-        name
-        for name, found in types.items()
-        if len(found) > 1 or name in _TRAINERS_OWN or not found <= {str, int, float, bool}
+                types.setdefault(name, set()).add(_plain_type(value))
+        # Media, labels and steps are in the lines; whatever else has the name of a column is not.
+        named |= row.more.keys() & (own - {*MEDIA, "label", "completions", "labels"})
+    named |= types.keys() & _TRAINERS_OWN
+    mixed = [
+        name for name, found in types.items() if name not in named and (len(found) > 1 or object in found)
     ]
-    return [{name: value for name, value in line.items() if name not in dropped} for line in lines], dropped
+    beside = {
+        number: {
+            name: value
+            for name, value in row.more.items()
+            if name in types and name not in named and name not in mixed
+        }
+        for number, row in rows.items()
+    }
+    notes = []
+    if mixed:
+        notes.append(
+            f"fields that stay in the kept file alone, for their values are of no one plain type: {', '.join(mixed)}"
+        )
+    if named:
+        notes.append(
+            "fields that stay in the kept file alone, for trainers read something else under their names: "
+            f"{', '.join(sorted(named))}"
+        )
+    return beside, notes
+
+
+def _plain_type(value: Any) -> type:
+    """The type of a value that any loader takes; object for others."""
+    odd = isinstance(value, float) and not math.isfinite(value)
+    odd = odd or (isinstance(value, int) and value not in _INT64)
+    return object if odd or type(value) not in (str, int, float, bool) else type(value)
 
 
 def _left_out_notes(left_out: dict[str, list[int]]) -> list[str]:
@@ -217,11 +303,11 @@ def _left_out_notes(left_out: dict[str, list[int]]) -> list[str]:
     ]
 
 
-def _notes(target: str, kind: Kind, rows: dict[int, WholeRow], lines: int, dropped: list[str]) -> list[str]:
+def _notes(target: str, kind: Kind, rows: Mapping[int, WholeRow], lines: int) -> list[str]:
     """What the trainer will do otherwise than one would think; docs/trainers.md has all of it."""
     notes = []
     if lines > len(rows):
-        notes.append(f"rows with several answers have one line for each: {len(rows):,} rows, {lines:,} lines")
+        notes.append(f"every answer of a row has a line of its own: {lines:,} lines")
     empty = [
         number
         for number, row in rows.items()
@@ -238,11 +324,41 @@ def _notes(target: str, kind: Kind, rows: dict[int, WholeRow], lines: int, dropp
     media = [number for number, row in rows.items() if has_media(row)]
     if media:
         notes.append(f"images or sounds in {_counted(media)}: their files are named, not copied")
-    if dropped:
+    judged = {number: row.more["label"] for number, row in rows.items() if "label" in row.more}
+    if kind == "answers" and judged and all(label in (0, 1) for label in judged.values()):
         notes.append(
-            f"fields that stay in the kept file alone, for their values are of no one plain type: {', '.join(dropped)}"
+            f"a label of 0 or 1 in {_counted(list(judged))}: {target} trains on the answer all the same; "
+            "write it as true or false for training by labels (KTO)"
         )
     return notes
+
+
+def _unread_notes(target: str, rows: Mapping[int, WholeRow]) -> list[str]:
+    unread = {number: TRAINERS[target].unread(row) for number, row in rows.items()}
+    numbers = [number for number, names in unread.items() if names]
+    names = ", ".join(sorted({name for found in unread.values() for name in found}))
+    return (
+        [f"fields of turns that {target} does not read, in {_counted(numbers)}: {names}"] if numbers else []
+    )
+
+
+def _date_notes(target: str, made: Mapping[int, list[Line]]) -> list[str]:
+    """Columns of which every text is a date: ``load_dataset("json")`` makes times of them."""
+    if target == "unsloth":  # its script reads the lines themselves
+        return []
+    lines = [line for each in made.values() for line in each]
+    dates = [name for name in lines[0] if all(_is_date(line.get(name)) for line in lines)]
+    return [
+        f"every text of {name} is a date, and {target} reads them as times (2026-01-31 as 2026-01-31 00:00:00): add a "
+        "row that is none"
+        for name in dates
+    ]
+
+
+def _is_date(value: Any) -> bool:
+    turns = value if isinstance(value, list) else [value]
+    texts = [turn.get("content") if isinstance(turn, dict) else turn for turn in turns]
+    return bool(texts) and all(isinstance(text, str) and _DATE.fullmatch(text) for text in texts)
 
 
 def _counted(numbers: list[int]) -> str:
@@ -252,4 +368,13 @@ def _counted(numbers: list[int]) -> str:
 
 
 def _json_lines(lines: Iterable[Any]) -> str:
-    return "".join(json.dumps(line, ensure_ascii=False, default=str) + "\n" for line in lines)
+    return "".join(f"{_as_line(line)}\n" for line in lines)
+
+
+def _as_line(line: Any) -> str:
+    text = as_json(line)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a surrogate has no place in UTF-8; as an escape it has
+        return json.dumps(line, default=str)
+    return text

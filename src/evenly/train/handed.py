@@ -31,32 +31,36 @@ class Trainer:
     """A training tool.
 
     Attributes:
-        lines: the lines of its data file for one row; raises `Refused`.
+        lines: what its data file holds of one row, but for the fields that merely come along; raises `Refused`.
         files: its configuration, by file name, for a kind of row, the most tokens of a row, and the columns there are.
         kinds: the kinds of rows that it trains on.
+        window: what its configuration calls the most tokens of a row.
+        unread: fields of the turns of a row that do not reach it.
     """
 
     lines: Callable[[WholeRow], Iterator[Line]]
     files: Callable[[Kind, int, set[str]], dict[str, str]]
     kinds: tuple[Kind, ...]
+    window: str
+    unread: Callable[[WholeRow], set[str]] = lambda row: set()
 
 
 def _trl_lines(row: WholeRow) -> Iterator[Line]:
     """Answers as prompt and completion, one line for each: the loss is then on it alone, whatever the template."""
-    tools = {"tools": _json(row.tools)} if row.tools else {}
-    objects = [with_arguments(turn, as_text=False) for turn in row.turns]
+    beside = ({"tools": _json(row.tools)} if row.tools else {}) | _media(row)
+    objects, chosen, rejected = (
+        [with_arguments(turn, as_text=False) for turn in side]
+        for side in (row.turns, row.chosen, row.rejected)
+    )
     if row.kind == "texts":
-        yield {"text": _text(row), **row.more}
+        yield {"text": _text(row), **beside}
     elif row.kind == "answers":
         for place in row.answers:
-            yield {"prompt": objects[:place], "completion": [objects[place]], **tools, **row.more}
+            yield {"prompt": objects[:place], "completion": [objects[place]], **beside}
     elif row.kind == "judged answers":
-        yield {"prompt": objects, "completion": row.chosen, **tools, **row.more}
+        yield {"prompt": objects, "completion": chosen, "label": row.more["label"], **beside}
     else:
-        sides = [
-            [with_arguments(turn, as_text=False) for turn in side] for side in (row.chosen, row.rejected)
-        ]
-        yield {"prompt": objects, "chosen": sides[0], "rejected": sides[1], **tools, **row.more}
+        yield {"prompt": objects, "chosen": chosen, "rejected": rejected, **beside}
 
 
 def _trl_files(kind: Kind, tokens: int, columns: set[str]) -> dict[str, str]:
@@ -71,20 +75,22 @@ def _trl_files(kind: Kind, tokens: int, columns: set[str]) -> dict[str, str]:
 
 
 def _axolotl_lines(row: WholeRow) -> Iterator[Line]:
+    media = _media(row)
     if row.kind == "texts":
-        yield {"text": _text(row), **row.more}
+        yield {"text": _text(row), **media}
     elif row.kind == "answers":
         # Arguments as JSON texts, which axolotl reads: objects of different fields would be filled up with nulls.
         turns = [with_arguments(turn, as_text=True) for turn in row.turns]
-        yield {"messages": turns, **({"tools": row.tools} if row.tools else {}), **row.more}
+        yield {"messages": turns, **({"tools": row.tools} if row.tools else {}), **media}
     elif row.kind == "steps":
-        yield {"prompt": "\n".join(_content(turn) for turn in row.turns), **row.more}
+        steps = {name: row.more[name] for name in ("completions", "labels")}
+        yield {"prompt": "\n".join(_content(turn) for turn in row.turns), **steps, **media}
     else:
         if row.tools or any("tool_calls" in turn for turn in row.every_turn()):
             raise Refused("tool calls in a pair")
         if len(row.chosen) != 1 or len(row.rejected) != 1:
             raise Refused("answers of several turns in a pair")
-        yield {"prompt": row.turns, "chosen": row.chosen[0], "rejected": row.rejected[0], **row.more}
+        yield {"prompt": row.turns, "chosen": row.chosen[0], "rejected": row.rejected[0], **media}
 
 
 def _axolotl_files(kind: Kind, tokens: int, columns: set[str]) -> dict[str, str]:
@@ -124,13 +130,14 @@ _LLAMA_FACTORY_ROLES = {"tool": "observation"}
 
 def _llama_factory_lines(row: WholeRow) -> Iterator[Line]:
     """Turns of role and content alone, calls and results under the names that LLaMA-Factory has for them."""
-    more = dict(row.more)
-    tools = {"tools": _json(row.tools)} if row.tools else {}
+    media = _media(row)
     if row.kind == "texts":
-        yield {"text": _text(row), **more}
+        yield {"text": _text(row), **media}
         return
-    turns, images = _plain_turns(row.turns, more)
-    media = {"images": images} if images else {}
+    turns, images = _plain_turns(row.turns)
+    if images:
+        media["images"] = [*(media.get("images") or []), *images]
+    beside = ({"tools": _json(row.tools)} if row.tools else {}) | media
     body = turns[1:] if turns and turns[0]["role"] == "system" else turns
     odd, even = ("user", "observation"), ("assistant", "function_call")
     if any(turn["role"] not in (odd, even)[place % 2] for place, turn in enumerate(body)):
@@ -142,21 +149,21 @@ def _llama_factory_lines(row: WholeRow) -> Iterator[Line]:
     if any(turn.get("weight", 1) in (0, False) for turn in row.turns):
         raise Refused("answers of weight 0, which it would train on")
     if row.kind == "answers":
-        yield {"messages": turns, **tools, **media, **more}
+        yield {"messages": turns, **beside}
         return
     if len(row.chosen) != 1 or (row.kind == "pairs" and len(row.rejected) != 1):
         raise Refused("answers of several turns in a pair")
-    chosen = _plain_turns(row.chosen, {})[0][0]
+    chosen = _plain_turns(row.chosen)[0][0]
     if row.kind == "judged answers":
-        yield {"messages": [*turns, chosen], **tools, **media, **more}
+        yield {"messages": [*turns, chosen], "kto_tag": row.more["label"], **beside}
         return
-    rejected = _plain_turns(row.rejected, {})[0][0]
-    yield {"messages": turns, "chosen": chosen, "rejected": rejected, **tools, **media, **more}
+    rejected = _plain_turns(row.rejected)[0][0]
+    yield {"messages": turns, "chosen": chosen, "rejected": rejected, **beside}
 
 
-def _plain_turns(turns: list[Turn], more: dict[str, Any]) -> tuple[list[Turn], list[Any]]:
-    """Turns of role and content, and the images that stood in them, behind those of ``more``."""
-    plain, images = [], list(more.pop("images", []) or [])
+def _plain_turns(turns: list[Turn]) -> tuple[list[Turn], list[Any]]:
+    """Turns of role and content, and the images that stood in them."""
+    plain, images = [], []
     for turn in turns:
         role = _LLAMA_FACTORY_ROLES.get(turn["role"], turn["role"])
         content = turn["content"]
@@ -190,6 +197,16 @@ def _plain_turns(turns: list[Turn], more: dict[str, Any]) -> tuple[list[Turn], l
     return plain, images
 
 
+_LLAMA_FACTORY_READS = {"role", "content", "reasoning_content", "thinking", "tool_calls", "weight"}
+
+
+def _llama_factory_unread(row: WholeRow) -> set[str]:
+    turns = row.every_turn()
+    ids = any(call.get("id") for turn in turns for call in turn.get("tool_calls") or ())
+    beside = {name for turn in turns for name, value in turn.items() if value is not None}
+    return (beside - _LLAMA_FACTORY_READS) | ({"id of tool_calls"} if ids else set())
+
+
 def _llama_factory_files(kind: Kind, tokens: int, columns: set[str]) -> dict[str, str]:
     entry: dict[str, Any] = {"file_name": DATA_FILE}
     if kind == "texts":
@@ -201,7 +218,7 @@ def _llama_factory_files(kind: Kind, tokens: int, columns: set[str]) -> dict[str
             entry["ranking"] = True
             named |= {"chosen": "chosen", "rejected": "rejected"}
         if kind == "judged answers":
-            named["kto_tag"] = "label"
+            named["kto_tag"] = "kto_tag"
         # All seven: a tag that is left out is none, and rows with such turns are dropped.
         tags = {
             "role_tag": "role",
@@ -246,14 +263,15 @@ LONGEST = {tokens}
 def main():
     from unsloth import FastLanguageModel  # first, so that it can patch the others
 
-    from datasets import load_dataset
+    from datasets import Dataset
     from transformers import DataCollatorForSeq2Seq
     from trl import SFTConfig, SFTTrainer
 
     model, tokenizer = FastLanguageModel.from_pretrained("MODEL", max_seq_length=LONGEST)
     model = FastLanguageModel.get_peft_model(model, r=16)
-    rows = load_dataset("json", data_files="{data}", split="train")
-    rows = rows.map(lambda row: tokenized(row, tokenizer), remove_columns=rows.column_names)
+    # Not by load_dataset("json"), which makes times of answers that are dates.
+    with open("{data}", encoding="utf-8") as lines:
+        rows = Dataset.from_list([tokenized(json.loads(line), tokenizer) for line in lines])
     settings = SFTConfig(
         output_dir="trained", max_length=LONGEST, dataset_kwargs={{"skip_prepare_dataset": True}}
     )
@@ -290,13 +308,23 @@ _UNSLOTH_TEXT = '''def tokenized(row, tokenizer):
 '''
 
 TRAINERS: dict[str, Trainer] = {
-    "trl": Trainer(_trl_lines, _trl_files, ("answers", "texts", "pairs", "judged answers")),
-    "axolotl": Trainer(_axolotl_lines, _axolotl_files, ("answers", "texts", "pairs", "steps")),
-    "llama-factory": Trainer(
-        _llama_factory_lines, _llama_factory_files, ("answers", "texts", "pairs", "judged answers")
+    "trl": Trainer(_trl_lines, _trl_files, ("answers", "texts", "pairs", "judged answers"), "max_length"),
+    "axolotl": Trainer(
+        _axolotl_lines, _axolotl_files, ("answers", "texts", "pairs", "steps"), "sequence_len"
     ),
-    "unsloth": Trainer(_trl_lines, _unsloth_files, ("answers", "texts")),
+    "llama-factory": Trainer(
+        _llama_factory_lines,
+        _llama_factory_files,
+        ("answers", "texts", "pairs", "judged answers"),
+        "cutoff_len",
+        _llama_factory_unread,
+    ),
+    "unsloth": Trainer(_trl_lines, _unsloth_files, ("answers", "texts"), "LONGEST"),
 }
+
+
+def _media(row: WholeRow) -> Line:
+    return {name: row.more[name] for name in MEDIA if name in row.more}
 
 
 def _text(row: WholeRow) -> str:

@@ -16,8 +16,10 @@ MEDIA = ("images", "image", "videos", "audios")
 def bytes_of_text(row: WholeRow) -> int:
     """UTF-8 bytes of all that a template may write, the longer of two answers counted."""
     answers = max(_size(row.chosen), _size(row.rejected))
-    return _size(row.turns) + answers + (_size(row.tools) if row.tools else 0)
+    return _size(row.turns) + answers + _size(row.tools)
 
 
 def _size(value: Any) -> int:
+    if not value:
+        return 0
     return len((value if isinstance(value, str) else as_json(value)).encode("utf-8", "surrogatepass"))
