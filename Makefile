@@ -6,13 +6,17 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 DEMO_EXTRAS := offline
 TEST_EXTRAS := offline,fast,report,lab,train,eval,ray,rivals,docs,dev
 
-.PHONY: demo test lint docs bench bench-scale clean
+.PHONY: demo test test-trainers lint docs bench bench-scale clean
 
 demo: $(VENV)/.demo
 	$(BIN)/evenly demo
 
 test: $(VENV)/.test lint
 	EVENLY_EXAMPLES=ci $(BIN)/python -m pytest -m "slow or not slow"
+
+# Exports, read by the trainers that are installed here: TRL is (docs/trainers.md).
+test-trainers: $(VENV)/.test
+	$(BIN)/python -m pytest -m "slow or not slow" tests/train/test_export.py tests/train/test_export_trl.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

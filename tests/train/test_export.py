@@ -136,40 +136,6 @@ def test_rows_load_and_the_configuration_parses(target: str, kept: Path, tmp_pat
         {".yaml": yaml.safe_load, ".json": json.loads, ".py": ast.parse}[path.suffix](text)
 
 
-@pytest.mark.slow
-def test_trl_reads_its_configuration(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trl = pytest.importorskip("trl")
-    configuration = export(kept, "trl", tmp_path / "out").files[1]
-    monkeypatch.chdir(tmp_path / "out")
-    parser = trl.TrlParser((trl.ScriptArguments, trl.SFTConfig, trl.ModelConfig, trl.DatasetMixtureConfig))
-    given = ["--config", str(configuration), "--bf16", "false", "--use_cpu", "true"]
-    _, settings, model, mixture = parser.parse_args_and_config(given)
-    assert model.model_name_or_path == "MODEL"
-    assert (settings.max_length, settings.assistant_only_loss) == (256, False)
-    assert mixture.datasets[0].data_files == {"train": "kept.jsonl"}
-
-
-@pytest.mark.slow
-def test_trl_trains_on_the_answers_and_on_nothing_else(model_folder: Path, tmp_path: Path) -> None:
-    """TRL's own preparation, with a template that has no marks of what is generated."""
-    trl, datasets = pytest.importorskip("trl"), pytest.importorskip("datasets")
-    chat = {"messages": [{"role": role, "content": text} for role, text in zip("uaua", "abcd", strict=True)]}
-    for turn in chat["messages"]:
-        turn["role"] = {"u": "user", "a": "assistant"}[turn["role"]]
-    lines_for(tmp_path, [AGENT, chat], "trl")
-    data = str(tmp_path / "out" / "kept.jsonl")
-    rows = datasets.load_dataset("json", data_files=data, split="train", cache_dir=str(tmp_path / "cache"))
-    tokenizer = load_tokenizer(str(model_folder))
-    tokenizer.chat_template = TEMPLATE
-    settings = trl.SFTConfig(output_dir=str(tmp_path / "t"), use_cpu=True, bf16=False, report_to="none")
-    trainer = trl.SFTTrainer(str(model_folder), settings, train_dataset=rows, processing_class=tokenizer)
-    trained = [
-        tokenizer.decode([token for token in row["labels"] if token != -100]) for row in trainer.train_dataset
-    ]
-    call = '{"name": "look_up", "arguments": {"topic": "bread", "n": 2}}</assistant>'
-    assert trained == [call, "one hit</assistant>", "b</assistant>", "d</assistant>"]
-
-
 def test_unsloth_labels_the_answers_alone(model_folder: Path, tmp_path: Path) -> None:
     lines, _, out = lines_for(tmp_path, [AGENT, *CHATS], "unsloth")
     tokenized: Callable[..., dict[str, list[int]]] = runpy.run_path(str(out / "unsloth_sft.py"))["tokenized"]
@@ -405,7 +371,7 @@ def test_answers_that_are_dates(tmp_path: Path) -> None:
     for target in ("trl", "unsloth"):
         (tmp_path / target).mkdir()
         _, notes, out = lines_for(tmp_path / target, rows, target)
-        assert [note.partition(",")[0] for note in notes] == (
+        assert [note.partition(":")[0] for note in notes] == (
             ["every text of completion is a date"] if target == "trl" else []
         )
     assert "from datasets import Dataset\n" in (out / "unsloth_sft.py").read_text()

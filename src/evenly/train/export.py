@@ -42,7 +42,7 @@ ROUNDED_TO = 256
 SHOWN_ROWS = 10
 _TRAINERS_OWN = {
     *("messages", "conversations", "prompt", "completion", "chosen", "rejected", "text", "tools", "system"),
-    *("instruction", "input", "output", "history", "completions", "labels", *MEDIA),
+    *("instruction", "input", "output", "history", "system_prompt", "completions", "labels", *MEDIA),
     *("input_ids", "attention_mask", "position_ids", "seq_lengths", "completion_mask", "assistant_masks"),
 }
 """Columns that some trainer reads where it finds them: a field of such a name does not merely come along."""
@@ -343,14 +343,14 @@ def _unread_notes(target: str, rows: Mapping[int, WholeRow]) -> list[str]:
 
 
 def _date_notes(target: str, made: Mapping[int, list[Line]]) -> list[str]:
-    """Columns of which every text is a date: ``load_dataset("json")`` makes times of them."""
+    """Columns whose every text is a date: ``load_dataset("json")`` makes times of them; templates lose these."""
     if target == "unsloth":  # its script reads the lines themselves
         return []
     lines = [line for each in made.values() for line in each]
     dates = [name for name in lines[0] if all(_is_date(line.get(name)) for line in lines)]
     return [
-        f"every text of {name} is a date, and {target} reads them as times (2026-01-31 as 2026-01-31 00:00:00): add a "
-        "row that is none"
+        f'every text of {name} is a date: {target} loads them as times, and templates write "<datetime>" for each; '
+        "keep a row among them whose text is none"
         for name in dates
     ]
 
