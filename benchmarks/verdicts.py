@@ -17,6 +17,7 @@ from typing import Any
 from common import ROOT, machine
 
 from evenly.report.comparison_tables import arm_rows, look_rows, source_rows
+from evenly.train.settings import Request
 from evenly.train.statistics import LEVEL, holm
 
 RESULTS = ROOT / "benchmarks" / "results" / "verdicts"
@@ -37,24 +38,27 @@ HEAD = """# What comparisons came to
 Losses are nats per answer token, mean ± spread over seeds; lower is better. Differences are paired by seed against
 random rows, with 95 % intervals. **Called** is what stands when all arms and questions of a table are judged together
 at the 5 % level (Holm); with few seeds that is only what is large, and the last column says how large a difference had
-to be to be called alone.
+to be to be called alone. Seconds come from cores that other work shared; they say what was counted and compare nothing.
 """
 
 
-def add(name: str, folder: Path, about: str, model: str) -> None:
-    """Takes a result in, without paths."""
+def without_paths(folder: Path, model: str) -> dict[str, Any]:
+    """The result of a comparison, with the model under a name and every source under its own."""
     result = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))
-    named = result["request"]["model"]
-    text = json.dumps(result)
+    named, text = result["request"]["model"], json.dumps(result)
     for path in filter(None, [named, *result["request"]["sources"]]):
         short = model if path == named else Path(path).name
         text = text.replace(json.dumps(path)[1:-1], short)
-    kept = json.loads(text)
-    record = {"name": name, "about": about, "machine": machine(), "result": kept}
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def add(name: str, folder: Path, about: str, model: str) -> None:
+    """Takes a result in."""
+    record = {"name": name, "about": about, "machine": machine(), "result": without_paths(folder, model)}
     RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(
-        json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    text = json.dumps(record, indent=1, ensure_ascii=False)
+    (RESULTS / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
 
 
 def table(rows: list[list[str]]) -> list[str]:
@@ -91,6 +95,21 @@ def against_random(variant: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
+def asked_for(request: dict[str, Any]) -> list[str]:
+    """The recipe of a comparison: what was asked for beyond the defaults."""
+    plain = json.loads(Request().model_dump_json())
+    changed = {
+        name: value
+        for name, value in request.items()
+        if value != plain.get(name) and name not in ("training", "sources_sha256")
+    }
+    training = {
+        name: value for name, value in request["training"].items() if value != plain["training"].get(name)
+    }
+    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in changed.items()]
+    return [*lines, f"training: {json.dumps(training)}"]
+
+
 def section(record: dict[str, Any]) -> list[str]:
     """One comparison."""
     result = record["result"]
@@ -107,9 +126,10 @@ def section(record: dict[str, Any]) -> list[str]:
     lines += [
         f"{result['model']}, {trained} trained in steps of {training['batch']} rows at {result['rate']:g}; pool "
         f"{result['pool_rows']:,} rows, {request['keep']} kept, tests of "
-        f"{' and '.join(str(count) for count in result['test_rows'].values())} rows, {seeds} seeds.",
+        f"{' and '.join(str(count) for count in result['test_rows'].values())} rows, at most {seeds} seeds an arm.",
         "",
     ]
+    lines += ["```yaml", *asked_for(request), "```", ""]
     for variant in result["variants"]:
         for title, rows in (
             ("Arms", arm_rows(variant)),
@@ -126,11 +146,11 @@ def section(record: dict[str, Any]) -> list[str]:
     return lines
 
 
-def write() -> None:
-    """Writes the document from all results."""
+def document() -> str:
+    """The page, from all results."""
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
     lines = [HEAD] + [line for record in records for line in section(record)]
-    DOCUMENT.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def main() -> None:
@@ -144,7 +164,7 @@ def main() -> None:
     if asked.add:
         name, _, folder = asked.add.partition("=")
         add(name, Path(folder), asked.about, asked.model_name)
-    write()
+    DOCUMENT.write_text(document(), encoding="utf-8")
 
 
 if __name__ == "__main__":

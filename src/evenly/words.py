@@ -67,7 +67,9 @@ def counted(count: int, name: str) -> str:
 
 def millions(count: int) -> str:
     """A large number in words: "1.2 billion", "4.7 million"."""
-    return f"{count / 1e9:.1f} billion" if count >= 1e9 else f"{count / 1e6:.2g} million"
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} billion"
+    return f"{count / 1e6:.0f} million" if count >= 1e7 else f"{count / 1e6:.2g} million"
 
 
 def size(number: float) -> str:

@@ -151,6 +151,10 @@ def print_plan(planned: Any) -> None:
         f"about {planned.training_seconds / 60:.0f} minutes of training at {planned.tokens_per_second:,.0f} tokens a "
         "second; embedding, warm-up and the search for a rate come on top"
     )
+    if planned.smaller:
+        console.print(
+            "timed with the whole model: trimmed or with its lower blocks run once it will be faster"
+        )
 
 
 def print_result(result: Any) -> None:

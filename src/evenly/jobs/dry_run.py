@@ -47,6 +47,7 @@ class DryRun(Frozen):
     dropped: int  # pool rows without a response inside it
     runs: list[PlannedRun]
     tokens_per_second: float  # of training, timed on one step here
+    smaller: bool  # the model will be made smaller first, and runs be faster than timed here
     training_seconds: float  # predicted for all runs over the workers, measuring included
 
 
@@ -100,6 +101,7 @@ def dry_run(request: Request, *, workers: int = 1, progress: Progress = silent) 
         dropped=int(examples.dropped.sum()),
         runs=lines,
         tokens_per_second=speed,
+        smaller=request.trim_vocabulary or request.cache_frozen,
         training_seconds=seconds,
     )
 

@@ -143,7 +143,8 @@ def _write_states(model: Any, examples: Examples, cut: Cut, folder: Path, progre
     starts = np.cumsum([0, *lengths.tolist()])
     order = np.argsort(-lengths, kind="stable")
     order = order[lengths[order] > 0]
-    half = next(model.parameters()).dtype == torch.bfloat16
+    weights = next(model.parameters())
+    half, device = weights.dtype == torch.bfloat16, weights.device
     shape = (int(starts[-1]), model.config.get_text_config().hidden_size)
     with one_line_errors(folder):
         states = np.lib.format.open_memmap(
@@ -151,11 +152,11 @@ def _write_states(model: Any, examples: Examples, cut: Cut, folder: Path, progre
         )
         for at in range(0, len(order), ROWS_AT_ONCE):
             rows = order[at : at + ROWS_AT_ONCE]
-            batch = pad_batch(examples, rows, 0)
+            batch = {name: each.to(device) for name, each in pad_batch(examples, rows, 0).items()}
             found: list[torch.Tensor] = []
             with torch.no_grad(), _caught(model, cut, found):
                 model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False)
-            given = found[0].view(torch.uint16).numpy() if half else found[0].numpy()
+            given = (found[0].view(torch.uint16) if half else found[0]).cpu().numpy()
             for place, row in enumerate(rows.tolist()):
                 states[starts[row] : starts[row + 1]] = given[place, : lengths[row]]
             progress("lower blocks", min(at + ROWS_AT_ONCE, len(order)), len(order))
@@ -163,8 +164,9 @@ def _write_states(model: Any, examples: Examples, cut: Cut, folder: Path, progre
 
 
 def _logits(model: Any, examples: Examples, rows: Int64Array, states: LowerStates | None) -> torch.Tensor:
-    batch = pad_batch(examples, rows, 0)
-    below = None if states is None else states.batch(rows, batch["input_ids"].shape[1])
+    device = next(model.parameters()).device
+    batch = {name: each.to(device) for name, each in pad_batch(examples, rows, 0).items()}
+    below = None if states is None else states.batch(rows, batch["input_ids"].shape[1]).to(device)
     with torch.no_grad():
         found = predict(model, **batch, inputs_embeds=below, most_logits=1 << 40).predicted
     return found if isinstance(found, torch.Tensor) else found[0]

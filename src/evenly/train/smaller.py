@@ -59,6 +59,7 @@ def make_smaller(
         name, blocks = blocks_of(whole, model, last)
         if choose_precision(request.training.precision) == "bf16":
             whole.to(torch.bfloat16)
+        whole.to("cuda" if torch.cuda.is_available() else "cpu")
         cut = Cut(model=model, blocks=name, first=len(blocks) - last)
         cut_model(whole, as_model_takes(examples, model), tokenizer, cut, folder / UPPER, progress)
     return str(folder / UPPER)
