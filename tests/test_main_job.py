@@ -56,6 +56,7 @@ def test_select_writes_the_even_half_and_a_record_that_verifies(pool: Path, tmp_
     assert (status, "all checks passed" in said) == (0, True)
     assert {path.name for path in (tmp_path / "kept.evenly").iterdir()} == {
         "manifest.json",
+        "config.yaml",
         "order.parquet",
         "view.parquet",
         "measures.json",
@@ -77,7 +78,8 @@ def test_json_holds_what_the_summary_says(pool: Path, tmp_path: Path, run: Run) 
 
 def test_copies_end_the_order_and_are_said(tmp_path: Path, run: Run) -> None:
     pool = tmp_path / "train.jsonl"
-    pool.write_text("".join(json.dumps(record) + "\n" for record in records(20, copies=5)))
+    rows = records(15)
+    pool.write_text("".join(json.dumps(record) + "\n" for record in [*rows, *rows[:5]]))
     out = str(tmp_path / "kept.jsonl")
     _, said, _ = run("select", str(pool), "--keep", "18", "--out", out, "--encoder", "column:v")
     assert "asked 18, only 15 distinct rows, kept 15" in said
@@ -143,7 +145,7 @@ BAD_CALLS = {
         with_encoder("vectors:nan.npy"),
         "row 9",
     ),
-    "start outside": (["train.jsonl", "--keep", "5", "--out", "o.jsonl", "--start", "60"], "below 60"),
+    "start outside": (["train.jsonl", "--keep", "5", "--out", "o.jsonl", "--start", "60"], "a row number from 0 to 59, or random; got 60"),
     "start no row": (["train.jsonl", "--keep", "5", "--out", "o.jsonl", "--start", "first"], "'first'"),
 }
 
