@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import runpy
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from evenly.folder.manifest import Manifest, write_manifest
 from evenly.folder.order import ORDER_FILE, ORDER_SCHEMA
 from evenly.records import EncoderRecord, OutputRecord
 from evenly.rows.sources import read_rows
-from evenly.train.export import export, longest
+from evenly.train.export import export
+from evenly.train.export_lengths import estimated
 from evenly.train.handed import TRAINERS
 from evenly.train.models import load_tokenizer
 from tests.rows.test_forms import pool
@@ -269,7 +271,8 @@ def test_both_answers_of_a_pair_reach_the_trainer(record: dict) -> None:
         asked = line.get("prompt") or line["messages"]
         assert [(turn["role"], turn["content"]) for turn in asked] == [("user", "ask")]
     files = {
-        target: TRAINERS[target].files("pairs", 256, set()) for target in ("trl", "axolotl", "llama-factory")
+        target: TRAINERS[target].files("pairs", 256, set(), "MODEL")
+        for target in ("trl", "axolotl", "llama-factory")
     }
     assert "trl dpo" in files["trl"]["trl.yaml"]
     assert yaml.safe_load(files["axolotl"]["axolotl.yaml"])["rl"] == "dpo"
@@ -386,9 +389,9 @@ def test_values_that_have_no_place_in_json_or_utf8(tmp_path: Path) -> None:
 
 def test_the_longest_row_is_measured(tmp_path: Path) -> None:
     rows = [*RECORDS, {"instruction": "é" * 500, "input": "", "output": "y"}]
-    length = export(write_selection(tmp_path, rows, list(range(7))), "trl", tmp_path / "out").longest
+    length = export(write_selection(tmp_path, rows, list(range(7))), "trl", tmp_path / "out").lengths
     turns = pool(rows[6]).whole(0).turns
-    assert (length.row, length.turns, length.size) == (
+    assert (length.longest, length.turns, length.size) == (
         7,
         2,
         len(json.dumps(turns, ensure_ascii=False).encode()),
@@ -397,13 +400,45 @@ def test_the_longest_row_is_measured(tmp_path: Path) -> None:
     assert length.window == -(-length.tokens // 256) * 256
 
 
+def test_rows_are_measured_by_the_tokenizer_of_a_model(model_folder: Path, tmp_path: Path) -> None:
+    """Its own window bounds that of the configuration, and rows beyond it are named."""
+    folder = tmp_path / "a: model"
+    shutil.copytree(model_folder, folder)
+    settings = json.loads((folder / "tokenizer_config.json").read_text()) | {"model_max_length": 40}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"chat_template": TEMPLATE}))
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
+    long = {"messages": [{"role": "user", "content": "x " * 99}, {"role": "assistant", "content": "y"}]}
+    rows = [*CHATS[:2], long]
+    tokenizer = load_tokenizer(str(folder))
+    for target in TRAINERS:
+        (tmp_path / target).mkdir()
+        kept = write_selection(tmp_path / target, rows, [0, 1, 2])
+        done = export(kept, target, tmp_path / target / "out", model=str(folder))
+        text = "<user>" + "x " * 99 + "</user><assistant>y</assistant>"
+        tokens = len(tokenizer(text, add_special_tokens=False)["input_ids"])
+        assert (done.lengths.longest, done.lengths.tokens, done.lengths.window) == (3, tokens, 40)
+        assert "longer than the 40 tokens" in done.notes[0]
+        assert "1 row (3)" in done.notes[0]
+        written = (tmp_path / target / "out").iterdir()
+        settings = next(path.read_text() for path in written if path.suffix in (".yaml", ".py"))
+        if target == "unsloth":
+            assert f'from_pretrained("{folder}", ' in settings
+        else:
+            assert str(folder) in yaml.safe_load(settings).values()
+
+
+def test_a_model_without_a_template_is_refused(model_folder: Path, kept: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no chat template"):
+        export(kept, "trl", tmp_path / "out", model=str(model_folder))
+
+
 def test_the_longest_row_fits_the_window_that_is_set(tmp_path: Path) -> None:
     rows = [*RECORDS, {"instruction": "x" * 9000, "input": "", "output": "y"}]
     _, _, out = lines_for(tmp_path, rows, "llama-factory")
     window = yaml.safe_load((out / "llama_factory.yaml").read_text())["cutoff_len"]
     assert window >= 9000 / 3
     assert window % 256 == 0
-    assert longest({1: pool({"text": "a"}).whole(0)}).window == 256
+    assert estimated({1: pool({"text": "a"}).whole(0)}).window == 256
 
 
 def test_plain_text_goes_as_text(tmp_path: Path) -> None:

@@ -29,16 +29,12 @@ from evenly.rows.rows import Rows
 from evenly.rows.sources import read_rows
 from evenly.rows.turns import as_json
 from evenly.rows.whole import Kind, WholeRow
+from evenly.train.export_lengths import Lengths, estimated, measured
 from evenly.train.handed import DATA_FILE, TRAINERS, Line, Refused, Trainer, has_media
-from evenly.train.whole_rows import MEDIA, bytes_of_text
+from evenly.train.whole_rows import MEDIA
 
 LEFT_OUT_FILE = "left_out.jsonl"
 RECORD_FILE = "export.json"
-BYTES_PER_TOKEN = 3
-"""UTF-8 bytes of a token, at the least: English takes four to five, code and most scripts three or more."""
-TOKENS_PER_TURN = 16
-"""What a chat template adds to a turn: role, marks, line breaks."""
-ROUNDED_TO = 256
 SHOWN_ROWS = 10
 _TRAINERS_OWN = {
     *("messages", "conversations", "prompt", "completion", "chosen", "rejected", "text", "tools", "system"),
@@ -59,31 +55,6 @@ _NOT_TRAINED: dict[Kind, str] = {
 
 
 @dataclass(frozen=True)
-class Length:
-    """The longest row: measured in bytes, estimated in tokens.
-
-    Attributes:
-        row: its number among the kept rows, from 1.
-        size: UTF-8 bytes of all that a template may write of it.
-        turns: how many it has.
-    """
-
-    row: int
-    size: int
-    turns: int
-
-    @property
-    def tokens(self) -> int:
-        """By estimate: `BYTES_PER_TOKEN`, and the marks of every turn."""
-        return -(-self.size // BYTES_PER_TOKEN) + TOKENS_PER_TURN * self.turns
-
-    @property
-    def window(self) -> int:
-        """The most tokens of a row that the configuration allows: the estimate, rounded up."""
-        return -(-self.tokens // ROUNDED_TO) * ROUNDED_TO
-
-
-@dataclass(frozen=True)
 class Exported:
     """What was written, and what the trainer will make of it.
 
@@ -92,7 +63,7 @@ class Exported:
         removed: files of an older export that lay in the folder and have no place in this one.
         rows: kept rows that went into them.
         lines: lines of the data file; more than rows where every answer is one.
-        longest: the longest of these rows.
+        lengths: how long these rows are.
         notes: one sentence each on what was left out or is read otherwise than one would think.
     """
 
@@ -100,12 +71,18 @@ class Exported:
     removed: list[Path]
     rows: int
     lines: int
-    longest: Length
+    lengths: Lengths
     notes: list[str]
 
 
 def export(
-    kept: Path, target: str, out: Path, *, sources: Sequence[str] = (), overwrite: bool = False
+    kept: Path,
+    target: str,
+    out: Path,
+    *,
+    model: str | None = None,
+    sources: Sequence[str] = (),
+    overwrite: bool = False,
 ) -> Exported:
     """Writes the rows of a selection and the few lines of configuration that a training tool wants.
 
@@ -115,6 +92,8 @@ def export(
         kept: the folder that select wrote, or the file of kept rows beside it.
         target: one of `TRAINERS`.
         out: a new or empty folder.
+        model: what will be trained, a folder or a name on the hub: the configuration names it, and rows are measured
+            by its tokenizer. None estimates, and leaves a place for the name.
         sources: where the sources are now, should the kept rows be gone; none looks for them.
         overwrite: whether the folder may hold files. Those of the same names are replaced, those of an older
             export removed.
@@ -136,11 +115,11 @@ def export(
     taken = {number: whole[number] for number in made}
     own = {name for lines in made.values() for line in lines for name in line}
     columns = own | {name for row in taken.values() for turn in row.every_turn() for name in turn}
-    length = longest(taken)
+    lengths = measured(taken, model) if model else estimated(taken)
     beside, fields = _beside(taken, own)
     texts = {
         DATA_FILE: _json_lines({**line, **beside[number]} for number in made for line in made[number]),
-        **trainer.files(kind, length.window, columns),
+        **trainer.files(kind, lengths.window, columns, _named(model)),
     }
     if gone := sorted(whole.keys() - made.keys()):
         texts[LEFT_OUT_FILE] = _json_lines(rows.record(numbers[number - 1]) for number in gone)
@@ -148,13 +127,17 @@ def export(
     notes = [
         *_left_out_notes(left_out),
         *_notes(target, kind, taken, lines),
-        *_unread_notes(target, taken),
-        *fields,
-        *_date_notes(target, made),
+        *_length_notes(target, model, lengths),
     ]
+    notes += [*_unread_notes(target, taken), *fields, *_date_notes(target, made)]
     about = {"kept": str(kept), "to": target, "rows": len(taken), "lines": lines, "notes": notes}
     removed = _write(texts, about, kept, out)
-    return Exported([out / name for name in texts], removed, len(taken), lines, length, notes)
+    return Exported([out / name for name in texts], removed, len(taken), lines, lengths, notes)
+
+
+def _named(model: str | None) -> str:
+    """The model as the configuration names it: trainers start from the new folder, where a path from here fails."""
+    return str(Path(model).resolve()) if model and Path(model).is_dir() else model or "MODEL"
 
 
 def _write(texts: Mapping[str, str], about: dict[str, Any], kept: Path, out: Path) -> list[Path]:
@@ -244,12 +227,6 @@ def kept_rows(kept: Path, sources: Sequence[str] = ()) -> tuple[Rows, list[int]]
         raise InputError(f"neither kept rows nor sources can be read: {missing}; {error}") from None
 
 
-def longest(rows: Mapping[int, WholeRow]) -> Length:
-    """The longest of some rows by number, by the estimate of its tokens."""
-    lengths = (Length(number, bytes_of_text(row), len(row.every_turn())) for number, row in rows.items())
-    return max(lengths, key=lambda length: length.tokens)
-
-
 def _beside(rows: Mapping[int, WholeRow], own: set[str]) -> tuple[dict[int, Line], list[str]]:
     """By row the fields that merely come along, and a note on those that do not.
 
@@ -331,6 +308,20 @@ def _notes(target: str, kind: Kind, rows: Mapping[int, WholeRow], lines: int) ->
             "write it as true or false for training by labels (KTO)"
         )
     return notes
+
+
+def _length_notes(target: str, model: str | None, lengths: Lengths) -> list[str]:
+    does = {"axolotl": "drops", "llama-factory": "shortens prompt and answer of"}.get(
+        target, "cuts the end of"
+    )
+    over = f"longer than the {lengths.window:,} tokens that {model} takes: {_counted(lengths.over)}"
+    return [
+        *([f"{over}, and {target} {does} such rows"] if lengths.over else []),
+        *(
+            f"the chat template of {model} refuses {_counted(numbers)}: {why}"
+            for why, numbers in lengths.refused.items()
+        ),
+    ]
 
 
 def _unread_notes(target: str, rows: Mapping[int, WholeRow]) -> list[str]:

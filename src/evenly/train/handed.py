@@ -32,14 +32,15 @@ class Trainer:
 
     Attributes:
         lines: what its data file holds of one row, but for the fields that merely come along; raises `Refused`.
-        files: its configuration, by file name, for a kind of row, the most tokens of a row, and the columns there are.
+        files: its configuration, by file name, for a kind of row, the most tokens of a row, the columns
+            there are, and the model.
         kinds: the kinds of rows that it trains on.
         window: what its configuration calls the most tokens of a row.
         unread: fields of the turns of a row that do not reach it.
     """
 
     lines: Callable[[WholeRow], Iterator[Line]]
-    files: Callable[[Kind, int, set[str]], dict[str, str]]
+    files: Callable[[Kind, int, set[str], str], dict[str, str]]
     kinds: tuple[Kind, ...]
     window: str
     unread: Callable[[WholeRow], set[str]] = lambda row: set()
@@ -63,10 +64,10 @@ def _trl_lines(row: WholeRow) -> Iterator[Line]:
         yield {"prompt": objects, "chosen": chosen, "rejected": rejected, **beside}
 
 
-def _trl_files(kind: Kind, tokens: int, columns: set[str]) -> dict[str, str]:
+def _trl_files(kind: Kind, tokens: int, columns: set[str], model: str) -> dict[str, str]:
     command = {"pairs": "dpo", "judged answers": "kto"}.get(kind, "sft")
     settings = {
-        "model_name_or_path": "MODEL",
+        "model_name_or_path": model,
         "datasets": [{"path": "json", "data_files": {"train": DATA_FILE}}],
         "output_dir": "trained",
         "max_length": tokens,
@@ -93,7 +94,7 @@ def _axolotl_lines(row: WholeRow) -> Iterator[Line]:
         yield {"prompt": row.turns, "chosen": row.chosen[0], "rejected": row.rejected[0], **media}
 
 
-def _axolotl_files(kind: Kind, tokens: int, columns: set[str]) -> dict[str, str]:
+def _axolotl_files(kind: Kind, tokens: int, columns: set[str], model: str) -> dict[str, str]:
     data: dict[str, Any] = {"path": DATA_FILE, "ds_type": "json"}
     data |= {
         "texts": {"type": "completion", "field": "text"},
@@ -110,7 +111,7 @@ def _axolotl_files(kind: Kind, tokens: int, columns: set[str]) -> dict[str, str]
     if "weight" in columns:
         data["message_field_training"] = "weight"
     settings = {
-        "base_model": "MODEL",
+        "base_model": model,
         **({"rl": "dpo"} if kind == "pairs" else {}),
         **({"process_reward_model": True} if kind == "steps" else {}),
         **({"chat_template": "tokenizer_default"} if kind in ("answers", "pairs") else {}),
@@ -207,7 +208,7 @@ def _llama_factory_unread(row: WholeRow) -> set[str]:
     return (beside - _LLAMA_FACTORY_READS) | ({"id of tool_calls"} if ids else set())
 
 
-def _llama_factory_files(kind: Kind, tokens: int, columns: set[str]) -> dict[str, str]:
+def _llama_factory_files(kind: Kind, tokens: int, columns: set[str], model: str) -> dict[str, str]:
     entry: dict[str, Any] = {"file_name": DATA_FILE}
     if kind == "texts":
         entry["columns"] = {"prompt": "text"}
@@ -231,7 +232,7 @@ def _llama_factory_files(kind: Kind, tokens: int, columns: set[str]) -> dict[str
     stage = {"texts": "pt", "pairs": "dpo", "judged answers": "kto"}.get(kind, "sft")
     # No template: it then reads that of the tokenizer; ``default`` would write "Human:" and "Assistant:".
     settings = {
-        "model_name_or_path": "MODEL",
+        "model_name_or_path": model,
         "stage": stage,
         "do_train": True,
         "finetuning_type": "full",
@@ -246,9 +247,13 @@ def _llama_factory_files(kind: Kind, tokens: int, columns: set[str]) -> dict[str
     }
 
 
-def _unsloth_files(kind: Kind, tokens: int, columns: set[str]) -> dict[str, str]:
+def _unsloth_files(kind: Kind, tokens: int, columns: set[str], model: str) -> dict[str, str]:
     tokenize = _UNSLOTH_TEXT if kind == "texts" else _UNSLOTH_ANSWERS
-    return {"unsloth_sft.py": _UNSLOTH.format(tokens=tokens, data=DATA_FILE, tokenize=tokenize)}
+    return {
+        "unsloth_sft.py": _UNSLOTH.format(
+            model=json.dumps(model), tokens=tokens, data=DATA_FILE, tokenize=tokenize
+        )
+    }
 
 
 _UNSLOTH = '''"""Trains on the kept rows with Unsloth: python unsloth_sft.py"""
@@ -267,7 +272,7 @@ def main():
     from transformers import DataCollatorForSeq2Seq
     from trl import SFTConfig, SFTTrainer
 
-    model, tokenizer = FastLanguageModel.from_pretrained("MODEL", max_seq_length=LONGEST)
+    model, tokenizer = FastLanguageModel.from_pretrained({model}, max_seq_length=LONGEST)
     model = FastLanguageModel.get_peft_model(model, r=16)
     # Not by load_dataset("json"), which makes times of answers that are dates.
     with open("{data}", encoding="utf-8") as lines:
@@ -341,7 +346,7 @@ def _json(value: Any) -> str:
 
 
 def _yaml(settings: dict[str, Any]) -> str:
-    return str(yaml.safe_dump(settings, sort_keys=False))
+    return str(yaml.safe_dump(settings, sort_keys=False, width=4096))
 
 
 def has_media(row: WholeRow) -> bool:
