@@ -65,7 +65,7 @@ def _pair_paragraph(pair: ArmPair, variant: VariantResult) -> str:
     sentences = [f"{pair.first} against {pair.second}: {_speed_words(pair)}"]
     sentences += [_test_words(pair, question) for question in (COMMON, RARE)]
     sentences += [_fewer_rows(pair, variant), _easier_rows(pair, variant), _traded(pair), _cost(pair)]
-    if len(variant.arms[0].seeds) < 2:
+    if all(answer.seeds < 2 for answer in pair.answers):
         sentences.append("One seed tells nothing about noise: use 3 seeds or more.")
     return " ".join(sentence for sentence in sentences if sentence)
 
