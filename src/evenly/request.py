@@ -25,6 +25,7 @@ class Option:
         group: the heading it stands under in help; empty for the general ones.
         flag: its name on the command line where that is not the field's name; ``--no-…`` turns the field off.
         argument: whether it is given by place and not by name.
+        metavar: what it takes, for help; empty: the name of its type.
         label: what it is in a table of what was asked for.
         read: makes its value of what the command line says.
     """
@@ -33,6 +34,7 @@ class Option:
     group: str = ""
     flag: str = ""
     argument: bool = False
+    metavar: str = ""
     label: str = ""
     read: Callable[[str], Any] | None = None
 

@@ -157,6 +157,7 @@ def test_terminal_and_page_say_the_same_of_noise(place: Path, run: Run) -> None:
 def test_slice(kept: Path, run: Run) -> None:
     said = succeed(run("slice", str(kept), "--keep", "7", "--out", "short.jsonl"))
     assert "the first 7 of 25 picks" in said
+    assert "wrote short.jsonl (7 rows)" in said
     first = [row for row, rank in enumerate(ranks(kept)) if rank is not None and rank < 7]
     assert lines("short.jsonl") == [lines("pool.jsonl")[row] for row in first]
 
@@ -172,6 +173,7 @@ def test_extend(kept: Path, run: Run) -> None:
 def test_split(place: Path, run: Run) -> None:
     said = succeed(run("split", "pool.jsonl", "--test", "10", "--gap", "0", "--out", "parts/", *GIVEN))
     assert "test: 10 rows" in said
+    assert "wrote parts/test.jsonl (10 rows)" in said
     parts = [set(lines(f"parts/{part}.jsonl")) for part in ("test", "train")]
     assert len(parts[0]) == 10
     assert not parts[0] & parts[1]

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,11 @@ SELECT = ("select", *POOL, "--out", "kept.jsonl")
         ((*SELECT, "--keep", "5", "--by", "inptu"), "no record has a field 'inptu'; did you mean input?"),
         (("split", *POOL, "--test", "0", "--out", "parts/"), f"--test 0 of {ROWS} rows is no row"),
         (("split", *POOL, "--test", "99", "--out", "parts/"), f"--test 99 is more than the {ROWS} rows"),
+        (("push", "kept.jsonl", "--dry-run"), "requires an argument; see evenly push --help"),
+        (
+            (*SELECT, "--objective", "gist", "--keep", "5", "--quality", "input"),
+            "a finite number of at least 0",
+        ),
         (("lab", "dept"), "experiment 'dept' is not known; did you mean depth?"),
         (
             ("select", *POOL, "--keep", "5", "--out", "fresh"),
@@ -59,6 +65,35 @@ SELECT = ("select", *POOL, "--out", "kept.jsonl")
 )
 def test_the_line_names_what_was_typed(command: tuple[str, ...], said: str, place: object, run: Run) -> None:
     check_refused(run(*command), said)
+
+
+def test_a_file_of_vectors_is_no_source(place: Path, run: Run) -> None:
+    Path("vectors.npy").touch()
+    check_refused(
+        run("select", "vectors.npy", "--keep", "5", "--out", "kept.jsonl"), "as --encoder vectors:FILE.npy"
+    )
+
+
+STOPPED_AS_IT_LOADS = """
+import sys
+
+class Stop:
+    def find_spec(self, name, *rest):
+        if name == "typer":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Stop())
+from evenly.cli import main
+
+main(["--help"])
+"""
+
+
+def test_ctrl_c_while_the_commands_are_loaded_is_one_line() -> None:
+    done = subprocess.run([sys.executable, "-c", STOPPED_AS_IT_LOADS], capture_output=True, text=True)
+    assert done.returncode == 130
+    assert done.stderr.startswith("evenly: stopped; ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_hub_out_of_reach_is_said_at_once(place: object) -> None:

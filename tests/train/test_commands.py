@@ -69,6 +69,14 @@ def test_dry_run_names_every_run(app: typer.Typer, source: Path, model_folder: P
         (["compare", "{source}", "--schedule", "sorted"], "training.schedule: Input should be 'shuffled'"),
         (["compare", "{source}", "--pool", "1000000", "--dry-run"], "must lie between 1 and the 90 rows"),
         (
+            ["compare", "{source}", "--test", "40", "--dry-run"],
+            "too small for tests of 40 rows; `test` may be 9",
+        ),
+        (
+            ["compare", "{source}", "--test", "40", "--out", "c"],
+            "too small for tests of 40 rows; `test` may be 9",
+        ),
+        (
             ["compare", "{source}", "--recipe", "none.yaml"],
             "recipe none.yaml is neither a file nor one of those in",
         ),

@@ -15,14 +15,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: what follows ``evenly``; default: what this process was started with.
     """
-    from evenly.cli.app import app
-    from evenly.cli.options import as_typed
     from evenly.errors import EvenlyError
 
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        given = None if arguments is None else list(arguments)
-        status = app(given, prog_name="evenly", standalone_mode=False)
+        from evenly.cli.app import app
+
+        status = app(None if arguments is None else given, prog_name="evenly", standalone_mode=False)
+    except KeyboardInterrupt:  # as the commands are loaded
+        status = INTERRUPTED
     except EvenlyError as error:
+        from evenly.cli.options import as_typed
+
         _fail(as_typed(str(error)))
     except BrokenPipeError:
         sys.exit(1)
@@ -30,12 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # What the parser of the command line refuses; the library it comes from was renamed between versions.
         if not hasattr(error, "format_message"):
             raise
-        path = getattr(getattr(error, "ctx", None), "command_path", "evenly")
+        path = getattr(getattr(error, "ctx", None), "command_path", " ".join(["evenly", *given[:1]]))
         said = _said(error)
         _fail(f"{said}; see {path} --help")
     if status == INTERRUPTED:  # the parser turns Ctrl-C into this
         print(
-            "evenly: stopped; what was embedded and picked so far is in the cache, and the same command goes on",
+            "evenly: stopped; the same command goes on from what is in the cache (with --no-cache it starts anew)",
             file=sys.stderr,
         )
     sys.exit(status if isinstance(status, int) else 0)

@@ -113,7 +113,10 @@ def _parameters(request: type) -> Iterator[inspect.Parameter]:
         else:
             flags = [option.flag or _flag(field.name)]
             shown = typer.Option(
-                *flags, help=meaning, rich_help_panel=option.group or getattr(request, "group", None)
+                *flags,
+                help=meaning,
+                metavar=option.metavar or None,
+                rich_help_panel=option.group or getattr(request, "group", None),
             )
         if option.read is not None:
             kind = str

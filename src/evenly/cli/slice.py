@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -46,7 +47,7 @@ def slice_order(
     inside = ", in the order of picking" if writing.order == PICKED else ""
     print_line(f"the first {found.kept:,} of {found.saved:,} picks{inside}, h_min {decimals(found.h_min)}")
     for output in found.outputs:
-        print_line(f"wrote {output.name} ({output.rows:,} rows)")
+        print_line(f"wrote {Path(out).parent / output.name} ({output.rows:,} rows)")
     if (gone := removed_line(found.removed)) is not None:
         print_line(gone)
     print_line(f"record and page: {selection_folder(out)}/")

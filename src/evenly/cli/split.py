@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -50,6 +51,6 @@ def split(
         near = f"or lie within {found.gap_asked:g} of one" if found.gap_asked else "in text or vector"
         print_line(f"left out: {found.left_out:,} rows that equal a test row {near}, listed in split.json")
     for output in found.outputs:
-        print_line(f"wrote {output.name} ({output.rows:,} rows)")
+        print_line(f"wrote {Path(out) / output.name} ({output.rows:,} rows)")
     if (gone := removed_line(found.removed)) is not None:
         print_line(gone)

@@ -29,7 +29,8 @@ class ScoreBand(Control):
 
     band: tuple[str, str] | None = option(
         None,
-        "FIELD LOW:HIGH: only rows whose score lies within (pass_rate 0.2:0.8); FIELD as for `quality`.",
+        "Only rows whose score lies within (pass_rate 0.2:0.8); FIELD as for `quality`.",
+        metavar="FIELD LOW:HIGH",
         label="Scores within",
     )
 

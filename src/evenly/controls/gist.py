@@ -61,7 +61,8 @@ class Gist(Control):
         trade = self.lambda_
         refuse(
             trade is None or not 0 <= trade < math.inf,
-            f"`objective=gist` needs `lambda_`, a finite number of at least 0; got {trade}",
+            "`objective=gist` needs `lambda_`, a finite number of at least 0"
+            + ("" if trade is None else f"; got {trade}"),
         )
         refuse(
             choice.budget.unit != "rows" or "keep" not in choice.options,
@@ -128,8 +129,9 @@ class Gist(Control):
         if (one := found.get("gist")) is None:
             return []
         line = (
-            f"utility {one['utility']:.4g} + {self.lambda_:g} x distance {one['distance']:.4g} = {one['value']:.4g}, "
-            f"proven at least {percent_proven(one['share_of_best'])} of the best possible ({one['upper_bound']:.4g})"
+            f"utility {one['utility']:.4g} + {self.lambda_:g} x distance {one['distance']:.4g} (Euclidean) = "
+            f"{one['value']:.4g}, proven at least {percent_proven(one['share_of_best'])} of the best "
+            f"possible ({one['upper_bound']:.4g})"
         )
         lines = [("gist", line)]
         if one["kept"] < one["asked"]:

@@ -45,6 +45,15 @@ class TestParts:
     candidates: Int64Array
 
 
+def check_tests_fit(rows: int, test_rows: int) -> None:
+    """Raises InputError where a pool of so many rows is too small for two tests of ``test_rows`` rows."""
+    if test_rows * (1 + TEST_POOL) > LARGEST_TEST_SHARE * rows:
+        most = int(LARGEST_TEST_SHARE * rows / (1 + TEST_POOL))
+        raise InputError(
+            f"a pool of {rows} rows is too small for tests of {test_rows} rows; `test` may be {most} at most"
+        )
+
+
 def set_tests_aside(points: Points, test_rows: int, near_copy: float, seed: int = 0) -> TestParts:
     """Draws the two test parts and leaves their near-copies out of all arms.
 
@@ -62,12 +71,8 @@ def set_tests_aside(points: Points, test_rows: int, near_copy: float, seed: int 
         InputError: the pool is too small for the test parts, or nothing but near-copies of them is left.
     """
     rows, vectors = len(points), points.vectors
+    check_tests_fit(rows, test_rows)
     drawn = test_rows * (1 + TEST_POOL)
-    if drawn > LARGEST_TEST_SHARE * rows:
-        most = int(LARGEST_TEST_SHARE * rows / (1 + TEST_POOL))
-        raise InputError(
-            f"a pool of {rows} rows is too small for tests of {test_rows} rows; `test` may be {most} at most"
-        )
     order = np.random.default_rng([seed, 2]).permutation(rows)
     random_test, test_pool = np.sort(order[:test_rows]), np.sort(order[test_rows:drawn])
     even_test = np.sort(test_pool[select_prepared(points.part(test_pool), test_rows, allow_copies=True).rows])

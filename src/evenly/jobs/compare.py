@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from evenly.checks import check_keep
 from evenly.errors import InputError
 from evenly.files import sole_process, write_atomically, write_table
-from evenly.jobs.arms import KINDS, ArmMaker, TestParts, set_tests_aside
+from evenly.jobs.arms import KINDS, ArmMaker, TestParts, check_tests_fit, set_tests_aside
 from evenly.jobs.chosen_arms import (
     ChosenArm,
     SavedSelection,
@@ -65,6 +65,7 @@ def compare(
     request = spelt_out(request)
     chosen, saved = chosen_arms(request), saved_selections(request)
     pool = draw_pool(request, progress)
+    check_tests_fit(len(pool.rows), request.test)
     hashes = [source.sha256 for source in pool.all_rows.sources]
     for selection in saved:
         selection.check_sources(hashes)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from evenly.checks import check_keep
+from evenly.jobs.arms import check_tests_fit
 from evenly.jobs.chosen_arms import chosen_arms, saved_selections, spelt_out
 from evenly.jobs.drawn import draw_pool
 from evenly.records import Frozen
@@ -68,6 +69,7 @@ def dry_run(request: Request, *, workers: int = 1, progress: Progress = silent) 
     chosen_arms(request)
     saved_selections(request)
     pool = draw_pool(request, progress)
+    check_tests_fit(len(pool.rows), request.test)
     messages = pool.messages()
     with tempfile.TemporaryDirectory() as place:
         model = request.model

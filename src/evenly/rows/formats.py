@@ -53,7 +53,10 @@ def check_kind(name: str) -> Kind:
     """As `kind_of`, with an error that lists the endings there are."""
     kind = kind_of(name)
     if kind is None:
-        raise InputError(f"the ending of {name} names no known format; known: {known_endings()}")
+        vectors = (
+            "; vectors go beside their rows, as `encoder=vectors:FILE.npy`" if name.endswith(".npy") else ""
+        )
+        raise InputError(f"the ending of {name} names no known format; known: {known_endings()}{vectors}")
     return kind
 
 
