@@ -145,7 +145,10 @@ BAD_CALLS = {
         with_encoder("vectors:nan.npy"),
         "row 9",
     ),
-    "start outside": (["train.jsonl", "--keep", "5", "--out", "o.jsonl", "--start", "60"], "a row number from 0 to 59, or random; got 60"),
+    "start outside": (
+        ["train.jsonl", "--keep", "5", "--out", "o.jsonl", "--start", "60"],
+        "a row number from 0 to 59, or random; got 60",
+    ),
     "start no row": (["train.jsonl", "--keep", "5", "--out", "o.jsonl", "--start", "first"], "'first'"),
 }
 

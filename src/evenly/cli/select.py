@@ -16,16 +16,18 @@ from evenly.controls.control import Control
 from evenly.errors import InputError
 from evenly.request import KeptRequest, MapRequest, PoolRequest
 
+Out = Annotated[
+    str,
+    typer.Option(
+        help="Where kept rows go: a file in the sources' own format, a folder (kept/), or - for standard output."
+    ),
+]
+
 
 @takes(pool=PoolRequest, writing=KeptRequest, map=MapRequest, controls=CONTROLS, choice=Choice)
 def select(
     pool: PoolRequest,
-    out: Annotated[
-        str,
-        typer.Option(
-            help="Where kept rows go: a file in the sources' own format, a folder (kept/), or - for standard output."
-        ),
-    ],
+    out: Out,
     writing: KeptRequest,
     controls: tuple[Control, ...],
     choice: Choice,
