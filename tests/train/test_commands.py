@@ -59,6 +59,7 @@ def test_dry_run_names_every_run(app: typer.Typer, source: Path, model_folder: P
     assert not out.exists()
     shown = CliRunner().invoke(app, ["compare", str(source), *options])
     assert "minutes of training" in shown.output
+    assert "Loading weights" not in shown.output
 
 
 @pytest.mark.parametrize(

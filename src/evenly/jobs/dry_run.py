@@ -61,10 +61,13 @@ def dry_run(request: Request, *, workers: int = 1, progress: Progress = silent) 
     Raises:
         InputError: as `evenly.jobs.compare.compare`.
     """
+    import transformers
+
     from evenly.train.examples import encode
     from evenly.train.models import load_tokenizer
     from evenly.train.proxy import make_cold_proxy
 
+    transformers.logging.disable_progress_bar()
     request = spelt_out(request)
     chosen_arms(request)
     saved_selections(request)
