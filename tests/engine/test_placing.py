@@ -51,7 +51,7 @@ def test_without_a_budget_the_free_memory_decides(tmp_path: Path, monkeypatch: p
     engine = Backend(tmp_path)
     assert engine.place(10_000, 384).where == "memory"
     assert engine.place(500_000, 384).where == "disk"
-    with pytest.raises(InputError, match="raise `memory`, or spread"):
+    with pytest.raises(InputError, match=r"`memory` allows .*: raise it, or spread"):
         engine.place(50_000_000, 384)
 
 

@@ -78,7 +78,7 @@ def screen(commands: tuple[tuple[str, ...], ...], columns: int) -> str:
 def steady(text: str) -> str:
     """A screen without what differs between runs: seconds, places of temporary folders, colours, spaces at ends."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
-    text = re.sub(r"\b\d+\.\d s\b", "0.0 s", text)
+    text = re.sub(r"\b\d+\.\d(\s+s)\b", r"0.0\1", text)  # also where a line ends between the two
     text = re.sub(re.escape(os.environ["EVENLY_CACHE"]) + r"\S*", "CACHE", text)
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
