@@ -96,15 +96,32 @@ def test_ctrl_c_while_the_commands_are_loaded_is_one_line() -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_a_hub_out_of_reach_is_said_at_once(place: object) -> None:
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (
+            ("select", "some/rows", "--keep", "5", "--out", "kept.jsonl"),
+            "some/rows is no file here, and the hub",
+        ),
+        (
+            ("score", "train.jsonl", "--model", "some/model", "--out", "s.parquet"),
+            "from some/model: it is no folder",
+        ),
+    ],
+    ids=["rows", "model"],
+)
+def test_a_hub_out_of_reach_is_said_at_once(place: object, command: tuple[str, ...], said: str) -> None:
     """The port is one that nothing listens on; the hub's own client asks it for half a minute."""
     reachable = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
-    command = [sys.executable, "-m", "evenly", "select", "some/rows", "--keep", "5", "--out", "kept.jsonl"]
     started = time.monotonic()
     done = subprocess.run(
-        command, env={**reachable, "HF_ENDPOINT": "http://127.0.0.1:9"}, capture_output=True, text=True
+        [sys.executable, "-m", "evenly", *command],
+        env={**reachable, "HF_ENDPOINT": "http://127.0.0.1:9"},
+        capture_output=True,
+        text=True,
     )
     assert time.monotonic() - started < 20
     assert done.returncode == 2
-    assert done.stderr.startswith("evenly: some/rows is no file here, and the hub cannot be asked for it")
+    assert said in done.stderr
+    assert done.stderr.startswith("evenly: ")
     assert done.stderr.count("\n") == 1

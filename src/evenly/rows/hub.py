@@ -7,13 +7,13 @@ import json
 import logging
 import os
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from evenly.errors import InputError
+from evenly.hub import answer
 from evenly.rows.fileformat import FileFormat
 from evenly.rows.tables import Table
 
@@ -24,8 +24,6 @@ _SAVED_MARKS = ("state.json", "dataset_dict.json")
 _HASHED_BYTES = 1 << 20
 _CONFIGURATIONS = re.compile(r"among the available configs: \[(.*?)\]|Available: \[(.*?)\]")
 _ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
-_SECONDS_TO_ANSWER = 3.0
-"""A hub that can be reached has answered by then; its own client would ask for half a minute."""
 
 
 def open_dataset(name: str, split: str | None, known: str) -> tuple[Table, str]:
@@ -71,7 +69,7 @@ def _check_on_hub(name: str, known: str) -> None:
     from huggingface_hub import constants
     from huggingface_hub.errors import RepositoryNotFoundError
 
-    error = _answer(name)
+    error = answer("dataset", name)
     if isinstance(error, RepositoryNotFoundError):
         raise InputError(
             f"{name} is neither a file here ({known}) nor a dataset that the hub shows; for a private one log in "
@@ -83,28 +81,6 @@ def _check_on_hub(name: str, known: str) -> None:
             f"{name} is no file here, and the hub cannot be asked for it ({type(error).__name__}); check the name, or "
             "where there is a network save it (load_dataset(…).save_to_disk(FOLDER)) and name that folder"
         )
-
-
-def _answer(name: str) -> Exception | None:
-    """Asks the hub for a dataset; None where it has it, else the error.
-
-    In a thread, for the time that looking up the hub's address takes cannot be bounded otherwise.
-    """
-    from huggingface_hub import HfApi
-
-    found: list[Exception | None] = []
-
-    def ask() -> None:
-        try:
-            HfApi().dataset_info(name, timeout=_SECONDS_TO_ANSWER)
-            found.append(None)
-        except Exception as error:  # whatever the network layer of the installed version raises
-            found.append(error)
-
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(_SECONDS_TO_ANSWER)
-    return found[0] if found else TimeoutError()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 
 from evenly.errors import InputError
+from evenly.hub import answer
 from evenly.train.settings import Precision, Training
 
 _NO_WINDOW = 10**9
@@ -24,6 +25,7 @@ def load_tokenizer(model: str, *, plain_template: bool = False) -> Any:
     """
     from transformers import AutoTokenizer
 
+    _check_reach(model)
     if (
         Path(model).is_dir()
         and not list(Path(model).glob("tokenizer*"))
@@ -145,13 +147,34 @@ def check_model(model: str) -> None:
     from transformers import AutoConfig
 
     base = base_model(model)
+    of = f" for the adapters in {model}" if base else ""
+    _check_reach(base or model, of)
     try:
         AutoConfig.from_pretrained(base or model)
     except (OSError, ValueError) as error:
-        of = f" for the adapters in {model}" if base else ""
         raise InputError(
             f"no causal language model could be loaded from {base or model}{of}: {first_line(error)}"
         ) from None
+
+
+def _check_reach(model: str, of: str = "") -> None:
+    """Refuses a name that is no folder, nor in the hub's local cache, nor on the hub, before loaders ask for long."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    if Path(model).is_dir():
+        return
+    try:
+        if isinstance(try_to_load_from_cache(model, "config.json"), str):
+            return
+    except HFValidationError:
+        raise InputError(f"{model} is no folder, and no id of a model; name a model folder") from None
+    if error := answer("model", model):
+        raise InputError(
+            f"no causal language model could be loaded from {model}{of}: it is no folder, and the hub does not give it "
+            f"({type(error).__name__}); check the name, or where there is a network run: hf download {model} "
+            "--local-dir FOLDER, and name the folder"
+        )
 
 
 def context_window(model: str, tokenizer: Any) -> int | None:
