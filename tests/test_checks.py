@@ -9,7 +9,7 @@ import pytest
 
 from evenly.checks import check_keep, check_vectors, whole_number
 from evenly.engine.budgets import read_budget
-from evenly.errors import InputError
+from evenly.errors import InputError, first_line
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,16 @@ def test_counts_and_budgets_take_them() -> None:
 def test_what_numpy_would_make_numbers_of_is_refused(given: Any) -> None:
     with pytest.raises(InputError, match="vectors must be real numbers; got "):
         check_vectors(given)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("no such file.\nSee the manual"), "no such file"),
+        (OSError(""), "OSError"),
+        (RuntimeError("\n  late words\n"), "late words"),
+        (KeyError(), "KeyError"),
+    ],
+)
+def test_what_another_library_says_fits_a_line(error: Exception, said: str) -> None:
+    assert first_line(error) == said

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from evenly.errors import InputError
+from evenly.errors import InputError, first_line
 from evenly.types import Float32Array, Metric, VectorsLike
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def check_device(name: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         known = "Expected one of" not in str(error)  # a list of all that torch was ever built for
-        why = f" ({str(error).splitlines()[0]})" if known else ""
+        why = f" ({first_line(error)})" if known else ""
         raise InputError(
             f"`device` must name a device that torch has here, such as cpu, cuda or cuda:1; got {name!r}{why}"
         ) from None

@@ -21,3 +21,8 @@ class MissingExtraError(EvenlyError, ImportError):
         super().__init__(
             f'{feature} needs packages that are not installed; run: pip install "evenly[{extra}]"'
         )
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, on one line and without its full stop; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -22,7 +22,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO
 
-from evenly.errors import InputError
+from evenly.errors import InputError, first_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,7 +66,7 @@ def one_line_errors(path: Path | str, advice: str = ELSEWHERE) -> Iterator[None]
         if error.errno in _FULL:
             raise InputError(f"the disk is full: {name} was not written; {advice}") from None
         # Libraries that write put more than the reason into their own words.
-        reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
+        reason = os.strerror(error.errno) if error.errno else first_line(error)
         raise InputError(f"{name} cannot be written: {reason}; {advice}") from None
 
 

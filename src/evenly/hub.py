@@ -1,8 +1,9 @@
-"""Whether the Hugging Face hub has something, asked once and for a bounded time."""
+"""What of the Hugging Face hub is on this machine, and whether the hub has it, asked once for a bounded time."""
 
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Literal
 
 SECONDS_TO_ANSWER = 3.0
@@ -30,3 +31,23 @@ def answer(kind: Literal["dataset", "model"], name: str) -> Exception | None:
     asking.start()
     asking.join(SECONDS_TO_ANSWER)
     return found[0] if found else TimeoutError()
+
+
+def cached_model(name: str) -> Path | None:
+    """A model in the local cache of the hub, all of it or the files that matter.
+
+    `snapshot_download` would not do: it calls a snapshot incomplete that lacks a file of the repository which nobody
+    asked for. One whose fetching was interrupted has no weights yet, and is none.
+    """
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        files = [try_to_load_from_cache(name, settings) for settings in ("config.json", "modules.json")]
+    except HFValidationError:
+        return None
+    for found in files:
+        folder = Path(found).parent if isinstance(found, str) else None
+        if folder and any(path.suffix in (".safetensors", ".bin") for path in folder.rglob("*")):
+            return folder
+    return None

@@ -207,3 +207,9 @@ def test_a_selection_by_it_verifies(
     assert "token vectors distilled from model" in " ".join(made.out.split())
     Path("elsewhere").mkdir()
     assert "all checks passed" in run("verify", "kept.evenly").out
+
+
+@pytest.mark.parametrize("name", ["static:", "hidden:", "gradients:"])
+def test_a_kind_without_its_model_is_one_line(name: str) -> None:
+    with pytest.raises(InputError, match=f"{name} names no model; use"):
+        encoder_named(name).check()

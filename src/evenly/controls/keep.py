@@ -12,7 +12,7 @@ import numpy as np
 
 from evenly.controls.control import Control, refuse
 from evenly.engine.budgets import EVERYTHING, Budget, read_budget
-from evenly.errors import InputError
+from evenly.errors import InputError, first_line
 from evenly.request import option
 from evenly.types import Int64Array
 
@@ -104,7 +104,7 @@ def _backend(file: str) -> Any:
     try:
         backend = Tokenizer.from_file(file)
     except Exception as error:  # tokenizers raises plain Exception
-        raise InputError(f"the tokenizer {file} cannot be read: {str(error).splitlines()[0]}") from None
+        raise InputError(f"the tokenizer {file} cannot be read: {first_line(error)}") from None
     backend.no_truncation()
     backend.no_padding()
     return backend

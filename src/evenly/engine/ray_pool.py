@@ -26,7 +26,7 @@ from evenly.engine.mapped import MappedRows, mapped_rows, tensor_of
 from evenly.engine.memory import MemoryPool
 from evenly.engine.pool import Candidates, Pool
 from evenly.engine.sharded import Answer, ShardedPool, join_candidates
-from evenly.errors import InputError, MissingExtraError
+from evenly.errors import InputError, MissingExtraError, first_line
 from evenly.types import Float32Array, Float64Array, Int64Array
 
 try:
@@ -75,7 +75,7 @@ def cluster(address: str | None = None) -> Iterator[None]:
         try:
             ray.init(address=address, **quiet)
         except (ConnectionError, RaySystemError, RuntimeError, ValueError) as error:
-            raise _no_answer(address, str(error).splitlines()[0]) from None
+            raise _no_answer(address, first_line(error)) from None
     try:
         yield
     finally:
@@ -274,7 +274,7 @@ def _got(answer: Any, who: str) -> Any:
             raise InputError(str(cause)) from None
         if isinstance(cause, MemoryError) or "memory" in str(cause):
             raise InputError(
-                f"{who} ran out of memory ({str(cause).splitlines()[0][:200]}); add machines or memory, or more "
+                f"{who} ran out of memory ({first_line(cause)[:200]}); add machines or memory, or more "
                 "and smaller workers. The picks so far are kept: the same command goes on from them"
             ) from None
         raise
@@ -305,7 +305,7 @@ def over_cluster(work: Callable[[Job], Done], jobs: Iterable[Job]) -> Iterator[D
     except RayError as error:
         if isinstance(error, RayTaskError):
             raise
-        reason = str(error).strip().splitlines()[0][:200]
+        reason = first_line(error)[:200]
         raise InputError(f"workers of the Ray cluster keep dying ({reason}); see `ray status`") from None
     finally:
         for left in waiting:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from evenly import words
 from evenly.engine.placing import free_memory
-from evenly.errors import InputError
+from evenly.errors import InputError, first_line
 from evenly.lab import designs, kernel
 from evenly.lab.result import Result, ResultTable
 from evenly.lab.setup import Setup
@@ -240,7 +240,7 @@ def _load(model: str, device: str) -> tuple[Any, Any]:
             model, local_files_only=True, use_safetensors=True, dtype=torch.float64
         )
     except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise InputError(f"{model} holds no causal language model that can be read here: {reason}") from None
     return network.to(device).eval(), tokenizer
 

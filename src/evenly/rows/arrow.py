@@ -8,10 +8,10 @@ from typing import IO, cast
 
 import pyarrow as pa
 
-from evenly.errors import InputError
+from evenly.errors import InputError, first_line
 from evenly.rows.contents import Contents
 from evenly.rows.fileformat import FileFormat, RowsToWrite
-from evenly.rows.tables import Table, first_line, tables_of
+from evenly.rows.tables import Table, tables_of
 
 _FILE_MAGIC = b"ARROW1"
 

@@ -9,12 +9,12 @@ from typing import IO, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evenly.errors import InputError
+from evenly.errors import InputError, first_line
 from evenly.files import scratch_file
 from evenly.rows import contents, tables
 from evenly.rows.contents import Contents
 from evenly.rows.fileformat import FileFormat, RowsToWrite
-from evenly.rows.tables import Table, first_line, tables_of
+from evenly.rows.tables import Table, tables_of
 
 
 def _read(name: str, data: Contents, scratch: Path | None) -> Table:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from evenly.checks import not_known
-from evenly.errors import InputError
+from evenly.errors import InputError, first_line
 from evenly.request import PARTS, Part
 from evenly.rows.archives import is_archive, read_archive
 from evenly.rows.contents import read_contents
@@ -184,7 +184,7 @@ def _table_of(frame: Any) -> pa.Table:
         )
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise InputError(
-            f'the data frame cannot be read ({str(error).splitlines()[0]}); give frame.to_dict("records")'
+            f'the data frame cannot be read ({first_line(error)}); give frame.to_dict("records")'
         ) from None
 
 

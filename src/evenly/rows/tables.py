@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
@@ -215,8 +214,3 @@ def _is_plain(kind: pa.DataType) -> bool:
         inner = kind.value_type
         return pa.types.is_string(inner) or (pa.types.is_dictionary(kind) and _is_plain(inner))
     return not (pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-
-def first_line(error: BaseException) -> str:
-    """What a library says of a file, on one line."""
-    return str(error).partition(os.linesep)[0].rstrip(".")

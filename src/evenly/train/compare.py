@@ -18,14 +18,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from evenly.errors import InputError
+from evenly.errors import InputError, first_line
 from evenly.files import clear_leftovers, one_line_errors, write_atomically
 from evenly.rows.chat import Messages
 from evenly.train.curves import RECORD_FILE, Outcome, RunRecord, read_outcomes, write_curves
 from evenly.train.examples import Examples, encode
 from evenly.train.models import (
     choose_precision,
-    first_line,
     load_model,
     load_tokenizer,
     load_trainable,

@@ -12,14 +12,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evenly.errors import InputError, MissingExtraError
+from evenly.errors import InputError, MissingExtraError, first_line
 from evenly.files import file_sha256, write_atomically
 from evenly.records import Frozen
 from evenly.train.models import (
     base_model,
     check_model,
     context_window,
-    first_line,
     load_tokenizer,
     model_identity,
 )
@@ -206,7 +205,7 @@ def _loaded(task: str, folder: Path, manager: Any) -> list[Any]:
     # What loads the data raises whatever its readers and network layers raise.
     except Exception as error:
         raise InputError(
-            f"the data of the task {task} cannot be loaded from the hub ({first_line(error).rstrip('.')}); without a "
+            f"the data of the task {task} cannot be loaded from the hub ({first_line(error)}); without a "
             "network, give the questions as a file"
         ) from None
     finally:

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import torch
 
-from evenly.errors import InputError
-from evenly.hub import answer
+from evenly.errors import InputError, first_line
+from evenly.hub import answer, cached_model
 from evenly.train.settings import Precision, Training
 
 _NO_WINDOW = 10**9
@@ -159,16 +159,8 @@ def check_model(model: str) -> None:
 
 def _check_reach(model: str, of: str = "") -> None:
     """Refuses a name that is no folder, nor in the hub's local cache, nor on the hub, before loaders ask for long."""
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    if Path(model).is_dir():
+    if Path(model).is_dir() or cached_model(model):
         return
-    try:
-        if isinstance(try_to_load_from_cache(model, "config.json"), str):
-            return
-    except HFValidationError:
-        raise InputError(f"{model} is no folder, and no id of a model; name a model folder") from None
     if error := answer("model", model):
         raise InputError(
             f"no causal language model could be loaded from {model}{of}: it is no folder, and the hub does not give it "
@@ -234,11 +226,6 @@ def _processor_has(*flags: str) -> bool:
     except OSError:
         return False
     return any(flag in known for flag in flags)
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, cut to one line; its kind where it says nothing."""
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def processes() -> Any:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from evenly.errors import InputError
 from evenly.request import PoolRequest
+from evenly.vectors.folders import find_folder
 from evenly.vectors.kind import Encoder, EncoderKind, PoolVectors
 
 if TYPE_CHECKING:
@@ -24,6 +27,15 @@ class EmbeddingKind(EncoderKind):
     """
 
     windows: ClassVar[bool] = True
+
+    def check(self) -> None:
+        if self.model == "":
+            raise InputError(f"{self.name} names no model; use {self.usage}")
+        if self.model:
+            find_folder(self.model)
+
+    def tokenizer(self) -> Path | None:
+        return find_folder(self.model) if self.model else None
 
     @abstractmethod
     def load(self, request: PoolRequest) -> Encoder:

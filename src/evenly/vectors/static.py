@@ -13,28 +13,21 @@ from evenly.vectors.kind import Encoder
 class Static(EmbeddingKind):
     """Token vectors distilled from an encoder on this machine, or those of a Model2Vec folder."""
 
-    prefix = "static"
+    prefix = "static:"
     usage = "static, static:FOLDER"
 
     @classmethod
     def claims(cls, name: str) -> bool:
-        return name == "static" or name.startswith("static:")
+        return name == "static" or name.startswith(cls.prefix)
 
     @property
     def model(self) -> str:
         """The encoder that is distilled, or the Model2Vec folder."""
-        return self.name.removeprefix("static").removeprefix(":") or MINILM
+        return MINILM if self.name == "static" else self.rest
 
     @property
     def path(self) -> Path | None:
-        return Path(self.model) if ":" in self.name else None
-
-    def beside(self, folder: Path) -> str:
-        found = folder / self.path.name if self.path and not self.path.exists() else None
-        return f"static:{found}" if found and found.exists() else self.name
-
-    def check(self) -> None:
-        find_folder(self.model)
+        return None if self.name == "static" else Path(self.rest)
 
     def load(self, request: PoolRequest) -> Encoder:
         from evenly.vectors.distilled import distilled
@@ -42,6 +35,3 @@ class Static(EmbeddingKind):
 
         load = model2vec if is_model2vec(find_folder(self.model)) else distilled
         return load(self.name, self.model, request)
-
-    def tokenizer(self) -> Path:
-        return find_folder(self.model)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from evenly.request import PoolRequest
 from evenly.vectors.embedding_kind import EmbeddingKind
-from evenly.vectors.folders import find_folder
 from evenly.vectors.kind import Encoder
 
 
@@ -20,13 +17,7 @@ class Transformer(EmbeddingKind):
     def model(self) -> str:
         return self.name
 
-    def check(self) -> None:
-        find_folder(self.name)
-
     def load(self, request: PoolRequest) -> Encoder:
         from evenly.vectors.encoders import load_model_encoder
 
         return load_model_encoder(self.name, request)
-
-    def tokenizer(self) -> Path:
-        return find_folder(self.name)
