@@ -1,4 +1,7 @@
-"""What each control promises, from the command's own road: files in, files and record out."""
+"""What each control promises, from the command's own road: files in, files and record out.
+
+One file, though a long one: all controls work on the one pool that is made here.
+"""
 
 from __future__ import annotations
 

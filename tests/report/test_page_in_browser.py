@@ -1,4 +1,7 @@
-"""The page in a real browser: it loads, answers, survives hostile rows, and reads on any screen."""
+"""The page in a real browser: it loads, answers, survives hostile rows, and reads on any screen.
+
+One file, though a long one: one browser and its few pages serve all of it, and starting them costs the most.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Whole comparisons on a tiny model: equal arms, a planted difference, failures, going on, and the page."""
+"""Whole comparisons on a tiny model: equal arms, a planted difference, failures, going on, and the page.
+
+One file, though a long one: comparisons are dear, and several tests look at the same one.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A selection handed over to training tools, read back by what those tools read with."""
+"""A selection handed over to training tools, read back by what those tools read with.
+
+One file, though a long one: the readers of the tools stand beside the rows that they are given.
+"""
 
 from __future__ import annotations
 

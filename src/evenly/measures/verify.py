@@ -5,7 +5,8 @@ An order is greedy max-min if and only if every pick is as far from the earlier 
 was farther: for every row x and rank t, the distance of x to the nearest of the first t picks is at most the radius of
 pick t. (A row that was picked before is at distance 0 from itself, so it needs no exception.)
 
-Products decide first; what they find wrong is computed again by subtraction before it is reported.
+Products decide first; what they find wrong is computed again by subtraction before it is reported. One file, though a
+long one: whoever doubts a selection reads the whole proof in one place.
 """
 
 from __future__ import annotations
